@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate_protocol.h"
+
+#include <string.h>
+
+const char *gate_operation_name(enum gate_operation operation)
+{
+	static const char *const names[OPERATIONS] = {"mint_jwt", "metrics"};
+	return names[operation];
+}
+
+void gate_config_put(struct hm_writer *w, const struct gate_config *config)
+{
+	hm_put_u8(w, config->sandbox);
+	hm_put_u8(w, config->has_unix);
+	hm_put_u8(w, config->has_tcp);
+	hm_put_u8(w, config->has_tls);
+}
+
+bool gate_config_get(struct hm_reader *r, struct gate_config *config)
+{
+	config->sandbox = hm_get_u8(r);
+	config->has_unix = hm_get_u8(r);
+	config->has_tcp = hm_get_u8(r);
+	config->has_tls = hm_get_u8(r);
+	return hm_reader_done(r) && config->sandbox <= SANDBOX_BEST && config->has_unix <= 1 && config->has_tcp <= 1 &&
+	       config->has_tls <= 1;
+}
+
+void gate_publish_put(struct hm_writer *w, const struct gate_publish *publish)
+{
+	hm_put_string(w, publish->path);
+	hm_put_u16(w, publish->status);
+	hm_put_string(w, publish->content_type);
+	hm_put_string(w, publish->cache_control);
+	hm_put_string(w, publish->etag);
+	hm_put_bytes(w, publish->body.data, publish->body.length);
+}
+
+bool gate_publish_get(struct hm_reader *r, struct gate_publish *publish)
+{
+	hm_get_string(r, publish->path, sizeof publish->path);
+	publish->status = hm_get_u16(r);
+	hm_get_string(r, publish->content_type, sizeof publish->content_type);
+	hm_get_string(r, publish->cache_control, sizeof publish->cache_control);
+	hm_get_string(r, publish->etag, sizeof publish->etag);
+	publish->body = hm_get_bytes(r, HM_FRAME_MAX_MEMFD);
+	return hm_reader_done(r) && publish->path[0] == '/' && publish->status < 600;
+}
+
+void gate_request_put(struct hm_writer *w, const struct gate_request *request)
+{
+	const struct gate_caller *caller = &request->caller;
+	hm_put_u8(w, request->operation);
+	hm_put_u8(w, caller->kind);
+	if (caller->kind == CALLER_UNIX) {
+		hm_put_u32(w, caller->uid);
+		hm_put_u32(w, caller->gid);
+		hm_put_u32(w, caller->pid);
+	} else {
+		hm_put_string(w, caller->uri);
+		hm_put_raw(w, caller->spki_sha256, sizeof caller->spki_sha256);
+	}
+	hm_put_bytes(w, request->body.data, request->body.length);
+}
+
+bool gate_request_get(struct hm_reader *r, struct gate_request *request)
+{
+	struct gate_caller *caller = &request->caller;
+	request->operation = hm_get_u8(r);
+	caller->kind = hm_get_u8(r);
+	caller->uid = caller->gid = caller->pid = UINT32_MAX;
+	caller->uri[0] = 0;
+	if (caller->kind == CALLER_UNIX) {
+		caller->uid = hm_get_u32(r);
+		caller->gid = hm_get_u32(r);
+		caller->pid = hm_get_u32(r);
+		memset(caller->spki_sha256, 0, sizeof caller->spki_sha256);
+	} else {
+		hm_get_string(r, caller->uri, sizeof caller->uri);
+		hm_get_raw(r, caller->spki_sha256, sizeof caller->spki_sha256);
+	}
+	request->body = hm_get_bytes(r, HM_HTTP_MAX_BODY);
+	return hm_reader_done(r) && request->operation < OPERATIONS && caller->kind <= CALLER_CERTIFICATE;
+}
+
+void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)
+{
+	hm_put_u16(w, reply->status);
+	hm_put_u32(w, reply->retry_after);
+	hm_put_string(w, reply->content_type);
+	hm_put_bytes(w, reply->body.data, reply->body.length);
+}
+
+bool gate_reply_get(struct hm_reader *r, struct gate_reply *reply)
+{
+	reply->status = hm_get_u16(r);
+	reply->retry_after = hm_get_u32(r);
+	hm_get_string(r, reply->content_type, sizeof reply->content_type);
+	reply->body = hm_get_bytes(r, HM_FRAME_MAX_MEMFD);
+	return hm_reader_done(r) && reply->status >= 200 && reply->status < 600;
+}
+
+void gate_ready_put(struct hm_writer *w, const struct gate_ready *ready)
+{
+	hm_put_u8(w, ready->accepted);
+	hm_put_string(w, ready->sandbox);
+	hm_put_string(w, ready->detail);
+}
+
+bool gate_ready_get(struct hm_reader *r, struct gate_ready *ready)
+{
+	ready->accepted = hm_get_u8(r);
+	hm_get_string(r, ready->sandbox, sizeof ready->sandbox);
+	hm_get_string(r, ready->detail, sizeof ready->detail);
+	return hm_reader_done(r) && ready->accepted <= 1;
+}
+
+void gate_stats_put(struct hm_writer *w, const struct gate_stats *stats)
+{
+	for (int i = 0; i < GATE_COUNTERS; i++)
+		hm_put_u64(w, stats->counter[i]);
+}
+
+bool gate_stats_get(struct hm_reader *r, struct gate_stats *stats)
+{
+	for (int i = 0; i < GATE_COUNTERS; i++)
+		stats->counter[i] = hm_get_u64(r);
+	return hm_reader_done(r);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every length and count that hsmint refuses to exceed, in one place. Lengths are bytes, times as named. */
+#ifndef HSMINT_LIMITS_H
+#define HSMINT_LIMITS_H
+
+enum {
+	/* Frames between processes */
+	HM_FRAME_MAX_INLINE = 64 * 1024,       /* payload carried in the datagram itself */
+	HM_FRAME_MAX_MEMFD = 16 * 1024 * 1024, /* payload carried in a sealed memfd */
+	HM_FRAME_MAX_FDS = 8,                  /* descriptors in one frame, the memfd included */
+	HM_FRAME_BATCH = 16,                   /* frames received or sent in one system call */
+	HM_CHANNEL_MAX_QUEUED = 1024 * 1024,   /* bytes waiting to be sent on one channel */
+
+	/* HTTP */
+	HM_HTTP_MAX_BODY = 64 * 1024 - 1024, /* a request and its caller still fit one inline frame */
+	HM_HTTP_MAX_PATH = 1024,
+	HM_HTTP_MAX_CONNECTIONS = 1024, /* on each listener */
+	HM_HTTP_MAX_PER_ADDRESS = 256,  /* connections from one IP address */
+	HM_HTTP_MAX_IN_FLIGHT = 512,    /* requests with mint at once */
+	HM_HTTP_IDLE_SECONDS = 30,      /* an idle connection is closed */
+	HM_HTTP_REQUEST_SECONDS = 10,   /* from first byte to whole request */
+	HM_HTTP_DRAIN_SECONDS = 10,     /* SIGTERM: answers in flight may take this long */
+	HM_PUBLISHED_MAX = 256,         /* blobs that gate serves from memory */
+	HM_JSON_MAX_DEPTH = 8,
+	HM_JSON_MAX_TOKENS = 2048, /* values and names in one body */
+
+	/* Names and words */
+	HM_NAME_MAX = 64,        /* of a profile, key, token, caller or issuer in the configuration */
+	HM_SPIFFE_ID_MAX = 2048, /* SPIFFE-ID, section 2.3 */
+	HM_TRUST_DOMAIN_MAX = 255,
+	HM_URL_MAX = 512, /* an issuer's URL */
+	HM_AUDIENCE_MAX = 512,
+	HM_AUDIENCES_MAX = 8,
+	HM_SCOPE_MAX = 64,
+	HM_SCOPES_MAX = 32,
+	HM_CLAIMS_MAX = 32,             /* claims in one profile */
+	HM_CLAIMS_BYTES_MAX = 4096,     /* a request's claims, as JSON */
+	HM_CLAIM_STRING_MAX = 1024,     /* one claim's string, when its profile sets no size */
+	HM_CONTEXT_MAX = 16,            /* members of `context` */
+	HM_CONTEXT_BYTES_MAX = 1024,    /* their names and values together */
+	HM_LIFETIME_MAX = 24 * 60 * 60, /* seconds; no profile may allow more */
+	HM_BACKDATE_MAX = 300,          /* seconds */
+
+	/* Credentials */
+	HM_JWT_HEADER_MAX = 256,        /* JSON, before base64url */
+	HM_JWT_PAYLOAD_MAX = 16 * 1024, /* JSON, before base64url */
+	HM_JWT_TBS_MAX = 24 * 1024,     /* base64url header, dot, base64url payload */
+	HM_JWT_MAX = 26 * 1024,
+	HM_KID_MAX = 43, /* base64url of a SHA-256 */
+	HM_ID_MAX = 22,  /* base64url of 128 bits */
+
+	/* Tokens */
+	HM_TOKENS_MAX = 16,
+	HM_KEYS_MAX = 64,
+	HM_TOKEN_THREADS_MAX = 64,
+	HM_TOKEN_ENVIRONMENT_MAX = 16,
+	HM_TOKEN_SERIALS_MAX = 8,
+	HM_PIN_MAX = 256,
+	HM_SIGNATURE_MAX = 512, /* RSA-4096 */
+	HM_SPKI_MAX = 640,      /* DER SubjectPublicKeyInfo, RSA-4096 */
+	HM_PATH_MAX = 1024,
+	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */
+
+	/* mint */
+	HM_ISSUERS_MAX = 16,
+	HM_PROFILES_MAX = 256,
+	HM_CALLERS_MAX = 1024,
+	HM_PATTERNS_MAX = 64,   /* in one list of a profile */
+	HM_PENDING_MAX = 1024,  /* mint requests that wait for a token */
+	HM_REQUEST_MS = 5000,   /* a request without Deadline-Ms is answered within this */
+	HM_CONTROL_CLIENTS = 32 /* connections to the control socket at once */
+};
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "problem.h"
+
+#include "json_write.h"
+#include <stdio.h>
+#include <string.h>
+
+const struct problem_kind problem_kinds[] = {
+	/* the HTTP request itself */
+	{"bad_request", 400, "no", "The HTTP request is malformed"},
+	{"not_found", 404, "no", "Nothing is served at this path"},
+	{"method_not_allowed", 405, "no", "The path does not take this method"},
+	{"length_required", 411, "no", "The request needs a Content-Length"},
+	{"body_too_large", 413, "no", "The request body is too large"},
+	{"unsupported_media_type", 415, "no", "The request body must be application/json"},
+	{"malformed_json", 400, "no", "The request body is not JSON"},
+	{"invalid_utf8", 400, "no", "The request body is not UTF-8"},
+	{"duplicate_member", 400, "no", "A member appears twice"},
+	{"too_deep", 400, "no", "The request body nests too deeply or has too many values"},
+	/* who calls */
+	{"certificate_required", 401, "no", "This needs a client certificate or the Unix socket"},
+	{"certificate_refused", 403, "no", "The client certificate is not accepted"},
+	{"unknown_caller", 403, "no", "This caller is not configured"},
+	{"role_missing", 403, "no", "This caller does not have the role"},
+	{"caller_not_allowed", 403, "no", "The profile does not serve this caller"},
+	/* the members of a mint request */
+	{"unknown_member", 400, "no", "The request has a member that is not known"},
+	{"missing_member", 400, "no", "The request lacks a member"},
+	{"wrong_type", 400, "no", "A member has the wrong type"},
+	{"unknown_profile", 400, "no", "There is no such profile for this caller"},
+	{"invalid_subject", 400, "no", "The subject is not a SPIFFE ID"},
+	{"subject_not_allowed", 403, "no", "The profile does not allow this subject"},
+	{"invalid_audience", 400, "no", "The audience is malformed"},
+	{"audience_not_allowed", 403, "no", "The profile does not allow this audience"},
+	{"invalid_scope", 400, "no", "The scope is malformed"},
+	{"scope_not_allowed", 403, "no", "The profile does not allow this scope"},
+	{"lifetime_not_allowed", 403, "no", "The profile does not allow this lifetime"},
+	{"claim_not_allowed", 400, "no", "The profile does not list this claim"},
+	{"invalid_claim", 400, "no", "A claim is not as the profile demands"},
+	{"missing_claim", 400, "no", "The profile requires a claim"},
+	{"claims_too_large", 400, "no", "The claims are too large"},
+	{"invalid_context", 400, "no", "The context is malformed"},
+	/* control.sock */
+	{"unknown_command", 400, "no", "There is no such command"},
+	{"unknown_token", 404, "no", "No token of this name is configured"},
+	{"reload_refused", 409, "no", "The new configuration was refused; the one before stays in force"},
+	/* time, and us */
+	{"overload", 503, "after", "Too many requests wait already"},
+	{"token_unavailable", 503, "after", "The token that holds the key cannot sign now"},
+	{"shutting_down", 503, "after", "The service is stopping"},
+	{"deadline", 504, "same-key", "No answer was possible in time"},
+	{"internal", 500, "same-key", "The service failed to keep its own promise"},
+	{NULL, 0, NULL, NULL},
+};
+
+const struct problem_kind *problem_kind(const char *code)
+{
+	const struct problem_kind *kind = problem_kinds;
+	while (kind->code && strcmp(kind->code, code) != 0)
+		kind++;
+	return kind->code ? kind : kind - 1;
+}
+
+size_t problem_write(const struct hm_problem *why, char *body, size_t size)
+{
+	const struct problem_kind *kind = problem_kind(why->code);
+	char type[96];
+	snprintf(type, sizeof type, "urn:hsmint:problem:%s", kind->code);
+
+	struct hm_json json = hm_json(body, size);
+	json_begin(&json, '{');
+	json_member_string(&json, "type", type);
+	json_member_string(&json, "title", kind->title);
+	json_member_number(&json, "status", kind->status);
+	json_member_string(&json, "code", kind->code);
+	if (why->field[0])
+		json_member_string(&json, "field", why->field);
+	if (why->detail[0] && kind->status < 500)
+		json_member_string(&json, "accepts", why->detail);
+	json_member_string(&json, "retry", kind->retry);
+	json_end(&json, '}');
+	return json.out.failed ? 0 : json.out.used;
+}

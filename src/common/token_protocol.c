@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "token_protocol.h"
+
+#include <string.h>
+
+const char *key_use_name(enum key_use use)
+{
+	static const char *const names[KEY_USES] = {"access-token", "jwt-svid"};
+	return names[use];
+}
+
+const char *key_use_typ(enum key_use use)
+{
+	static const char *const typs[KEY_USES] = {"at+jwt", "JWT"}; /* RFC 9068, section 2.1; JWT-SVID, section 2.3 */
+	return typs[use];
+}
+
+const char *key_algorithm_name(enum key_algorithm algorithm)
+{
+	static const char *const names[KEY_ALGORITHMS] = {"ES256"};
+	return names[algorithm];
+}
+
+const char *token_class_name(enum token_class class)
+{
+	static const char *const names[TOKEN_CLASSES] = {
+		"session", "login", "device", "pressure", "permanent", "latch", "refused", "custody"};
+	return names[class];
+}
+
+static void key_put(struct hm_writer *w, const struct token_key_config *key)
+{
+	hm_put_string(w, key->name);
+	hm_put_string(w, key->label);
+	hm_put_bytes(w, key->id, key->id_length);
+	hm_put_u8(w, key->use);
+	hm_put_u8(w, key->algorithm);
+	hm_put_string(w, key->issuer);
+}
+
+static bool key_get(struct hm_reader *r, struct token_key_config *key)
+{
+	hm_get_string(r, key->name, sizeof key->name);
+	hm_get_string(r, key->label, sizeof key->label);
+	struct hm_bytes id = hm_get_bytes(r, sizeof key->id);
+	memcpy(key->id, id.data, id.length);
+	key->id_length = (uint32_t)id.length;
+	key->use = hm_get_u8(r);
+	key->algorithm = hm_get_u8(r);
+	hm_get_string(r, key->issuer, sizeof key->issuer);
+	return !r->failed && key->use < KEY_USES && key->algorithm < KEY_ALGORITHMS;
+}
+
+void token_config_put(struct hm_writer *w, const struct token_config *config)
+{
+	hm_put_string(w, config->name);
+	hm_put_string(w, config->module);
+	hm_put_string(w, config->label);
+	hm_put_u32(w, config->serial_count);
+	for (uint32_t i = 0; i < config->serial_count; i++)
+		hm_put_string(w, config->serials[i]);
+	hm_put_u8(w, config->login);
+	hm_put_string(w, config->pin_file);
+	hm_put_string(w, config->state);
+	hm_put_u32(w, config->threads);
+	hm_put_u8(w, config->self_check);
+	hm_put_u8(w, config->unlatch);
+	hm_put_u32(w, config->environment_count);
+	for (uint32_t i = 0; i < config->environment_count; i++)
+		hm_put_string(w, config->environment[i]);
+	hm_put_u32(w, config->key_count);
+	for (uint32_t i = 0; i < config->key_count; i++)
+		key_put(w, &config->keys[i]);
+}
+
+bool token_config_get(struct hm_reader *r, struct token_config *config)
+{
+	memset(config, 0, sizeof *config);
+	hm_get_string(r, config->name, sizeof config->name);
+	hm_get_string(r, config->module, sizeof config->module);
+	hm_get_string(r, config->label, sizeof config->label);
+	config->serial_count = hm_get_u32(r);
+	if (config->serial_count > HM_TOKEN_SERIALS_MAX)
+		return false;
+	for (uint32_t i = 0; i < config->serial_count; i++)
+		hm_get_string(r, config->serials[i], sizeof config->serials[i]);
+	config->login = hm_get_u8(r);
+	hm_get_string(r, config->pin_file, sizeof config->pin_file);
+	hm_get_string(r, config->state, sizeof config->state);
+	config->threads = hm_get_u32(r);
+	config->self_check = hm_get_u8(r);
+	config->unlatch = hm_get_u8(r);
+	config->environment_count = hm_get_u32(r);
+	if (config->environment_count > HM_TOKEN_ENVIRONMENT_MAX)
+		return false;
+	for (uint32_t i = 0; i < config->environment_count; i++)
+		hm_get_string(r, config->environment[i], sizeof config->environment[i]);
+	config->key_count = hm_get_u32(r);
+	if (config->key_count > HM_KEYS_MAX)
+		return false;
+	for (uint32_t i = 0; i < config->key_count; i++)
+		if (!key_get(r, &config->keys[i]))
+			return false;
+	return hm_reader_done(r) && config->threads >= 1 && config->threads <= HM_TOKEN_THREADS_MAX &&
+	       config->login <= LOGIN_CREDENTIAL && config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1;
+}
+
+void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length)
+{
+	hm_put_u16(w, key);
+	hm_put_bytes(w, tbs, length);
+}
+
+bool token_sign_get(struct hm_reader *r, struct token_sign *sign)
+{
+	sign->key = hm_get_u16(r);
+	sign->tbs = hm_get_bytes(r, HM_JWT_TBS_MAX);
+	return hm_reader_done(r);
+}
+
+void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
+{
+	hm_put_string(w, ready->manufacturer);
+	hm_put_string(w, ready->model);
+	hm_put_string(w, ready->serial);
+	hm_put_string(w, ready->firmware);
+	hm_put_u32(w, ready->threads);
+	hm_put_u32(w, ready->key_count);
+	for (uint32_t i = 0; i < ready->key_count; i++) {
+		hm_put_string(w, ready->keys[i].kid);
+		hm_put_bytes(w, ready->keys[i].spki, ready->keys[i].spki_length);
+	}
+}
+
+bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
+{
+	memset(ready, 0, sizeof *ready);
+	hm_get_string(r, ready->manufacturer, sizeof ready->manufacturer);
+	hm_get_string(r, ready->model, sizeof ready->model);
+	hm_get_string(r, ready->serial, sizeof ready->serial);
+	hm_get_string(r, ready->firmware, sizeof ready->firmware);
+	ready->threads = hm_get_u32(r);
+	ready->key_count = hm_get_u32(r);
+	if (ready->key_count > HM_KEYS_MAX || ready->threads > HM_TOKEN_THREADS_MAX)
+		return false;
+	for (uint32_t i = 0; i < ready->key_count; i++) {
+		struct token_key_ready *key = &ready->keys[i];
+		hm_get_string(r, key->kid, sizeof key->kid);
+		struct hm_bytes spki = hm_get_bytes(r, sizeof key->spki);
+		memcpy(key->spki, spki.data, spki.length);
+		key->spki_length = (uint32_t)spki.length;
+	}
+	return hm_reader_done(r);
+}
+
+void token_failure_put(struct hm_writer *w, const struct token_failure *failure)
+{
+	hm_put_u8(w, failure->class);
+	hm_put_u64(w, failure->ckr);
+	hm_put_string(w, failure->detail);
+}
+
+bool token_failure_get(struct hm_reader *r, struct token_failure *failure)
+{
+	failure->class = hm_get_u8(r);
+	failure->ckr = hm_get_u64(r);
+	hm_get_string(r, failure->detail, sizeof failure->detail);
+	return hm_reader_done(r) && failure->class < TOKEN_CLASSES;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mint and a token process say to each other: the payloads of HM_TOKEN_* and HM_ADMIN_* frames. */
+#ifndef HSMINT_TOKEN_PROTOCOL_H
+#define HSMINT_TOKEN_PROTOCOL_H
+
+#include "buffer.h"
+#include "limits.h"
+#include "result.h"
+
+/* A probe signs these bytes and 16 random ones; nothing else that hsmint signs begins like this. */
+#define HM_PROBE_PREFIX "hsmint probe\n"
+
+/* What a key may sign; one use per key (docs/architecture.md). */
+enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USES };
+enum key_algorithm { KEY_ES256, KEY_ALGORITHMS };
+enum self_check { SELF_CHECK_ALWAYS, SELF_CHECK_SAMPLED };
+enum token_login { LOGIN_FILE, LOGIN_CREDENTIAL };
+
+/* The configuration's word for each ("access-token", "ES256", …). */
+const char *key_use_name(enum key_use use);
+const char *key_algorithm_name(enum key_algorithm algorithm);
+/* The JOSE header's typ for a use: "at+jwt", "JWT". */
+const char *key_use_typ(enum key_use use);
+
+struct token_key_config {
+	char name[HM_NAME_MAX + 1];
+	char label[HM_NAME_MAX + 1]; /* CKA_LABEL */
+	uint8_t id[32];              /* CKA_ID; not compared when id_length is 0 */
+	uint32_t id_length;
+	uint8_t use;                 /* enum key_use */
+	uint8_t algorithm;           /* enum key_algorithm */
+	char issuer[HM_URL_MAX + 1]; /* a JWT that this key signs begins {"iss":"<issuer>", */
+};
+
+struct token_config {
+	char name[HM_NAME_MAX + 1];
+	char module[HM_PATH_MAX]; /* the PKCS#11 module to load */
+	char label[33];           /* CK_TOKEN_INFO.label, without padding */
+	uint32_t serial_count;    /* 0: any */
+	char serials[HM_TOKEN_SERIALS_MAX][17];
+	uint8_t login;              /* enum token_login */
+	char pin_file[HM_PATH_MAX]; /* LOGIN_FILE: a path; LOGIN_CREDENTIAL: a name in $CREDENTIALS_DIRECTORY */
+	char state[HM_PATH_MAX];    /* the directory that holds latch/<name> and token-start.lock */
+	uint32_t threads;           /* sessions that sign */
+	uint8_t self_check;         /* enum self_check */
+	uint8_t unlatch;            /* forget a latched PIN before the login */
+	uint32_t environment_count;
+	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
+	uint32_t key_count;
+	struct token_key_config keys[HM_KEYS_MAX]; /* a frame names a key by its place here */
+};
+
+struct token_sign {
+	uint16_t key;
+	struct hm_bytes tbs; /* to be signed */
+};
+
+struct token_key_ready {
+	char kid[HM_KID_MAX + 1]; /* RFC 7638 thumbprint */
+	uint8_t spki[HM_SPKI_MAX];
+	uint32_t spki_length;
+};
+
+struct token_ready {
+	char manufacturer[33], model[17], serial[17], firmware[16];
+	uint32_t threads;
+	uint32_t key_count; /* as in the configuration, in its order */
+	struct token_key_ready keys[HM_KEYS_MAX];
+};
+
+/* Who has to act, and how (docs/architecture.md has the CKR codes of each). */
+enum token_class {
+	TOKEN_SESSION,   /* A: the session was lost; a new one serves */
+	TOKEN_LOGIN,     /* B: login or handle lost */
+	TOKEN_DEVICE,    /* C: the device is away; a new process may find it */
+	TOKEN_PRESSURE,  /* D: the token has too much to do */
+	TOKEN_PERMANENT, /* E: will not work again the same way: configuration or hardware */
+	TOKEN_LATCH,     /* F: the PIN is not tried again until an operator acts */
+	TOKEN_REFUSED, /* the token process refused: bytes that the key is not for, a signature that fails its check */
+	TOKEN_CUSTODY, /* a key or the PIN file is not as promised: the detail names it */
+	TOKEN_CLASSES
+};
+const char *token_class_name(enum token_class class); /* "session", "login", … */
+
+struct token_failure {
+	uint8_t class;    /* enum token_class */
+	uint64_t ckr;     /* 0 when no PKCS#11 call failed */
+	char detail[320]; /* function, CKR name, attribute at fault; for the log, never for a caller */
+};
+
+/* Each get refuses (false) what is malformed, out of range or too long. */
+void token_config_put(struct hm_writer *w, const struct token_config *config);
+bool token_config_get(struct hm_reader *r, struct token_config *config) HM_MUST_USE;
+void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length);
+bool token_sign_get(struct hm_reader *r, struct token_sign *sign) HM_MUST_USE;
+void token_ready_put(struct hm_writer *w, const struct token_ready *ready);
+bool token_ready_get(struct hm_reader *r, struct token_ready *ready) HM_MUST_USE;
+void token_failure_put(struct hm_writer *w, const struct token_failure *failure);
+bool token_failure_get(struct hm_reader *r, struct token_failure *failure) HM_MUST_USE;
+
+#endif
