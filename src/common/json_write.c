@@ -17,14 +17,14 @@ static void before_value(struct hm_json *json)
 	json->comma = true;
 }
 
-void json_begin(struct hm_json *json, char bracket)
+void hm_json_begin(struct hm_json *json, char bracket)
 {
 	before_value(json);
 	put(json, &bracket, 1);
 	json->comma = false;
 }
 
-void json_end(struct hm_json *json, char bracket)
+void hm_json_end(struct hm_json *json, char bracket)
 {
 	put(json, &bracket, 1);
 	json->comma = true;
@@ -60,7 +60,7 @@ static void put_quoted(struct hm_json *json, const char *text, size_t length)
 	put(json, "\"", 1);
 }
 
-void json_key(struct hm_json *json, const char *name)
+void hm_json_key(struct hm_json *json, const char *name)
 {
 	before_value(json);
 	put_quoted(json, name, strlen(name));
@@ -68,44 +68,44 @@ void json_key(struct hm_json *json, const char *name)
 	json->comma = false;
 }
 
-void json_text(struct hm_json *json, const char *text, size_t length)
+void hm_json_text(struct hm_json *json, const char *text, size_t length)
 {
 	before_value(json);
 	put_quoted(json, text, length);
 }
 
-void json_string(struct hm_json *json, const char *text)
+void hm_json_string(struct hm_json *json, const char *text)
 {
-	json_text(json, text, strlen(text));
+	hm_json_text(json, text, strlen(text));
 }
 
-void json_number(struct hm_json *json, int64_t value)
+void hm_json_number(struct hm_json *json, int64_t value)
 {
 	char text[24];
 	before_value(json);
 	put(json, text, (size_t)snprintf(text, sizeof text, "%" PRId64, value));
 }
 
-void json_bool(struct hm_json *json, bool value)
+void hm_json_bool(struct hm_json *json, bool value)
 {
 	before_value(json);
 	put(json, value ? "true" : "false", value ? 4 : 5);
 }
 
-void json_raw(struct hm_json *json, const char *text, size_t length)
+void hm_json_raw(struct hm_json *json, const char *text, size_t length)
 {
 	before_value(json);
 	put(json, text, length);
 }
 
-void json_member_string(struct hm_json *json, const char *name, const char *text)
+void hm_json_member_string(struct hm_json *json, const char *name, const char *text)
 {
-	json_key(json, name);
-	json_string(json, text);
+	hm_json_key(json, name);
+	hm_json_string(json, text);
 }
 
-void json_member_number(struct hm_json *json, const char *name, int64_t value)
+void hm_json_member_number(struct hm_json *json, const char *name, int64_t value)
 {
-	json_key(json, name);
-	json_number(json, value);
+	hm_json_key(json, name);
+	hm_json_number(json, value);
 }

@@ -18,17 +18,17 @@ static inline struct hm_json hm_json(void *data, size_t size)
 	return (struct hm_json){.out = hm_writer(data, size)};
 }
 
-void json_begin(struct hm_json *json, char bracket); /* '{' or '[' */
-void json_end(struct hm_json *json, char bracket);   /* '}' or ']' */
-void json_key(struct hm_json *json, const char *name);
-void json_text(struct hm_json *json, const char *text, size_t length);
-void json_string(struct hm_json *json, const char *text);
-void json_number(struct hm_json *json, int64_t value);
-void json_bool(struct hm_json *json, bool value);
-void json_raw(struct hm_json *json, const char *text, size_t length); /* a whole value, already JSON */
+void hm_json_begin(struct hm_json *json, char bracket); /* '{' or '[' */
+void hm_json_end(struct hm_json *json, char bracket);   /* '}' or ']' */
+void hm_json_key(struct hm_json *json, const char *name);
+void hm_json_text(struct hm_json *json, const char *text, size_t length);
+void hm_json_string(struct hm_json *json, const char *text);
+void hm_json_number(struct hm_json *json, int64_t value);
+void hm_json_bool(struct hm_json *json, bool value);
+void hm_json_raw(struct hm_json *json, const char *text, size_t length); /* a whole value, already JSON */
 
 /* A member in one call. */
-void json_member_string(struct hm_json *json, const char *name, const char *text);
-void json_member_number(struct hm_json *json, const char *name, int64_t value);
+void hm_json_member_string(struct hm_json *json, const char *name, const char *text);
+void hm_json_member_number(struct hm_json *json, const char *name, int64_t value);
 
 #endif

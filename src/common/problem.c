@@ -68,16 +68,16 @@ size_t problem_write(const struct hm_problem *why, char *body, size_t size)
 	snprintf(type, sizeof type, "urn:hsmint:problem:%s", kind->code);
 
 	struct hm_json json = hm_json(body, size);
-	json_begin(&json, '{');
-	json_member_string(&json, "type", type);
-	json_member_string(&json, "title", kind->title);
-	json_member_number(&json, "status", kind->status);
-	json_member_string(&json, "code", kind->code);
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "type", type);
+	hm_json_member_string(&json, "title", kind->title);
+	hm_json_member_number(&json, "status", kind->status);
+	hm_json_member_string(&json, "code", kind->code);
 	if (why->field[0])
-		json_member_string(&json, "field", why->field);
+		hm_json_member_string(&json, "field", why->field);
 	if (why->detail[0] && kind->status < 500)
-		json_member_string(&json, "accepts", why->detail);
-	json_member_string(&json, "retry", kind->retry);
-	json_end(&json, '}');
+		hm_json_member_string(&json, "accepts", why->detail);
+	hm_json_member_string(&json, "retry", kind->retry);
+	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;
 }

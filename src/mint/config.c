@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include "config_check.h"
+#include "config_where.h"
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *credential_kind_name(enum credential_kind kind)
+{
+	static const char *const names[CREDENTIAL_KINDS] = {"at+jwt", "jwt-svid"};
+	return names[kind];
+}
+
+#define STRING(key, type, member) CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 1, HM_PATH_MAX - 1)
+#define NAME(key, type, member)   CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER, type, member, 1, HM_NAME_MAX)
+#define OPTIONAL_STRING(key, type, member) \
+	CYAML_FIELD_STRING_PTR(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, 1, HM_PATH_MAX - 1)
+#define LIST(key, type, member, entry, least, most) \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER, type, member, entry, least, most)
+#define OPTIONAL_LIST(key, type, member, entry, most) \
+	CYAML_FIELD_SEQUENCE(key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, type, member, entry, 0, most)
+
+static const cyaml_schema_value_t text_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, HM_PATH_MAX - 1)};
+
+static const cyaml_strval_t sandbox_words[] = {{"require", SANDBOX_REQUIRE}, {"best", SANDBOX_BEST}};
+static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL}};
+static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS}, {"sampled", SELF_CHECK_SAMPLED}};
+static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
+static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}};
+static const cyaml_strval_t kind_words[] = {{"at+jwt", KIND_ACCESS_TOKEN}, {"jwt-svid", KIND_JWT_SVID}};
+static const cyaml_strval_t claim_words[] = {
+	{"string", CLAIM_STRING}, {"integer", CLAIM_INTEGER}, {"boolean", CLAIM_BOOLEAN}};
+static const cyaml_strval_t role_words[] = {{"mint", ROLE_MINT}, {"task", ROLE_TASK}, {"audit", ROLE_AUDIT},
+	{"register", ROLE_REGISTER}, {"approve", ROLE_APPROVE}, {"revoke", ROLE_REVOKE}, {"operate", ROLE_OPERATE}};
+
+static const cyaml_schema_field_t tls_fields[] = {STRING("address", struct config_tls, address),
+	CYAML_FIELD_UINT("port", CYAML_FLAG_DEFAULT, struct config_tls, port),
+	STRING("certificate", struct config_tls, certificate), STRING("key", struct config_tls, key),
+	STRING("trust", struct config_tls, trust), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t listen_fields[] = {STRING("socket", struct config_listen, socket),
+	STRING("control", struct config_listen, control),
+	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_listen, tls, tls_fields),
+	CYAML_FIELD_ENUM("sandbox", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_listen, sandbox,
+		sandbox_words, CYAML_ARRAY_LEN(sandbox_words)),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_field_t issuer_fields[] = {NAME("name", struct config_issuer, name),
+	STRING("url", struct config_issuer, url), STRING("trust_domain", struct config_issuer, trust_domain),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t issuer_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_issuer, issuer_fields)};
+
+static const cyaml_schema_field_t variable_fields[] = {NAME("name", struct config_variable, name),
+	STRING("value", struct config_variable, value),
+	CYAML_FIELD_BOOL("path", CYAML_FLAG_OPTIONAL, struct config_variable, path), CYAML_FIELD_END};
+static const cyaml_schema_value_t variable_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_variable, variable_fields)};
+
+static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_token, name),
+	STRING("module", struct config_token, module),
+	CYAML_FIELD_STRING_PTR("label", CYAML_FLAG_POINTER, struct config_token, label, 1, 32),
+	OPTIONAL_LIST("serials", struct config_token, serials, &text_entry, HM_TOKEN_SERIALS_MAX),
+	CYAML_FIELD_ENUM("login", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, login, login_words,
+		CYAML_ARRAY_LEN(login_words)),
+	STRING("pin", struct config_token, pin),
+	CYAML_FIELD_UINT("threads", CYAML_FLAG_OPTIONAL, struct config_token, threads),
+	CYAML_FIELD_ENUM("self_check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, self_check,
+		self_check_words, CYAML_ARRAY_LEN(self_check_words)),
+	OPTIONAL_LIST("environment", struct config_token, environment, &variable_entry, HM_TOKEN_ENVIRONMENT_MAX),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t token_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_token, token_fields)};
+
+static const cyaml_schema_field_t key_fields[] = {NAME("name", struct config_key, name),
+	NAME("issuer", struct config_key, issuer), NAME("token", struct config_key, token),
+	NAME("label", struct config_key, label), OPTIONAL_STRING("id", struct config_key, id),
+	CYAML_FIELD_ENUM("use", CYAML_FLAG_STRICT, struct config_key, use, use_words, CYAML_ARRAY_LEN(use_words)),
+	CYAML_FIELD_ENUM("algorithm", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_key, algorithm,
+		algorithm_words, CYAML_ARRAY_LEN(algorithm_words)),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t key_entry = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_key, key_fields)};
+
+static const cyaml_schema_field_t claim_fields[] = {NAME("name", struct config_claim, name),
+	CYAML_FIELD_ENUM("type", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_claim, type, claim_words,
+		CYAML_ARRAY_LEN(claim_words)),
+	OPTIONAL_STRING("pattern", struct config_claim, pattern),
+	OPTIONAL_LIST("enumeration", struct config_claim, enumeration, &text_entry, HM_PATTERNS_MAX),
+	CYAML_FIELD_UINT("size", CYAML_FLAG_OPTIONAL, struct config_claim, size),
+	CYAML_FIELD_BOOL("required", CYAML_FLAG_OPTIONAL, struct config_claim, required),
+	OPTIONAL_STRING("constant", struct config_claim, constant), CYAML_FIELD_END};
+static const cyaml_schema_value_t claim_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_claim, claim_fields)};
+
+static const cyaml_schema_field_t lifetime_fields[] = {
+	CYAML_FIELD_UINT("default", CYAML_FLAG_DEFAULT, __typeof__(((struct config_profile *)0)->lifetime), standard),
+	CYAML_FIELD_UINT("maximum", CYAML_FLAG_DEFAULT, __typeof__(((struct config_profile *)0)->lifetime), maximum),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config_profile, name),
+	NAME("issuer", struct config_profile, issuer),
+	CYAML_FIELD_ENUM(
+		"kind", CYAML_FLAG_STRICT, struct config_profile, kind, kind_words, CYAML_ARRAY_LEN(kind_words)),
+	NAME("key", struct config_profile, key),
+	CYAML_FIELD_MAPPING("lifetime", CYAML_FLAG_DEFAULT, struct config_profile, lifetime, lifetime_fields),
+	CYAML_FIELD_UINT_PTR("backdate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, backdate),
+	LIST("audiences", struct config_profile, audiences, &text_entry, 1, HM_PATTERNS_MAX),
+	LIST("subjects", struct config_profile, subjects, &text_entry, 1, HM_PATTERNS_MAX),
+	OPTIONAL_LIST("scopes", struct config_profile, scopes, &text_entry, HM_PATTERNS_MAX),
+	LIST("callers", struct config_profile, callers, &text_entry, 1, HM_CALLERS_MAX),
+	OPTIONAL_LIST("claims", struct config_profile, claims, &claim_entry, HM_CLAIMS_MAX), CYAML_FIELD_END};
+static const cyaml_schema_value_t profile_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_profile, profile_fields)};
+
+static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_caller, name),
+	NAME("issuer", struct config_caller, issuer),
+	CYAML_FIELD_STRING_PTR(
+		"uri", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uri, 1, HM_SPIFFE_ID_MAX),
+	OPTIONAL_STRING("spki", struct config_caller, spki),
+	CYAML_FIELD_UINT_PTR("uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uid),
+	CYAML_FIELD_FLAGS(
+		"roles", CYAML_FLAG_STRICT, struct config_caller, roles, role_words, CYAML_ARRAY_LEN(role_words)),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t caller_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_caller, caller_fields)};
+
+static const cyaml_schema_field_t config_fields[] = {
+	CYAML_FIELD_MAPPING("listen", CYAML_FLAG_DEFAULT, struct config, listen, listen_fields),
+	STRING("state", struct config, state),
+	LIST("issuers", struct config, issuers, &issuer_entry, 1, HM_ISSUERS_MAX),
+	LIST("tokens", struct config, tokens, &token_entry, 1, HM_TOKENS_MAX),
+	LIST("keys", struct config, keys, &key_entry, 1, HM_KEYS_MAX),
+	LIST("profiles", struct config, profiles, &profile_entry, 1, HM_PROFILES_MAX),
+	LIST("callers", struct config, callers, &caller_entry, 1, HM_CALLERS_MAX), CYAML_FIELD_END};
+static const cyaml_schema_value_t config_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
+
+/* What libcyaml says comes as a message and then a backtrace, whose first line number is the nearest. */
+struct complaint {
+	char message[300];
+	unsigned line;
+};
+
+static void note(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+	struct complaint *complaint = context;
+	char text[400];
+	(void)level;
+	vsnprintf(text, sizeof text, format, args);
+	text[strcspn(text, "\n")] = 0;
+	const char *line = strstr(text, "(line: ");
+	if (line && !complaint->line)
+		complaint->line = (unsigned)strtoul(line + 7, NULL, 10);
+	else if (!line && !complaint->message[0])
+		snprintf(complaint->message, sizeof complaint->message, "%.*s", (int)sizeof complaint->message - 1,
+			strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
+}
+
+static const cyaml_config_t *reader(struct complaint *complaint, cyaml_config_t *config)
+{
+	*config = (cyaml_config_t){.log_fn = note,
+		.log_ctx = complaint,
+		.mem_fn = cyaml_mem,
+		.log_level = CYAML_LOG_WARNING,
+		.flags = CYAML_CFG_NO_ALIAS};
+	return config;
+}
+
+void config_free(struct config *config)
+{
+	cyaml_config_t settings;
+	if (config)
+		(void)cyaml_free(reader(NULL, &settings), &config_schema, config, 0);
+}
+
+/* For a key that is unknown or repeated libcyaml names the line of the value before it. */
+static unsigned line_of(const char *path, const struct complaint *complaint)
+{
+	static const char *const about_keys[] = {"Unexpected key: ", "Mapping field already seen: "};
+	for (size_t i = 0; i < sizeof about_keys / sizeof *about_keys; i++)
+		if (strncmp(complaint->message, about_keys[i], strlen(about_keys[i])) == 0)
+			return config_line_of_key(path, complaint->message + strlen(about_keys[i]), complaint->line);
+	return complaint->line;
+}
+
+hm_result config_load(const char *path, struct config **out, struct hm_problem *why)
+{
+	struct complaint complaint = {0};
+	cyaml_config_t settings;
+
+	*out = NULL;
+	if (access(path, R_OK) < 0)
+		return hm_refuse(why, "config", NULL, "%s: cannot be read: %m", path);
+	cyaml_err_t error =
+		cyaml_load_file(path, reader(&complaint, &settings), &config_schema, (cyaml_data_t **)out, NULL);
+	if (error != CYAML_OK)
+		return hm_refuse(why, "config", NULL, "%s:%u: %s", path, line_of(path, &complaint),
+			complaint.message[0] ? complaint.message : cyaml_strerror(error));
+	hm_result result =
+		*out ? config_check(*out, path, why) : hm_refuse(why, "config", NULL, "%s:1: the file is empty", path);
+	if (result != HM_OK) {
+		config_free(*out);
+		*out = NULL;
+	}
+	return result;
+}
+
+static void put_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text); /* lengths were checked when the file was read */
+}
+
+static void put_key(const struct config *config, const struct config_key *key, struct token_key_config *out)
+{
+	put_text(out->name, sizeof out->name, key->name);
+	put_text(out->label, sizeof out->label, key->label);
+	put_text(out->issuer, sizeof out->issuer, config->issuers[key->issuer_index].url);
+	out->use = (uint8_t)key->use;
+	out->algorithm = (uint8_t)key->algorithm;
+	if (key->id)
+		for (; key->id[out->id_length * 2]; out->id_length++)
+			(void)sscanf(key->id + out->id_length * 2, "%2hhx", &out->id[out->id_length]);
+}
+
+void config_token_frame(const struct config *config, unsigned token, struct token_config *out)
+{
+	const struct config_token *from = &config->tokens[token];
+	*out = (struct token_config){.login = (uint8_t)from->login,
+		.self_check = (uint8_t)from->self_check,
+		.threads = from->threads,
+		.serial_count = from->serials_count,
+		.environment_count = from->environment_count};
+	put_text(out->name, sizeof out->name, from->name);
+	put_text(out->module, sizeof out->module, from->module);
+	put_text(out->label, sizeof out->label, from->label);
+	put_text(out->pin_file, sizeof out->pin_file, from->pin);
+	put_text(out->state, sizeof out->state, config->state);
+	for (unsigned i = 0; i < from->serials_count; i++)
+		put_text(out->serials[i], sizeof out->serials[i], from->serials[i]);
+	for (unsigned i = 0; i < from->environment_count; i++)
+		snprintf(out->environment[i], sizeof out->environment[i], "%s=%s", from->environment[i].name,
+			from->environment[i].value);
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (config->keys[i].token_index == token)
+			put_key(config, &config->keys[i], &out->keys[out->key_count++]);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration file (docs/operations.md has every key). It is read by libcyaml, which refuses unknown, repeated
+ * and mistyped keys, and then checked for meaning; every complaint names file and line. What a loaded configuration
+ * holds never changes; a reload loads another.
+ */
+#ifndef HSMINT_CONFIG_H
+#define HSMINT_CONFIG_H
+
+#include "gate_protocol.h"
+#include "limits.h"
+#include "result.h"
+#include "token_protocol.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum credential_kind { KIND_ACCESS_TOKEN, KIND_JWT_SVID, CREDENTIAL_KINDS };
+const char *credential_kind_name(enum credential_kind kind); /* "at+jwt", "jwt-svid" */
+
+enum role {
+	ROLE_MINT = 1,
+	ROLE_TASK = 2,
+	ROLE_AUDIT = 4,
+	ROLE_REGISTER = 8,
+	ROLE_APPROVE = 16,
+	ROLE_REVOKE = 32,
+	ROLE_OPERATE = 64
+};
+
+enum claim_type { CLAIM_STRING, CLAIM_INTEGER, CLAIM_BOOLEAN };
+
+struct config_tls {
+	char *address; /* numeric */
+	uint16_t port; /* 0: any */
+	char *certificate, *key, *trust;
+};
+
+struct config_listen {
+	char *socket, *control;
+	struct config_tls *tls; /* NULL: no TCP listener */
+	enum sandbox_mode sandbox;
+};
+
+struct config_issuer {
+	char *name, *url, *trust_domain;
+	const char *path; /* of the URL: "/demo", or "" */
+};
+
+struct config_variable {
+	char *name, *value;
+	bool path; /* the value is a path relative to the configuration file */
+};
+
+struct config_token {
+	char *name, *module, *label, *pin;
+	char **serials;
+	unsigned serials_count;
+	enum token_login login;
+	unsigned threads;
+	enum self_check self_check;
+	struct config_variable *environment;
+	unsigned environment_count;
+};
+
+struct config_key {
+	char *name, *issuer, *token, *label, *id;
+	enum key_use use;
+	enum key_algorithm algorithm;
+	unsigned issuer_index, token_index; /* in their lists */
+	unsigned place;                     /* among its token's keys: how frames name it */
+};
+
+struct config_claim {
+	char *name;
+	enum claim_type type;
+	char *pattern;
+	char **enumeration;
+	unsigned enumeration_count;
+	unsigned size; /* bytes; 0: HM_CLAIM_STRING_MAX */
+	bool required;
+	char *constant;
+};
+
+struct config_profile {
+	char *name, *issuer, *key;
+	enum credential_kind kind;
+	struct {
+		unsigned standard, maximum; /* seconds */
+	} lifetime;
+	unsigned *backdate; /* seconds; NULL: HM_BACKDATE_DEFAULT */
+	char **audiences, **subjects, **scopes, **callers;
+	unsigned audiences_count, subjects_count, scopes_count, callers_count;
+	struct config_claim *claims;
+	unsigned claims_count;
+	unsigned issuer_index, key_index;
+};
+
+struct config_caller {
+	char *name, *issuer;
+	char *uri;      /* the certificate's URI SAN */
+	char *spki;     /* base64url of SHA-256 of its SubjectPublicKeyInfo */
+	uint32_t *uid;  /* of the Unix peer */
+	unsigned roles; /* of enum role */
+	unsigned issuer_index;
+	uint8_t spki_sha256[32];
+};
+
+struct config {
+	struct config_listen listen;
+	char *state;
+	struct config_issuer *issuers;
+	unsigned issuers_count;
+	struct config_token *tokens;
+	unsigned tokens_count;
+	struct config_key *keys;
+	unsigned keys_count;
+	struct config_profile *profiles;
+	unsigned profiles_count;
+	struct config_caller *callers;
+	unsigned callers_count;
+};
+
+enum { HM_BACKDATE_DEFAULT = 5 };
+
+/*
+ * Load and check `path`. Every relative path in the result has been made absolute. HM_REFUSED: `why->detail` is
+ * "FILE:LINE: what is wrong and what would be accepted". The caller frees with config_free.
+ */
+hm_result config_load(const char *path, struct config **out, struct hm_problem *why) HM_MUST_USE;
+void config_free(struct config *config); /* NULL is fine */
+
+/* The token's part of the configuration, as its process wants it. */
+void config_token_frame(const struct config *config, unsigned token, struct token_config *out);
+
+#endif

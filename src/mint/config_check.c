@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config_check.h"
+
+#include "base64url.h"
+#include "config_where.h"
+#include "spiffe.h"
+#include <arpa/inet.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { THREADS_DEFAULT = 2 };
+
+/* Where a complaint belongs: list[index].member of the file. */
+struct place {
+	const char *path, *list;
+	int index;
+	struct hm_problem *why;
+};
+
+static hm_result HM_PRINTF(3, 4) complain(const struct place *place, const char *member, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return hm_refuse(place->why, "config", NULL, "%s:%u: %s%s%s: %s", place->path,
+		config_line(place->path, place->list, place->index, member), place->list, member ? "." : "",
+		member ? member : "", text);
+}
+
+/* ---- paths ---- */
+
+static hm_result make_absolute(const struct place *place, const char *member, char **value)
+{
+	char directory[HM_PATH_MAX], joined[HM_PATH_MAX];
+	char *absolute;
+	if ((*value)[0] == '/')
+		return HM_OK;
+	snprintf(directory, sizeof directory, "%s", place->path);
+	char *from = realpath(dirname(directory), NULL);
+	int wanted = from ? snprintf(joined, sizeof joined, "%s/%s", from, *value) : -1;
+	free(from);
+	if (wanted < 0 || (size_t)wanted >= sizeof joined || !(absolute = strdup(joined)))
+		return complain(place, member, "no usable path comes of '%s'", *value);
+	free(*value);
+	*value = absolute;
+	return HM_OK;
+}
+
+/* ---- small rules ---- */
+
+static bool is_name(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == 0 &&
+	       text[0] != '.';
+}
+
+static hm_result check_name(const struct place *place, const char *name)
+{
+	return is_name(name) ? HM_OK : complain(place, "name", "'%s': letters, digits, '.', '_' and '-'", name);
+}
+
+static bool is_hex(const char *text, size_t most)
+{
+	size_t length = strlen(text);
+	return length && length % 2 == 0 && length <= most && text[strspn(text, "0123456789abcdefABCDEF")] == 0;
+}
+
+/* ---- listen ---- */
+
+static hm_result check_listen(struct config *config, const char *path, struct hm_problem *why)
+{
+	struct place place = {path, "listen", -1, why};
+	HM_TRY(make_absolute(&place, "socket", &config->listen.socket));
+	HM_TRY(make_absolute(&place, "control", &config->listen.control));
+	struct config_tls *tls = config->listen.tls;
+	if (!tls)
+		return HM_OK;
+	uint8_t address[16];
+	if (inet_pton(AF_INET, tls->address, address) != 1 && inet_pton(AF_INET6, tls->address, address) != 1)
+		return complain(&place, "tls", "address '%s' is not a numeric IPv4 or IPv6 address", tls->address);
+	HM_TRY(make_absolute(&place, "tls", &tls->certificate));
+	HM_TRY(make_absolute(&place, "tls", &tls->key));
+	return make_absolute(&place, "tls", &tls->trust);
+}
+
+/* ---- issuers ---- */
+
+/* RFC 8414, section 2: https, no query, no fragment; and we want no user, no escapes, no trailing slash. */
+static const char *url_fault(const char *url)
+{
+	if (strlen(url) > HM_URL_MAX)
+		return "at most 512 bytes";
+	if (strncmp(url, "https://", 8) != 0)
+		return "an https URL";
+	const char *host = url + 8;
+	if (!*host || *host == '/')
+		return "a URL with a host";
+	for (const char *c = host; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || strchr("?#@%\"\\<>", *c))
+			return "no query, fragment, user, escape, quote or space in an issuer's URL";
+	return url[strlen(url) - 1] == '/' || strstr(host, "//") ? "no empty path segment, no trailing '/'" : NULL;
+}
+
+static hm_result check_issuer(struct config *config, unsigned index, const struct place *place)
+{
+	struct config_issuer *issuer = &config->issuers[index];
+	HM_TRY(check_name(place, issuer->name));
+	const char *fault = url_fault(issuer->url);
+	if (fault)
+		return complain(place, "url", "'%s': %s", issuer->url, fault);
+	issuer->path = strchr(issuer->url + 8, '/');
+	if (!issuer->path)
+		issuer->path = "";
+	if (!spiffe_is_trust_domain(issuer->trust_domain, strlen(issuer->trust_domain)))
+		return complain(place, "trust_domain", "'%s' is not a SPIFFE trust domain", issuer->trust_domain);
+	for (unsigned i = 0; i < index; i++) {
+		if (strcmp(config->issuers[i].name, issuer->name) == 0)
+			return complain(place, "name", "'%s' is taken already", issuer->name);
+		if (strcmp(config->issuers[i].path, issuer->path) == 0)
+			return complain(place, "url", "its path '%s' is another issuer's already", issuer->path);
+		if (strcmp(config->issuers[i].trust_domain, issuer->trust_domain) == 0)
+			return complain(
+				place, "trust_domain", "'%s' is another issuer's already", issuer->trust_domain);
+	}
+	return HM_OK;
+}
+
+static hm_result find_issuer(const struct config *config, const struct place *place, const char *name, unsigned *index)
+{
+	for (*index = 0; *index < config->issuers_count; ++*index)
+		if (strcmp(config->issuers[*index].name, name) == 0)
+			return HM_OK;
+	return complain(place, "issuer", "there is no issuer '%s'", name);
+}
+
+/* ---- tokens and keys ---- */
+
+static hm_result check_token(struct config *config, unsigned index, const struct place *place)
+{
+	struct config_token *token = &config->tokens[index];
+	HM_TRY(check_name(place, token->name));
+	for (unsigned i = 0; i < index; i++)
+		if (strcmp(config->tokens[i].name, token->name) == 0)
+			return complain(place, "name", "'%s' is taken already", token->name);
+	HM_TRY(make_absolute(place, "module", &token->module));
+	if (token->login == LOGIN_FILE)
+		HM_TRY(make_absolute(place, "pin", &token->pin));
+	else if (strchr(token->pin, '/'))
+		return complain(place, "pin", "with login: credential, the credential's name");
+	for (unsigned i = 0; i < token->serials_count; i++)
+		if (strlen(token->serials[i]) > 16)
+			return complain(
+				place, "serials", "'%s': a serial has at most 16 characters", token->serials[i]);
+	for (unsigned i = 0; i < token->environment_count; i++) {
+		if (strchr(token->environment[i].name, '='))
+			return complain(
+				place, "environment", "'%s' is not a variable's name", token->environment[i].name);
+		if (token->environment[i].path)
+			HM_TRY(make_absolute(place, "environment", &token->environment[i].value));
+		if (strlen(token->environment[i].name) + strlen(token->environment[i].value) + 2 > HM_PATH_MAX)
+			return complain(place, "environment", "'%s' is too long", token->environment[i].name);
+	}
+	if (!token->threads)
+		token->threads = THREADS_DEFAULT;
+	if (token->threads > HM_TOKEN_THREADS_MAX)
+		return complain(place, "threads", "1 to %d", HM_TOKEN_THREADS_MAX);
+	return HM_OK;
+}
+
+static hm_result check_key(struct config *config, unsigned index, const struct place *place)
+{
+	struct config_key *key = &config->keys[index];
+	HM_TRY(check_name(place, key->name));
+	HM_TRY(find_issuer(config, place, key->issuer, &key->issuer_index));
+	for (key->token_index = 0; key->token_index < config->tokens_count; key->token_index++)
+		if (strcmp(config->tokens[key->token_index].name, key->token) == 0)
+			break;
+	if (key->token_index == config->tokens_count)
+		return complain(place, "token", "there is no token '%s'", key->token);
+	if (key->id && !is_hex(key->id, 2 * sizeof(((struct token_key_config *)0)->id)))
+		return complain(place, "id", "'%s': at most 32 bytes in hexadecimal", key->id);
+	key->place = 0;
+	for (unsigned i = 0; i < index; i++) {
+		const struct config_key *other = &config->keys[i];
+		if (strcmp(other->name, key->name) == 0)
+			return complain(place, "name", "'%s' is taken already", key->name);
+		if (other->token_index != key->token_index)
+			continue;
+		key->place++;
+		if (strcmp(other->label, key->label) == 0 &&
+			(!other->id || !key->id || !strcasecmp(other->id, key->id)))
+			return complain(
+				place, "label", "'%s' is key '%s' already: one use per key", key->label, other->name);
+	}
+	return HM_OK;
+}
+
+/* ---- callers ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
+{
+	struct config_caller *caller = &config->callers[index];
+	HM_TRY(check_name(place, caller->name));
+	HM_TRY(find_issuer(config, place, caller->issuer, &caller->issuer_index));
+	if (!caller->uri && !caller->spki && !caller->uid)
+		return complain(place, NULL, "a caller needs a uri, an spki or a uid");
+	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
+				    sizeof caller->spki_sha256) != sizeof caller->spki_sha256)
+		return complain(place, "spki", "the base64url of the SHA-256 of a SubjectPublicKeyInfo: 43 characters");
+	for (unsigned i = 0; i < index; i++) {
+		const struct config_caller *other = &config->callers[i];
+		if (other->issuer_index != caller->issuer_index)
+			continue;
+		if (strcmp(other->name, caller->name) == 0)
+			return complain(place, "name", "'%s' is taken already", caller->name);
+		if (same_text(other->uri, caller->uri) || same_text(other->spki, caller->spki) ||
+			(other->uid && caller->uid && *other->uid == *caller->uid))
+			return complain(place, NULL, "'%s' is the same caller as '%s'", caller->name, other->name);
+	}
+	return HM_OK;
+}
+
+/* ---- profiles ---- */
+
+static const char *const reserved_claims[] = {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope",
+	"cnf", "act", "may_act", "azp", "sub_id", "status", "txn", "authorization_details", "auth_time", "nonce",
+	"task", NULL};
+
+static hm_result check_constant(const struct place *place, const struct config_claim *claim)
+{
+	char *end;
+	if (!claim->constant)
+		return HM_OK;
+	if (claim->pattern || claim->enumeration_count || claim->required || claim->size)
+		return complain(place, "claims", "'%s': a constant takes nothing but a type", claim->name);
+	if (claim->type == CLAIM_INTEGER && (strtoll(claim->constant, &end, 10), *end || end == claim->constant))
+		return complain(place, "claims", "'%s': the constant is not an integer", claim->name);
+	if (claim->type == CLAIM_BOOLEAN && strcmp(claim->constant, "true") != 0 &&
+		strcmp(claim->constant, "false") != 0)
+		return complain(place, "claims", "'%s': the constant is not true or false", claim->name);
+	return HM_OK;
+}
+
+static hm_result check_claim(const struct place *place, const struct config_profile *profile, unsigned index)
+{
+	struct config_claim *claim = &profile->claims[index];
+	for (size_t i = 0; reserved_claims[i]; i++)
+		if (strcmp(claim->name, reserved_claims[i]) == 0)
+			return complain(place, "claims", "'%s' is set by hsmint alone", claim->name);
+	for (unsigned i = 0; i < index; i++)
+		if (strcmp(claim->name, profile->claims[i].name) == 0)
+			return complain(place, "claims", "'%s' is listed twice", claim->name);
+	if (claim->type != CLAIM_STRING && (claim->pattern || claim->enumeration_count || claim->size))
+		return complain(place, "claims", "'%s': pattern, enumeration and size are for strings", claim->name);
+	if (claim->size > HM_CLAIMS_BYTES_MAX)
+		return complain(place, "claims", "'%s': size is at most %d", claim->name, HM_CLAIMS_BYTES_MAX);
+	if (!claim->size)
+		claim->size = HM_CLAIM_STRING_MAX;
+	return HM_OK;
+}
+
+static hm_result check_claims(const struct place *place, const struct config_profile *profile)
+{
+	for (unsigned i = 0; i < profile->claims_count; i++) {
+		HM_TRY(check_constant(place, &profile->claims[i]));
+		HM_TRY(check_claim(place, profile, i));
+	}
+	return HM_OK;
+}
+
+static hm_result check_lifetime(const struct place *place, const struct config_profile *profile)
+{
+	if (profile->lifetime.maximum < 1 || profile->lifetime.maximum > HM_LIFETIME_MAX)
+		return complain(place, "lifetime", "maximum is 1 to %d seconds", HM_LIFETIME_MAX);
+	if (profile->lifetime.standard < 1 || profile->lifetime.standard > profile->lifetime.maximum)
+		return complain(place, "lifetime", "default is 1 to maximum (%u)", profile->lifetime.maximum);
+	if (profile->backdate && *profile->backdate > HM_BACKDATE_MAX)
+		return complain(place, "backdate", "at most %d seconds", HM_BACKDATE_MAX);
+	return HM_OK;
+}
+
+static hm_result check_profile_key(
+	const struct config *config, const struct place *place, struct config_profile *profile)
+{
+	static const enum key_use wanted[CREDENTIAL_KINDS] = {KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID};
+	for (unsigned i = 0; i < config->keys_count; i++) {
+		const struct config_key *key = &config->keys[i];
+		if (strcmp(key->name, profile->key) != 0)
+			continue;
+		if (key->issuer_index != profile->issuer_index)
+			return complain(place, "key", "'%s' belongs to issuer '%s'", key->name, key->issuer);
+		if (key->use != wanted[profile->kind])
+			return complain(place, "key", "'%s' is for %s; kind %s needs one for %s", key->name,
+				key_use_name(key->use), credential_kind_name(profile->kind),
+				key_use_name(wanted[profile->kind]));
+		profile->key_index = i;
+		return HM_OK;
+	}
+	return complain(place, "key", "there is no key '%s'", profile->key);
+}
+
+static bool issuer_has_caller(const struct config *config, unsigned issuer, const char *name)
+{
+	for (unsigned i = 0; i < config->callers_count; i++)
+		if (config->callers[i].issuer_index == issuer && strcmp(config->callers[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A subject's pattern may leave open which agent it is, never which trust domain. */
+static bool is_subject_pattern(const char *pattern, const char *trust_domain)
+{
+	size_t length = strlen(trust_domain);
+	return strncmp(pattern, "spiffe://", 9) == 0 && strncmp(pattern + 9, trust_domain, length) == 0 &&
+	       pattern[9 + length] == '/' && pattern[10 + length];
+}
+
+static bool is_scope(const char *scope)
+{
+	if (strlen(scope) > HM_SCOPE_MAX)
+		return false;
+	for (; *scope; scope++)
+		if (*scope <= ' ' || *scope >= 0x7f || *scope == '"' || *scope == '\\') /* RFC 6749, appendix A.4 */
+			return false;
+	return true;
+}
+
+static hm_result check_profile_lists(
+	const struct config *config, const struct place *place, const struct config_profile *profile)
+{
+	const char *trust_domain = config->issuers[profile->issuer_index].trust_domain;
+	for (unsigned i = 0; i < profile->subjects_count; i++)
+		if (!is_subject_pattern(profile->subjects[i], trust_domain))
+			return complain(place, "subjects", "'%s': a pattern beginning spiffe://%s/",
+				profile->subjects[i], trust_domain);
+	for (unsigned i = 0; i < profile->scopes_count; i++)
+		if (!is_scope(profile->scopes[i]))
+			return complain(place, "scopes", "'%s' is not a scope of at most %d characters",
+				profile->scopes[i], HM_SCOPE_MAX);
+	for (unsigned i = 0; i < profile->callers_count; i++)
+		if (!issuer_has_caller(config, profile->issuer_index, profile->callers[i]))
+			return complain(place, "callers", "issuer '%s' has no caller '%s'", profile->issuer,
+				profile->callers[i]);
+	return HM_OK;
+}
+
+static hm_result check_profile(struct config *config, unsigned index, const struct place *place)
+{
+	struct config_profile *profile = &config->profiles[index];
+	HM_TRY(check_name(place, profile->name));
+	for (unsigned i = 0; i < index; i++)
+		if (strcmp(config->profiles[i].name, profile->name) == 0)
+			return complain(place, "name", "'%s' is taken already", profile->name);
+	HM_TRY(find_issuer(config, place, profile->issuer, &profile->issuer_index));
+	HM_TRY(check_profile_key(config, place, profile));
+	HM_TRY(check_lifetime(place, profile));
+	HM_TRY(check_profile_lists(config, place, profile));
+	return check_claims(place, profile);
+}
+
+/* ---- all ---- */
+
+typedef hm_result check_item(struct config *config, unsigned index, const struct place *place);
+
+static hm_result check_each(struct config *config, const char *path, const char *list, unsigned count,
+	check_item *check, struct hm_problem *why)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct place place = {path, list, (int)i, why};
+		HM_TRY(check(config, i, &place));
+	}
+	return HM_OK;
+}
+
+hm_result config_check(struct config *config, const char *path, struct hm_problem *why)
+{
+	struct place top = {path, "state", -1, why};
+	HM_TRY(check_listen(config, path, why));
+	HM_TRY(make_absolute(&top, NULL, &config->state));
+	HM_TRY(check_each(config, path, "issuers", config->issuers_count, check_issuer, why));
+	HM_TRY(check_each(config, path, "tokens", config->tokens_count, check_token, why));
+	HM_TRY(check_each(config, path, "keys", config->keys_count, check_key, why));
+	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
+	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
+}

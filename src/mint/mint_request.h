@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mint request: its JSON read member by member, nothing decided yet. */
+#ifndef HSMINT_MINT_REQUEST_H
+#define HSMINT_MINT_REQUEST_H
+
+#include "buffer.h"
+#include "limits.h"
+#include "result.h"
+#include <jansson.h>
+
+struct mint_request {
+	json_t *body; /* owned; everything below points into it */
+	const char *profile;
+	const char *subject;
+	const char *audiences[HM_AUDIENCES_MAX];
+	unsigned audience_count;
+	const char *scope; /* NULL: none asked for */
+	int64_t lifetime;  /* seconds; 0: none asked for */
+	json_t *claims;    /* object, or NULL */
+	json_t *context;   /* object of strings, or NULL */
+};
+
+/* Read a request from gate. HM_REFUSED: `why` names the member. Free with mint_request_free in any case. */
+hm_result mint_request_parse(struct hm_bytes body, struct mint_request *request, struct hm_problem *why) HM_MUST_USE;
+void mint_request_free(struct mint_request *request);
+
+#define MINT_REQUEST_AUTO __attribute__((cleanup(mint_request_free))) struct mint_request
+
+#endif
