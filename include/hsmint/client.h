@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libhsmint: ask an hsmint service for a credential, over its Unix socket or over mutual TLS 1.3.
+ *
+ *     hsmint_error *error = NULL;
+ *     hsmint_client *client = hsmint_client_unix("/run/hsmint/hsmint.sock", &error);
+ *     hsmint_request *request = hsmint_request_new();
+ *     hsmint_request_text(request, "profile", "demo-access");
+ *     hsmint_request_text(request, "subject", "spiffe://demo.test/agent/first");
+ *     hsmint_request_add(request, "audience", "https://api.demo.test");
+ *     hsmint_reply *reply = hsmint_mint(client, "jwt", request, &error);
+ *     puts(reply ? hsmint_reply_credential(reply) : hsmint_error_message(error));
+ *     hsmint_reply_free(reply), hsmint_request_free(request), hsmint_client_free(client), hsmint_error_free(error);
+ *
+ * Made for every language that can call C: plain functions, opaque pointers, NUL-terminated UTF-8 text, nothing to lay
+ * out in memory.
+ *
+ * Ownership: what a function returns as a non-const pointer is the caller's, until given to the free function of its
+ * type; `const char *` belongs to the object it was asked of and lives as long as that. Arguments are copied. Every
+ * free function and every accessor takes NULL.
+ *
+ * Failure: a function that can fail returns NULL (or -1) and, when `error` is not NULL, sets `*error` to a new error,
+ * which is the caller's; what `*error` held before is not looked at. On success `*error` is not touched.
+ *
+ * Threads: an object is used by one thread at a time; different objects by different threads freely. Nothing here
+ * installs a signal handler, reads the environment or starts a thread. The first client initialises libcurl for the
+ * process (curl_global_init).
+ */
+#ifndef HSMINT_CLIENT_H
+#define HSMINT_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HSMINT_API __attribute__((visibility("default")))
+#else
+#define HSMINT_API
+#endif
+
+typedef struct hsmint_client hsmint_client;   /* a connection, opened when needed and kept for the next request */
+typedef struct hsmint_request hsmint_request; /* the members of a request, being put together */
+typedef struct hsmint_reply hsmint_reply;     /* a credential and what belongs to it */
+typedef struct hsmint_error hsmint_error;     /* why there is none */
+
+/* The library's version, "0.1.0". */
+HSMINT_API const char *hsmint_version(void);
+
+/* ---- clients ---- */
+
+/* A client of the service at this Unix socket. Connects with the first request. */
+HSMINT_API hsmint_client *hsmint_client_unix(const char *socket_path, hsmint_error **error);
+
+/*
+ * A client of the service at `url` ("https://host:port", without a path), which proves itself with a certificate chain
+ * and key (PEM files, key not encrypted) and trusts only the CAs in `ca_file`. Connects with the first request.
+ */
+HSMINT_API hsmint_client *hsmint_client_https(
+	const char *url, const char *certificate_file, const char *key_file, const char *ca_file, hsmint_error **error);
+
+/* How long a request may take from connecting to the last byte; 10,000 ms when not set. At least 1. */
+HSMINT_API void hsmint_client_set_timeout(hsmint_client *client, long milliseconds);
+
+HSMINT_API void hsmint_client_free(hsmint_client *client); /* closes the connection */
+
+/* ---- requests ---- */
+
+/*
+ * A request is a JSON object; its members are those of docs/openapi.yaml: profile, subject, audience, scope, lifetime,
+ * claims, context. Each function adds one and returns 0, or -1 when the value is not UTF-8 or not JSON, the member was
+ * set already or memory ran out; such a request stays failed and hsmint_mint refuses it, so a caller may leave the
+ * results unread.
+ */
+HSMINT_API hsmint_request *hsmint_request_new(void); /* NULL: out of memory */
+HSMINT_API int hsmint_request_text(hsmint_request *request, const char *member, const char *text);
+HSMINT_API int hsmint_request_number(hsmint_request *request, const char *member, int64_t value);
+HSMINT_API int hsmint_request_json(hsmint_request *request, const char *member, const char *json);
+/* Append to an array of strings: one "audience" after the other. */
+HSMINT_API int hsmint_request_add(hsmint_request *request, const char *member, const char *text);
+/* Put name and value into an object of strings, such as "context". */
+HSMINT_API int hsmint_request_pair(hsmint_request *request, const char *member, const char *name, const char *value);
+HSMINT_API void hsmint_request_free(hsmint_request *request);
+
+/* ---- minting ---- */
+
+/*
+ * Have a credential of this kind ("jwt") minted. The request may be used again.
+ *
+ * When a kept connection turns out to have ended before any byte of an answer, the request is sent once more on a new
+ * one; a credential struck for the first is recorded by the service and reaches nobody.
+ */
+HSMINT_API hsmint_reply *hsmint_mint(
+	hsmint_client *client, const char *kind, const hsmint_request *request, hsmint_error **error);
+
+HSMINT_API const char *hsmint_reply_credential(const hsmint_reply *reply);
+HSMINT_API const char *hsmint_reply_kind(const hsmint_reply *reply); /* "at+jwt", "jwt-svid" */
+HSMINT_API const char *hsmint_reply_profile(const hsmint_reply *reply);
+HSMINT_API const char *hsmint_reply_kid(const hsmint_reply *reply);
+HSMINT_API const char *hsmint_reply_id(const hsmint_reply *reply);     /* the credential's jti */
+HSMINT_API int64_t hsmint_reply_issued_at(const hsmint_reply *reply);  /* seconds since 1970; 0 of NULL */
+HSMINT_API int64_t hsmint_reply_expires_at(const hsmint_reply *reply); /* seconds since 1970; 0 of NULL */
+HSMINT_API const char *hsmint_reply_json(const hsmint_reply *reply);   /* the whole reply as it came */
+HSMINT_API void hsmint_reply_free(hsmint_reply *reply);
+
+/* ---- public documents ---- */
+
+/*
+ * Fetch what the service publishes at `path` ("/demo/.well-known/jwks.json"): at most 16 MiB, a NUL behind;
+ * `*length` (may be NULL) is the length without it. Anything but status 200 is an error.
+ */
+HSMINT_API char *hsmint_get(hsmint_client *client, const char *path, size_t *length, hsmint_error **error);
+
+/* ---- operators ---- */
+
+/*
+ * Give one command, a JSON object such as {"command":"status"}, to the control socket at `path` and wait at most
+ * `timeout_ms` for each step of the exchange. Returns the reply's JSON. A reply that is a problem is an error.
+ */
+HSMINT_API char *hsmint_control_call(const char *path, const char *command, long timeout_ms, hsmint_error **error);
+
+/* Release what hsmint_get or hsmint_control_call returned. */
+HSMINT_API void hsmint_text_free(char *text);
+
+/* ---- errors ---- */
+
+/*
+ * `code` is stable: either one of the service's (docs/errors.md), or one of the library's own:
+ *   client_argument     the request or an argument is not usable; nothing was sent
+ *   client_unreachable  no connection; nothing was sent
+ *   client_tls          no TLS connection: a certificate, key or CA is not accepted; no request was sent
+ *   client_timeout      no answer in time; whether the service acted is not known
+ *   client_lost         the connection ended without an answer; whether the service acted is not known
+ *   client_reply        the answer is not one that hsmint gives, or larger than allowed
+ *   client_memory       out of memory
+ */
+HSMINT_API const char *hsmint_error_code(const hsmint_error *error);
+HSMINT_API int hsmint_error_status(const hsmint_error *error);          /* HTTP status; 0 without an answer */
+HSMINT_API const char *hsmint_error_title(const hsmint_error *error);   /* what the code means */
+HSMINT_API const char *hsmint_error_field(const hsmint_error *error);   /* the member at fault, or "" */
+HSMINT_API const char *hsmint_error_accepts(const hsmint_error *error); /* what would be accepted, or "" */
+HSMINT_API const char *hsmint_error_retry(const hsmint_error *error);   /* "no", "same-key" or "after" */
+HSMINT_API long hsmint_error_retry_after(const hsmint_error *error);    /* seconds; 0 when none was given */
+/* All of it in one line without control characters: "code: title (field: accepts)". */
+HSMINT_API const char *hsmint_error_message(const hsmint_error *error);
+HSMINT_API void hsmint_error_free(hsmint_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

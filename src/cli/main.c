@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "commands.h"
+
+#include "hsmint/client.h"
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
+#ifdef HAVE_SERVE
+	{"serve", command_serve, "run the service"},
+	{"check", command_check, "check a configuration"},
+#endif
+#ifdef HAVE_DEV
+	{"dev", command_dev, "run a service for tests, with a SoftHSM token of its own"},
+#endif
+	{"mint", command_mint, "have a credential minted"},
+	{"status", command_status, "show how the service is"},
+	{"reload", command_reload, "have the service read its configuration and certificates again"},
+	{"token", command_token, "act on a token: unlatch its PIN"},
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static int help(FILE *out)
+{
+	fputs("Usage: hsmint COMMAND [OPTION...]\n"
+	      "       hsmint COMMAND --help | --help | --version\n"
+	      "\n"
+	      "Mint short-lived credentials for agents and workloads with keys that never leave an HSM.\n"
+	      "\n"
+	      "Commands:\n",
+		out);
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fputs("\n"
+	      "The answer goes to standard output, everything else to standard error.\n"
+	      "Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n"
+	      "\n"
+	      "Example:\n"
+	      "  hsmint mint jwt --socket run/hsmint.sock --profile demo-access \\\n"
+	      "      --subject spiffe://demo.test/agent/first --audience https://api.demo.test\n",
+		out);
+	return out == stdout ? EXIT_DONE : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return help(stderr);
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+		return help(stdout);
+	if (strcmp(argv[1], "--version") == 0)
+		return printf("hsmint %s\n", hsmint_version()) > 0 ? EXIT_DONE : EXIT_FAILED;
+	for (size_t i = 0; i < COMMANDS; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "hsmint: there is no command '%s'\nTry 'hsmint --help'.\n", argv[1]);
+	return EXIT_USAGE;
+}

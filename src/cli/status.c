@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+
+static const char help[] =
+	"Usage: hsmint status [--control PATH] [--json]\n"
+	"\n"
+	"Show how the service is: its processes, tokens, issuers and keys, and what it minted since it started.\n"
+	"\n"
+	"  --control PATH  the service's control socket (otherwise HSMINT_CONTROL)\n"
+	"  --json          print the service's reply\n"
+	"\n"
+	"Example:\n"
+	"  hsmint status --control run/control.sock";
+
+enum { OPTION_CONTROL = 256, OPTION_JSON, OPTION_HELP };
+
+static const struct option options[] = {
+	{"control", required_argument, NULL, OPTION_CONTROL},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{0},
+};
+
+static const char *text(const json_t *object, const char *member)
+{
+	const char *value = json_string_value(json_object_get(object, member));
+	return value ? value : "-";
+}
+
+static json_int_t number(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+static void print_service(const json_t *status)
+{
+	json_int_t up = number(status, "uptime_s");
+	bool ready = json_is_true(json_object_get(status, "ready"));
+	printf("hsmint %s  pid %" JSON_INTEGER_FORMAT "  up %" JSON_INTEGER_FORMAT "h%02dm%02ds  %s%s\n",
+		text(status, "version"), number(status, "pid"), up / 3600, (int)(up / 60 % 60), (int)(up % 60),
+		ready ? "ready" : "not ready: ", ready ? "" : text(status, "reason"));
+	printf("minted %" JSON_INTEGER_FORMAT "  refused %" JSON_INTEGER_FORMAT "  pending %" JSON_INTEGER_FORMAT "\n",
+		number(status, "minted"), number(status, "refused"), number(status, "pending"));
+}
+
+static void print_gate(const json_t *gate)
+{
+	printf("gate %s  pid %" JSON_INTEGER_FORMAT "  restarts %" JSON_INTEGER_FORMAT "  %s\n", text(gate, "state"),
+		number(gate, "pid"), number(gate, "restarts"), text(gate, "sandbox"));
+}
+
+static void print_token(const json_t *token)
+{
+	printf("token %s  %s  pid %" JSON_INTEGER_FORMAT "  restarts %" JSON_INTEGER_FORMAT
+	       "  threads %" JSON_INTEGER_FORMAT "\n",
+		text(token, "name"), text(token, "state"), number(token, "pid"), number(token, "restarts"),
+		number(token, "threads"));
+	printf("  queued %" JSON_INTEGER_FORMAT "  outstanding %" JSON_INTEGER_FORMAT "  signed %" JSON_INTEGER_FORMAT
+	       "  failed %" JSON_INTEGER_FORMAT,
+		number(token, "queued"), number(token, "outstanding"), number(token, "signed"),
+		number(token, "failed"));
+	const json_t *last = json_object_get(token, "last_signed_s_ago");
+	if (json_is_integer(last) && json_integer_value(last) >= 0)
+		printf("  last signed %" JSON_INTEGER_FORMAT " s ago", json_integer_value(last));
+	const char *error = json_string_value(json_object_get(token, "last_error"));
+	printf("%s%s\n", error && *error ? "\n  last error: " : "", error ? error : "");
+}
+
+static void print_issuer(const json_t *issuer)
+{
+	size_t i;
+	json_t *key;
+	printf("issuer %s  %s  trust domain %s\n", text(issuer, "name"), text(issuer, "url"),
+		text(issuer, "trust_domain"));
+	json_array_foreach(json_object_get(issuer, "keys"), i, key) printf("  key %s  %s  on %s  kid %s\n",
+		text(key, "name"), text(key, "use"), text(key, "token"), text(key, "kid"));
+}
+
+static int print_status(const char *reply)
+{
+	size_t i;
+	json_t *part;
+	json_t *status = json_loads(reply, 0, NULL); /* the library has parsed it before */
+	print_service(status);
+	print_gate(json_object_get(status, "gate"));
+	json_array_foreach(json_object_get(status, "tokens"), i, part) print_token(part);
+	json_array_foreach(json_object_get(status, "issuers"), i, part) print_issuer(part);
+	json_decref(status);
+	if (fflush(stdout) == 0)
+		return EXIT_DONE;
+	perror("hsmint: standard output");
+	return EXIT_FAILED;
+}
+
+int command_status(int argc, char **argv)
+{
+	const char *control = NULL;
+	bool json = false;
+	int status = EXIT_FAILED;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == OPTION_HELP)
+			return print_line(help);
+		if (option == OPTION_CONTROL)
+			control = optarg;
+		else if (option == OPTION_JSON)
+			json = true;
+		else
+			return usage_error("status", "see the options");
+	}
+	if (optind != argc)
+		return usage_error("status", "'%s' is not wanted", argv[optind]);
+
+	char *reply = control_call(control, "{\"command\":\"status\"}", "status", &status);
+	if (!reply)
+		return status;
+	status = json ? print_line(reply) : print_status(reply);
+	hsmint_text_free(reply);
+	return status;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct hsmint_error {
+	int status;
+	long retry_after;
+	char code[64];
+	char title[256];
+	char field[128];
+	char accepts[512];
+	char retry[16];
+	char message[1024];
+};
+
+static const struct {
+	const char *code, *retry, *title;
+} own[] = {
+	{"client_argument", "no", "The request cannot be sent"},
+	{"client_unreachable", "after", "The service cannot be reached"},
+	{"client_tls", "no", "No TLS connection to the service"},
+	{"client_timeout", "same-key", "The service did not answer in time"},
+	{"client_lost", "same-key", "The connection ended without an answer"},
+	{"client_reply", "no", "The answer is not one that hsmint gives"},
+	{"client_memory", "no", "Out of memory"},
+};
+
+/* Handed out when there is no memory for an error; freeing it does nothing. */
+static hsmint_error out_of_memory = {
+	.code = "client_memory", .retry = "no", .title = "Out of memory", .message = "client_memory: Out of memory"};
+
+/* Copy one line of text: nothing in it can steer a terminal or forge a line, and no UTF-8 sequence is cut. */
+static void copy_line(char *to, size_t size, const char *from)
+{
+	size_t length = strlen(from);
+	if (length >= size) {
+		length = size - 1;
+		while (length && ((unsigned char)from[length] & 0xc0) == 0x80)
+			length--;
+	}
+	for (size_t i = 0; i < length; i++)
+		to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? '?' : from[i];
+	to[length] = 0;
+}
+
+static hsmint_error *make(hsmint_error **error, int status, const char *code, const char *title, const char *retry)
+{
+	if (!error)
+		return NULL;
+	hsmint_error *made = calloc(1, sizeof *made);
+	*error = made ? made : &out_of_memory;
+	if (!made)
+		return NULL;
+	made->status = status;
+	copy_line(made->code, sizeof made->code, code);
+	copy_line(made->title, sizeof made->title, title);
+	copy_line(made->retry, sizeof made->retry, retry);
+	return made;
+}
+
+static void compose(hsmint_error *error)
+{
+	const char *field = error->field;
+	const char *accepts = error->accepts;
+	bool aside = *field || *accepts;
+	snprintf(error->message, sizeof error->message, "%s: %s%s%s%s%s%s", error->code, error->title,
+		aside ? " (" : "", field, *field && *accepts ? ": " : "", accepts, aside ? ")" : "");
+}
+
+void error_make(hsmint_error **error, const char *code, const char *format, ...)
+{
+	size_t i = 0;
+	while (strcmp(own[i].code, code) != 0)
+		i++;
+	hsmint_error *made = make(error, 0, code, own[i].title, own[i].retry);
+	if (!made)
+		return;
+
+	char text[sizeof made->accepts];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	copy_line(made->accepts, sizeof made->accepts, text);
+	compose(made);
+}
+
+static const char *text_of(const json_t *object, const char *member)
+{
+	const char *text = json_string_value(json_object_get(object, member));
+	return text ? text : "";
+}
+
+bool error_from_problem(hsmint_error **error, const json_t *problem, int status, long retry_after)
+{
+	const char *code = text_of(problem, "code");
+	const json_t *said = json_object_get(problem, "status");
+	if (!*code || !*text_of(problem, "title") || (said && !json_is_integer(said)))
+		return false;
+	if (!status)
+		status = (int)json_integer_value(said);
+
+	hsmint_error *made = make(error, status, code, text_of(problem, "title"), text_of(problem, "retry"));
+	if (!made)
+		return true;
+	made->retry_after = retry_after;
+	copy_line(made->field, sizeof made->field, text_of(problem, "field"));
+	copy_line(made->accepts, sizeof made->accepts, text_of(problem, "accepts"));
+	compose(made);
+	return true;
+}
+
+void error_from_status(hsmint_error **error, int status, long retry_after)
+{
+	hsmint_error *made = make(error, status, "client_reply", "The answer is not one that hsmint gives",
+		status == 503 ? "after" : "no");
+	if (!made)
+		return;
+	made->retry_after = retry_after;
+	snprintf(made->accepts, sizeof made->accepts, "HTTP status %d", status);
+	compose(made);
+}
+
+const char *hsmint_error_code(const hsmint_error *error)
+{
+	return error ? error->code : "";
+}
+
+int hsmint_error_status(const hsmint_error *error)
+{
+	return error ? error->status : 0;
+}
+
+const char *hsmint_error_title(const hsmint_error *error)
+{
+	return error ? error->title : "";
+}
+
+const char *hsmint_error_field(const hsmint_error *error)
+{
+	return error ? error->field : "";
+}
+
+const char *hsmint_error_accepts(const hsmint_error *error)
+{
+	return error ? error->accepts : "";
+}
+
+const char *hsmint_error_retry(const hsmint_error *error)
+{
+	return error ? error->retry : "";
+}
+
+long hsmint_error_retry_after(const hsmint_error *error)
+{
+	return error ? error->retry_after : 0;
+}
+
+const char *hsmint_error_message(const hsmint_error *error)
+{
+	return error ? error->message : "";
+}
+
+void hsmint_error_free(hsmint_error *error)
+{
+	if (error != &out_of_memory)
+		free(error);
+}

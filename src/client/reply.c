@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "reply.h"
+
+#include "error.h"
+#include <jansson.h>
+#include <stdlib.h>
+
+struct hsmint_reply {
+	char *text;
+	json_t *members; /* the strings below live in it */
+	const char *credential, *kind, *profile, *kid, *id;
+	json_int_t issued_at, expires_at;
+};
+
+hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
+{
+	json_error_t where;
+	hsmint_reply *reply = calloc(1, sizeof *reply);
+	if (!reply) {
+		free(text);
+		error_make(error, "client_memory", "reply");
+		return NULL;
+	}
+	reply->text = text;
+	reply->members = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	if (!reply->members)
+		error_make(error, "client_reply", "%s", where.text);
+	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "credential",
+			 &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid", &reply->kid, "id",
+			 &reply->id, "issued_at", &reply->issued_at, "expires_at", &reply->expires_at) < 0)
+		error_make(error, "client_reply", "%s", where.text);
+	else
+		return reply;
+	hsmint_reply_free(reply);
+	return NULL;
+}
+
+const char *hsmint_reply_credential(const hsmint_reply *reply)
+{
+	return reply ? reply->credential : "";
+}
+
+const char *hsmint_reply_kind(const hsmint_reply *reply)
+{
+	return reply ? reply->kind : "";
+}
+
+const char *hsmint_reply_profile(const hsmint_reply *reply)
+{
+	return reply ? reply->profile : "";
+}
+
+const char *hsmint_reply_kid(const hsmint_reply *reply)
+{
+	return reply ? reply->kid : "";
+}
+
+const char *hsmint_reply_id(const hsmint_reply *reply)
+{
+	return reply ? reply->id : "";
+}
+
+int64_t hsmint_reply_issued_at(const hsmint_reply *reply)
+{
+	return reply ? reply->issued_at : 0;
+}
+
+int64_t hsmint_reply_expires_at(const hsmint_reply *reply)
+{
+	return reply ? reply->expires_at : 0;
+}
+
+const char *hsmint_reply_json(const hsmint_reply *reply)
+{
+	return reply ? reply->text : "";
+}
+
+void hsmint_reply_free(hsmint_reply *reply)
+{
+	if (!reply)
+		return;
+	json_decref(reply->members);
+	free(reply->text);
+	free(reply);
+}
