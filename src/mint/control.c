@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control.h"
+
+#include "frame.h"
+#include "log.h"
+#include "policy.h"
+#include "problem.h"
+#include "report.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct client {
+	uv_poll_t poll;
+	struct control *control;
+	struct channel *channel; /* NULL: this place is free */
+	struct ucred peer;
+	bool closing;
+};
+
+struct control {
+	struct service *service;
+	uv_poll_t poll;
+	int listener;
+	unsigned open_handles;
+	bool closing;
+	struct client clients[HM_CONTROL_CLIENTS];
+	char reply[REPORT_MAX];
+};
+
+/* ---- commands ---- */
+
+struct command {
+	const char *name;
+	enum role role;
+	/* Write the reply's JSON into control->reply and return its length. */
+	hm_result (*run)(struct control *control, const json_t *request, size_t *length, struct hm_problem *why);
+};
+
+static hm_result run_status(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	(void)request;
+	*length = report_status(control->service, control->reply, sizeof control->reply);
+	return *length ? HM_OK : hm_broken(why, "no room for the status");
+}
+
+static hm_result done(struct control *control, size_t *length)
+{
+	static const char text[] = "{\"ok\":true}";
+	memcpy(control->reply, text, sizeof text - 1);
+	*length = sizeof text - 1;
+	return HM_OK;
+}
+
+static hm_result run_reload(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	(void)request;
+	HM_TRY(service_reload(control->service, why));
+	return done(control, length);
+}
+
+static hm_result run_token_unlatch(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	const char *name = json_string_value(json_object_get(request, "token"));
+	if (!name)
+		return hm_refuse(why, "missing_member", "token", "the token's name");
+	for (unsigned i = 0; i < control->service->token_count; i++) {
+		struct token *token = control->service->tokens[i];
+		if (strcmp(token_configuration(token)->name, name) != 0)
+			continue;
+		token_retry(token, true);
+		return done(control, length);
+	}
+	return hm_refuse(why, "unknown_token", "token", "a token of the configuration");
+}
+
+static const struct command commands[] = {{"status", ROLE_OPERATE | ROLE_AUDIT, run_status},
+	{"reload", ROLE_OPERATE, run_reload}, {"token-unlatch", ROLE_OPERATE, run_token_unlatch}};
+
+static hm_result run(struct control *control, const struct client *client, const struct hm_frame *frame, size_t *length,
+	struct hm_problem *why)
+{
+	json_error_t error;
+	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = client->peer.uid};
+	json_t *request = json_loadb((const char *)frame->payload, frame->length, JSON_REJECT_DUPLICATES, &error);
+	const char *name = json_string_value(json_object_get(request, "command"));
+	hm_result result = hm_refuse(why, "unknown_command", "command", "status, reload, token-unlatch");
+	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(commands[i].name, name) != 0)
+			continue;
+		if (!report_has_role(control->service, &caller, commands[i].role))
+			result = hm_refuse(why, "role_missing", NULL, "a caller with the role operate");
+		else
+			result = commands[i].run(control, request, length, why);
+		hm_log(result == HM_OK ? HM_INFO : HM_WARNING, "command", "name=%s uid=%u pid=%d result=%s",
+			commands[i].name, client->peer.uid, client->peer.pid, result == HM_OK ? "done" : why->code);
+	}
+	json_decref(request);
+	return result;
+}
+
+static hm_result take_frame(void *context, struct hm_frame *frame)
+{
+	struct client *client = context;
+	struct control *control = client->control;
+	struct hm_problem why;
+	size_t length = 0;
+
+	if (frame->type != HM_CONTROL_REQUEST)
+		return HM_REFUSED;
+	if (run(control, client, frame, &length, &why) != HM_OK)
+		length = problem_write(&why, control->reply, sizeof control->reply);
+	HM_TRY(channel_queue(client->channel, HM_CONTROL_REPLY, frame->id, control->reply, length, NULL, 0));
+	return channel_flush(client->channel);
+}
+
+/* ---- connections ---- */
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct control *control = handle->data;
+	if (--control->open_handles == 0 && control->closing)
+		free(control);
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+	struct client *client = handle->data;
+	client->closing = false;
+	handle->data = client->control;
+	on_closed(handle);
+}
+
+static void close_client(struct client *client)
+{
+	client->closing = true;
+	uv_close((uv_handle_t *)&client->poll, on_client_closed);
+	channel_close(client->channel);
+	client->channel = NULL;
+}
+
+static void on_client(uv_poll_t *poll, int status, int events)
+{
+	struct client *client = poll->data;
+	bool more;
+	(void)events;
+	if (status < 0 || channel_receive(client->channel, take_frame, client, &more) != HM_OK ||
+		channel_waiting(client->channel)) /* an operator that does not read its answer */
+		close_client(client);
+}
+
+static struct client *free_place(struct control *control)
+{
+	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
+		if (!control->clients[i].channel && !control->clients[i].closing)
+			return &control->clients[i];
+	return NULL;
+}
+
+static bool may_connect(const struct control *control, int fd, struct ucred *peer)
+{
+	socklen_t length = sizeof *peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0)
+		return false;
+	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = peer->uid};
+	for (unsigned i = 0; i < control->service->config->issuers_count; i++)
+		if (policy_find_caller(control->service->config, i, &caller))
+			return true;
+	hm_log(HM_WARNING, "control_refused", "uid=%u pid=%d", peer->uid, peer->pid);
+	return false;
+}
+
+static void on_connection(uv_poll_t *poll, int status, int events)
+{
+	struct control *control = poll->data;
+	struct ucred peer;
+	(void)events;
+	int fd = status < 0 ? -1 : accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	struct client *client = free_place(control);
+	if (!client || !may_connect(control, fd, &peer) || !(client->channel = channel_open(fd))) {
+		close(fd);
+		return;
+	}
+	client->control = control;
+	client->peer = peer;
+	uv_poll_init(&control->service->loop, &client->poll, fd);
+	client->poll.data = client;
+	control->open_handles++;
+	uv_poll_start(&client->poll, UV_READABLE, on_client);
+}
+
+struct control *control_open(struct service *service, int listener)
+{
+	struct control *control = calloc(1, sizeof *control);
+	if (!control)
+		return NULL;
+	control->service = service;
+	control->listener = listener;
+	uv_poll_init(&service->loop, &control->poll, listener);
+	control->poll.data = control;
+	control->open_handles = 1;
+	uv_poll_start(&control->poll, UV_READABLE, on_connection);
+	return control;
+}
+
+void control_close(struct control *control)
+{
+	if (!control || control->closing)
+		return;
+	control->closing = true;
+	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
+		if (control->clients[i].channel)
+			close_client(&control->clients[i]);
+	uv_close((uv_handle_t *)&control->poll, on_closed);
+	close(control->listener);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The TLS files of the configuration, checked and put where gate can have them without opening a file. */
+#ifndef HSMINT_CREDENTIALS_H
+#define HSMINT_CREDENTIALS_H
+
+#include "config.h"
+#include "gate.h"
+
+/*
+ * Read certificate chain, key and trusted CAs into sealed memfds in `sockets` (replacing, and closing, what was there).
+ * HM_REFUSED: `why` names the file: unreadable, not PEM, a key that others can read or that is not the certificate's.
+ * On failure `sockets` is unchanged.
+ */
+hm_result credentials_load(
+	const struct config_tls *tls, struct gate_sockets *sockets, struct hm_problem *why) HM_MUST_USE;
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "documents.h"
+
+#include "base64url.h"
+#include "file.h"
+#include "json_write.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { DOCUMENT_MAX = 64 * 1024, REFRESH_HINT_SECONDS = 300 };
+
+struct work {
+	const struct config *config;
+	const struct issuing_key *keys;
+	struct publications *publications;
+	publication_use *changed;
+	void *context;
+	struct hm_json json;
+	char text[DOCUMENT_MAX];
+};
+
+static void put(struct work *work, const char *path)
+{
+	if (publications_set(work->publications, path, 200, "application/json", true, work->text, work->json.out.used))
+		work->changed(work->context, publications_find(work->publications, path));
+}
+
+static void begin(struct work *work)
+{
+	work->json = hm_json(work->text, sizeof work->text);
+	hm_json_begin(&work->json, '{');
+}
+
+/* ---- keys ---- */
+
+static void put_key(struct work *work, unsigned index, const char *use)
+{
+	const struct issuing_key *issuing = &work->keys[index];
+	char key[JWK_MEMBERS_MAX + 256];
+	int length = snprintf(key, sizeof key, "{%s,\"use\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"}", issuing->jwk, use,
+		issuing->kid, key_algorithm_name(work->config->keys[index].algorithm));
+	hm_json_raw(&work->json, key, (size_t)length);
+}
+
+/* RFC 7517, section 5: every key that signs JWTs for this issuer. */
+static void put_jwks(struct work *work, unsigned issuer)
+{
+	char path[HM_HTTP_MAX_PATH];
+	begin(work);
+	hm_json_key(&work->json, "keys");
+	hm_json_begin(&work->json, '[');
+	for (unsigned i = 0; i < work->config->keys_count; i++)
+		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known)
+			put_key(work, i, "sig");
+	hm_json_end(&work->json, ']');
+	hm_json_end(&work->json, '}');
+	snprintf(path, sizeof path, "%s/.well-known/jwks.json", work->config->issuers[issuer].path);
+	put(work, path);
+}
+
+/* ---- discovery ---- */
+
+static void put_common_metadata(struct work *work, const struct config_issuer *issuer)
+{
+	char jwks[HM_URL_MAX + 32];
+	snprintf(jwks, sizeof jwks, "%s/.well-known/jwks.json", issuer->url);
+	begin(work);
+	hm_json_member_string(&work->json, "issuer", issuer->url);
+	hm_json_member_string(&work->json, "jwks_uri", jwks);
+	hm_json_key(&work->json, "response_types_supported"); /* required; nobody logs in here */
+	hm_json_begin(&work->json, '[');
+	hm_json_end(&work->json, ']');
+}
+
+static void put_list(struct work *work, const char *name, const char *only)
+{
+	hm_json_key(&work->json, name);
+	hm_json_begin(&work->json, '[');
+	if (only)
+		hm_json_string(&work->json, only);
+	hm_json_end(&work->json, ']');
+}
+
+static void put_discovery(struct work *work, const struct config_issuer *issuer)
+{
+	char path[HM_HTTP_MAX_PATH];
+	put_common_metadata(work, issuer);
+	put_list(work, "subject_types_supported", "public");
+	put_list(work, "id_token_signing_alg_values_supported", key_algorithm_name(KEY_ES256));
+	hm_json_end(&work->json, '}');
+	snprintf(path, sizeof path, "%s/.well-known/openid-configuration", issuer->path);
+	put(work, path);
+
+	/* RFC 8414, section 3.1: the well-known part stands between the host and the issuer's path. */
+	put_common_metadata(work, issuer);
+	put_list(work, "grant_types_supported", NULL);
+	hm_json_end(&work->json, '}');
+	snprintf(path, sizeof path, "/.well-known/oauth-authorization-server%s", issuer->path);
+	put(work, path);
+}
+
+/* ---- the bundle and its sequence ---- */
+
+static hm_result next_sequence(
+	const struct config *config, const char *name, const char *digest, uint64_t *sequence, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX], text[128] = "", seen[64] = "";
+	size_t length;
+	if (snprintf(path, sizeof path, "%s/bundle", config->state) >= (int)sizeof path ||
+		(mkdir(path, 0700) < 0 && errno != EEXIST))
+		return hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
+	if (snprintf(path, sizeof path, "%s/bundle/%s", config->state, name) >= (int)sizeof path)
+		return hm_unavailable(why, "system", "%s: path too long", config->state);
+
+	*sequence = 0;
+	if (file_read(path, false, text, sizeof text - 1, &length, why) == HM_OK &&
+		sscanf(text, "%" SCNu64 " %63s", sequence, seen) != 2)
+		return hm_unavailable(why, "system", "%s: not a sequence and a digest", path);
+	if (strcmp(seen, digest) == 0)
+		return HM_OK;
+	++*sequence;
+	int wanted = snprintf(text, sizeof text, "%" PRIu64 " %s\n", *sequence, digest);
+	return file_replace(path, text, (size_t)wanted, 0600, why);
+}
+
+static void put_bundle_keys(struct work *work, unsigned issuer)
+{
+	hm_json_key(&work->json, "keys");
+	hm_json_begin(&work->json, '[');
+	for (unsigned i = 0; i < work->config->keys_count; i++)
+		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known &&
+			work->config->keys[i].use == KEY_USE_JWT_SVID)
+			put_key(work, i, "jwt-svid");
+	hm_json_end(&work->json, ']');
+}
+
+/* SPIFFE Trust Domain and Bundle, section 4. */
+static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem *why)
+{
+	const struct config_issuer *issuer = &work->config->issuers[index];
+	char path[HM_HTTP_MAX_PATH], text[44];
+	uint8_t digest[32];
+	uint64_t sequence;
+
+	begin(work);
+	put_bundle_keys(work, index);
+	if (EVP_Digest(work->text, work->json.out.used, digest, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(why, "SHA-256 failed");
+	text[base64url_encode(digest, sizeof digest, text)] = 0;
+	HM_TRY(next_sequence(work->config, issuer->name, text, &sequence, why));
+	hm_json_member_number(&work->json, "spiffe_sequence", (int64_t)sequence);
+	hm_json_member_number(&work->json, "spiffe_refresh_hint", REFRESH_HINT_SECONDS);
+	hm_json_end(&work->json, '}');
+	snprintf(path, sizeof path, "%s/spiffe/bundle.json", issuer->path);
+	put(work, path);
+	return HM_OK;
+}
+
+static bool knows_every_key(const struct work *work, unsigned issuer)
+{
+	for (unsigned i = 0; i < work->config->keys_count; i++)
+		if (work->config->keys[i].issuer_index == issuer && !work->keys[i].known)
+			return false;
+	return true;
+}
+
+hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
+	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why)
+{
+	static struct work work;
+	work = (struct work){config, keys, publications, changed, context, .json = {.comma = false}};
+	for (unsigned i = 0; i < config->issuers_count; i++) {
+		if (!knows_every_key(&work, i))
+			continue; /* half a key set would make verifiers drop the other half */
+		put_jwks(&work, i);
+		put_discovery(&work, &config->issuers[i]);
+		HM_TRY(put_bundle(&work, i, why));
+	}
+	return HM_OK;
+}

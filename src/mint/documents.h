@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an issuer publishes: JWKS, discovery documents and SPIFFE bundle. */
+#ifndef HSMINT_DOCUMENTS_H
+#define HSMINT_DOCUMENTS_H
+
+#include "issuing_key.h"
+#include "publication.h"
+
+/*
+ * Rebuild every issuer's documents from the keys known so far (`keys` in the configuration's order) and call `changed`
+ * for each that is new, different or gone. The bundle's sequence rises with its keys and is kept under the state
+ * directory. HM_UNAVAILABLE: the state directory cannot be written.
+ */
+hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
+	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why) HM_MUST_USE;
+
+#endif

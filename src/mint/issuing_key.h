@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A configured key together with what its token showed of it. */
+#ifndef HSMINT_ISSUING_KEY_H
+#define HSMINT_ISSUING_KEY_H
+
+#include "config.h"
+#include "token.h"
+
+enum { JWK_MEMBERS_MAX = 256 };
+
+struct issuing_key {
+	struct token *token;
+	bool known; /* its token was ready once: the public key is known */
+	char kid[HM_KID_MAX + 1];
+	char jwk[JWK_MEMBERS_MAX];          /* its JWK's own members, without braces */
+	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs under */
+};
+
+/* Read the public key that the token showed for `key`. HM_REFUSED: its kid is not that of its public key. */
+hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key *key,
+	const struct token_ready *holdings, struct hm_problem *why) HM_MUST_USE;
+
+#endif

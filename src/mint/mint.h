@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A mint request's way: parsed, decided, built, signed, assembled, answered. */
+#ifndef HSMINT_MINT_H
+#define HSMINT_MINT_H
+
+#include "service.h"
+
+/* Take a request from gate; its answer goes back by gate_answer now or later. */
+void mint_request(struct service *service, uint64_t id, const struct gate_request *request);
+
+/* The token signed, or will not. Both release `pending`. */
+void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);
+void mint_failed(struct service *service, struct pending *pending, const char *code);
+
+/* Answer whatever is past its deadline and set the timer for the next. */
+void mint_expire(struct service *service);
+
+/* Answer with a problem. */
+void mint_refuse(struct service *service, uint64_t generation, uint64_t id, const struct hm_problem *why);
+
+#endif

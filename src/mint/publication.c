@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "publication.h"
+
+#include "base64url.h"
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct publications {
+	unsigned count;
+	struct entry {
+		struct gate_publish publish; /* its body is ours */
+		bool current;
+	} entries[HM_PUBLISHED_MAX];
+};
+
+struct publications *publications_open(void)
+{
+	return calloc(1, sizeof(struct publications));
+}
+
+void publications_close(struct publications *publications)
+{
+	if (!publications)
+		return;
+	for (unsigned i = 0; i < publications->count; i++)
+		free((void *)publications->entries[i].publish.body.data);
+	free(publications);
+}
+
+static struct entry *find(struct publications *publications, const char *path)
+{
+	for (unsigned i = 0; i < publications->count; i++)
+		if (strcmp(publications->entries[i].publish.path, path) == 0)
+			return &publications->entries[i];
+	return NULL;
+}
+
+static struct entry *find_or_add(struct publications *publications, const char *path)
+{
+	struct entry *entry = find(publications, path);
+	if (entry || publications->count == HM_PUBLISHED_MAX || strlen(path) > HM_HTTP_MAX_PATH)
+		return entry;
+	entry = &publications->entries[publications->count++];
+	*entry = (struct entry){0};
+	snprintf(entry->publish.path, sizeof entry->publish.path, "%s", path);
+	return entry;
+}
+
+static void put_etag(struct gate_publish *publish)
+{
+	uint8_t digest[32];
+	char text[44];
+	if (EVP_Digest(publish->body.data, publish->body.length, digest, NULL, EVP_sha256(), NULL) != 1)
+		return;
+	text[base64url_encode(digest, sizeof digest, text)] = 0;
+	snprintf(publish->etag, sizeof publish->etag, "\"%s\"", text);
+}
+
+bool publications_set(struct publications *publications, const char *path, int status, const char *content_type,
+	bool is_public, const void *body, size_t length)
+{
+	struct entry *entry = find_or_add(publications, path);
+	if (!entry)
+		return false;
+	struct gate_publish *publish = &entry->publish;
+	entry->current = true;
+	if (publish->status == status && publish->body.length == length &&
+		memcmp(publish->body.data, body, length) == 0)
+		return false;
+	uint8_t *copy = malloc(length + 1);
+	if (!copy)
+		return false;
+	memcpy(copy, body, length);
+	free((void *)publish->body.data);
+	publish->body = (struct hm_bytes){copy, length};
+	publish->status = (uint16_t)status;
+	snprintf(publish->content_type, sizeof publish->content_type, "%s", content_type);
+	snprintf(publish->cache_control, sizeof publish->cache_control, "%s",
+		is_public ? "public, max-age=300" : "no-store");
+	publish->etag[0] = 0;
+	if (is_public)
+		put_etag(publish);
+	return true;
+}
+
+void publications_begin(struct publications *publications)
+{
+	for (unsigned i = 0; i < publications->count; i++)
+		publications->entries[i].current = false;
+}
+
+void publications_end(struct publications *publications, publication_use *removed, void *context)
+{
+	for (unsigned i = 0; i < publications->count;) {
+		struct entry *entry = &publications->entries[i];
+		if (entry->current) {
+			i++;
+			continue;
+		}
+		entry->publish.status = 0;
+		removed(context, &entry->publish);
+		free((void *)entry->publish.body.data);
+		*entry = publications->entries[--publications->count];
+	}
+}
+
+void publications_each(const struct publications *publications, publication_use *use, void *context)
+{
+	for (unsigned i = 0; i < publications->count; i++)
+		use(context, &publications->entries[i].publish);
+}
+
+const struct gate_publish *publications_find(const struct publications *publications, const char *path)
+{
+	struct entry *entry = find((struct publications *)publications, path);
+	return entry ? &entry->publish : NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The documents that gate serves from memory, kept here so that a new gate gets them all. */
+#ifndef HSMINT_PUBLICATION_H
+#define HSMINT_PUBLICATION_H
+
+#include "gate_protocol.h"
+
+struct publications; /* opaque; made by publications_open, released by publications_close */
+
+struct publications *publications_open(void); /* NULL: no memory */
+void publications_close(struct publications *publications);
+
+/*
+ * Set what stands at `path`; `public` documents may be cached for five minutes and get an ETag, others neither. False:
+ * nothing changed (or there is no memory or place for more). The body is copied.
+ */
+bool publications_set(struct publications *publications, const char *path, int status, const char *content_type,
+	bool is_public, const void *body, size_t length);
+
+/* Remove every document that was not set since the last call of publications_begin, at the end of a rebuild. `removed`
+ * is called for each, with a status of 0. */
+void publications_begin(struct publications *publications);
+typedef void publication_use(void *context, const struct gate_publish *publish);
+void publications_end(struct publications *publications, publication_use *removed, void *context);
+
+void publications_each(const struct publications *publications, publication_use *use, void *context);
+const struct gate_publish *publications_find(const struct publications *publications, const char *path);
+
+#endif

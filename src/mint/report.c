@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "report.h"
+
+#include "json_write.h"
+#include "policy.h"
+#include "problem.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- status ---- */
+
+static void put_token(const struct service *service, const struct token *token, struct hm_json *json)
+{
+	struct token_facts facts = token_facts(token);
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "name", token_configuration(token)->name);
+	hm_json_member_string(json, "state", token_state_name(facts.state));
+	hm_json_member_number(json, "pid", facts.pid);
+	hm_json_member_number(json, "restarts", facts.restarts);
+	hm_json_member_number(json, "threads", facts.threads);
+	hm_json_member_number(json, "queued", facts.queued);
+	hm_json_member_number(json, "outstanding", facts.outstanding);
+	hm_json_member_number(json, "signed", (int64_t)facts.signed_count);
+	hm_json_member_number(json, "failed", (int64_t)facts.failed_count);
+	hm_json_member_string(json, "last_error", facts.last_error);
+	if (facts.class < TOKEN_CLASSES)
+		hm_json_member_string(json, "last_class", token_class_name(facts.class));
+	if (facts.last_signed_ms)
+		hm_json_member_number(
+			json, "last_signed_s_ago", (int64_t)(uv_now(&service->loop) - facts.last_signed_ms) / 1000);
+	hm_json_end(json, '}');
+}
+
+static void put_issuer(const struct service *service, unsigned index, struct hm_json *json)
+{
+	const struct config *config = service->config;
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "name", config->issuers[index].name);
+	hm_json_member_string(json, "url", config->issuers[index].url);
+	hm_json_member_string(json, "trust_domain", config->issuers[index].trust_domain);
+	hm_json_key(json, "keys");
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < config->keys_count; i++) {
+		if (config->keys[i].issuer_index != index)
+			continue;
+		hm_json_begin(json, '{');
+		hm_json_member_string(json, "name", config->keys[i].name);
+		hm_json_member_string(json, "use", key_use_name(config->keys[i].use));
+		hm_json_member_string(json, "token", config->keys[i].token);
+		hm_json_member_string(json, "kid", service->keys[i].kid);
+		hm_json_end(json, '}');
+	}
+	hm_json_end(json, ']');
+	hm_json_end(json, '}');
+}
+
+static void put_gate(const struct service *service, struct hm_json *json)
+{
+	struct gate_facts facts = gate_facts(service->gate);
+	hm_json_key(json, "gate");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "state", facts.ready ? "ready" : "starting");
+	hm_json_member_number(json, "pid", facts.pid);
+	hm_json_member_number(json, "restarts", facts.restarts);
+	hm_json_member_string(json, "sandbox", facts.sandbox);
+	hm_json_end(json, '}');
+}
+
+static void put_readiness(const struct service *service, struct hm_json *json)
+{
+	char reason[HM_NAME_MAX + 128];
+	bool ready = service_is_ready(service, reason, sizeof reason);
+	hm_json_key(json, "ready");
+	hm_json_bool(json, ready);
+	if (!ready)
+		hm_json_member_string(json, "reason", reason);
+}
+
+size_t report_status(const struct service *service, char *text, size_t size)
+{
+	struct hm_json json = hm_json(text, size);
+	hm_json_begin(&json, '{');
+	hm_json_key(&json, "ok");
+	hm_json_bool(&json, true);
+	hm_json_member_string(&json, "version", HSMINT_VERSION);
+	hm_json_member_number(&json, "pid", getpid());
+	hm_json_member_number(&json, "uptime_s", (int64_t)(uv_now(&service->loop) - service->started_ms) / 1000);
+	put_readiness(service, &json);
+	put_gate(service, &json);
+	hm_json_key(&json, "tokens");
+	hm_json_begin(&json, '[');
+	for (unsigned i = 0; i < service->token_count; i++)
+		put_token(service, service->tokens[i], &json);
+	hm_json_end(&json, ']');
+	hm_json_key(&json, "issuers");
+	hm_json_begin(&json, '[');
+	for (unsigned i = 0; i < service->config->issuers_count; i++)
+		put_issuer(service, i, &json);
+	hm_json_end(&json, ']');
+	hm_json_member_number(&json, "minted", (int64_t)service->counters.minted_total);
+	hm_json_member_number(&json, "refused", (int64_t)service->counters.refused_total);
+	hm_json_member_number(&json, "failed", (int64_t)service->counters.failed_total);
+	hm_json_member_number(&json, "pending", pending_count(service->pool));
+	hm_json_end(&json, '}');
+	return json.out.failed ? 0 : json.out.used;
+}
+
+/* ---- readiness: public, so it names tokens and states, and nothing that helps an attacker ---- */
+
+size_t report_ready(const struct service *service, char *text, size_t size)
+{
+	struct gate_facts gate = gate_facts(service->gate);
+	struct hm_json json = hm_json(text, size);
+	hm_json_begin(&json, '{');
+	put_readiness(service, &json);
+	hm_json_key(&json, "tokens");
+	hm_json_begin(&json, '{');
+	for (unsigned i = 0; i < service->token_count; i++)
+		hm_json_member_string(&json, token_configuration(service->tokens[i])->name,
+			token_state_name(token_facts(service->tokens[i]).state));
+	hm_json_end(&json, '}');
+	hm_json_key(&json, "sandbox");
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "gate", gate.sandbox);
+	hm_json_end(&json, '}');
+	hm_json_end(&json, '}');
+	return json.out.failed ? 0 : json.out.used;
+}
+
+/* ---- metrics ---- */
+
+bool report_has_role(const struct service *service, const struct gate_caller *caller, enum role role)
+{
+	for (unsigned i = 0; i < service->config->issuers_count; i++) {
+		const struct config_caller *known = policy_find_caller(service->config, i, caller);
+		if (known && (known->roles & role))
+			return true;
+	}
+	return false;
+}
+
+static void HM_PRINTF(2, 3) line(struct hm_writer *w, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	va_start(args, format);
+	int length = vsnprintf(text, sizeof text - 1, format, args);
+	va_end(args);
+	if (length < 0 || length >= (int)sizeof text - 1)
+		return;
+	text[length++] = '\n';
+	hm_put_raw(w, text, (size_t)length);
+}
+
+static void family(struct hm_writer *w, const char *name, const char *type, const char *help)
+{
+	line(w, "# HELP %s %s", name, help);
+	line(w, "# TYPE %s %s", name, type);
+}
+
+static void put_minted(const struct service *service, const struct gate_caller *caller, struct hm_writer *w)
+{
+	const struct config *config = service->config;
+	family(w, "hsmint_minted_total", "counter", "Credentials released, by profile.");
+	for (unsigned i = 0; i < config->profiles_count; i++) {
+		const struct config_caller *known =
+			policy_find_caller(config, config->profiles[i].issuer_index, caller);
+		if (known && (known->roles & ROLE_AUDIT))
+			line(w, "hsmint_minted_total{issuer=\"%s\",profile=\"%s\"} %" PRIu64,
+				config->profiles[i].issuer, config->profiles[i].name, service->counters.minted[i]);
+	}
+	family(w, "hsmint_refused_total", "counter", "Requests answered with a problem by mint, by code.");
+	for (unsigned i = 0; problem_kinds[i].code && i < COUNTED_CODES; i++)
+		if (service->counters.refused_by_code[i])
+			line(w, "hsmint_refused_total{code=\"%s\"} %" PRIu64, problem_kinds[i].code,
+				service->counters.refused_by_code[i]);
+	family(w, "hsmint_pending", "gauge", "Mint requests that wait for a token.");
+	line(w, "hsmint_pending %u", pending_count(service->pool));
+}
+
+static void put_token_metrics(const struct service *service, struct hm_writer *w)
+{
+	static const struct {
+		const char *name, *type, *help;
+	} families[] = {{"hsmint_token_ready", "gauge", "1 when the token signs."},
+		{"hsmint_token_signed_total", "counter", "Signatures received."},
+		{"hsmint_token_failed_total", "counter", "Requests that the token could not serve."},
+		{"hsmint_token_restarts_total", "counter", "Restarts of the token's process."},
+		{"hsmint_token_queued", "gauge", "Requests waiting for the token."},
+		{"hsmint_token_outstanding", "gauge", "Requests the token works on."}};
+	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
+		family(w, families[f].name, families[f].type, families[f].help);
+		for (unsigned i = 0; i < service->token_count; i++) {
+			struct token_facts facts = token_facts(service->tokens[i]);
+			uint64_t values[] = {facts.state == TOKEN_READY, facts.signed_count, facts.failed_count,
+				facts.restarts, facts.queued, facts.outstanding};
+			line(w, "%s{token=\"%s\"} %" PRIu64, families[f].name,
+				token_configuration(service->tokens[i])->name, values[f]);
+		}
+	}
+}
+
+static void put_gate_metrics(const struct service *service, struct hm_writer *w)
+{
+	static const struct {
+		const char *name, *type, *help;
+	} families[GATE_COUNTERS] = {{"hsmint_gate_connections", "gauge", "Connections open."},
+		{"hsmint_gate_connections_total", "counter", "Connections accepted since the gate started."},
+		{"hsmint_gate_requests_total", "counter", "HTTP requests since the gate started."},
+		{"hsmint_gate_in_flight", "gauge", "Requests with mint."},
+		{"hsmint_gate_guard_refused_total", "counter", "Malformed HTTP requests refused."},
+		{"hsmint_gate_tls_refused_total", "counter", "Client certificates missing or refused."},
+		{"hsmint_gate_overload_total", "counter", "Requests refused for overload."},
+		{"hsmint_gate_timeouts_total", "counter", "Connections closed for being too slow."}};
+	struct gate_facts facts = gate_facts(service->gate);
+	for (int i = 0; i < GATE_COUNTERS; i++) {
+		family(w, families[i].name, families[i].type, families[i].help);
+		line(w, "%s %" PRIu64, families[i].name, facts.stats.counter[i]);
+	}
+	family(w, "hsmint_gate_restarts_total", "counter", "Restarts of the gate.");
+	line(w, "hsmint_gate_restarts_total %u", facts.restarts);
+}
+
+size_t report_metrics(const struct service *service, const struct gate_caller *caller, char *text, size_t size)
+{
+	struct hm_writer w = hm_writer(text, size);
+	put_minted(service, caller, &w);
+	put_token_metrics(service, &w);
+	put_gate_metrics(service, &w);
+	return w.failed ? 0 : w.used;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The deciding process: one thread, one loop. service_run is all that the commands need; the rest is what the rooms of
+ * mint (requests, control, metrics) share of it.
+ */
+#ifndef HSMINT_SERVICE_H
+#define HSMINT_SERVICE_H
+
+#include "config.h"
+#include "gate.h"
+#include "issuing_key.h"
+#include "pending.h"
+#include "publication.h"
+#include "token.h"
+#include <uv.h>
+
+struct control;
+
+enum { COUNTED_CODES = 64 };
+
+struct counters {
+	uint64_t minted[HM_PROFILES_MAX]; /* by the profile's place in the configuration; reset when that changes */
+	uint64_t minted_total, refused_total, failed_total;
+	uint64_t refused_by_code[COUNTED_CODES]; /* by the code's place in problem_kinds */
+};
+
+struct service {
+	uv_loop_t loop;
+	uv_prepare_t prepare;
+	uv_timer_t tick, deadline;
+	uv_signal_t terminate, interrupt, hang_up;
+	uv_poll_t parent; /* `dev`: the process that started us */
+	const char *config_path;
+	struct config *config;
+	struct pending_pool *pool;
+	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */
+	unsigned token_count;
+	struct issuing_key keys[HM_KEYS_MAX]; /* in the configuration's order */
+	struct publications *publications;
+	struct gate *gate;
+	struct gate_sockets sockets;
+	uint16_t port; /* where TCP listens; 0: not */
+	struct control *control;
+	struct counters counters;
+	uint64_t started_ms;
+	unsigned ending_tokens; /* tokens still to end */
+	int lock;               /* held on state/lock */
+	bool stopping, reported_ready;
+	int exit_status;
+	struct hm_problem last_gate_problem;
+	void (*on_ready)(void *context, const struct service *service);
+	void *on_ready_context;
+};
+
+struct service_options {
+	const char *config_path;
+	int tcp_listener; /* already listening, for `dev`; -1: listen as configured */
+	int parent;       /* a pidfd: stop when that process ends; -1: none */
+	void (*on_ready)(void *context, const struct service *service); /* once, when the first mint would succeed */
+	void *on_ready_context;
+};
+
+/* Serve until SIGTERM or SIGINT. Returns the exit status: 0, or 1 when the start failed (said on standard error). */
+int service_run(const struct service_options *options);
+
+/* True when a mint would succeed; else `reason` says why not. */
+bool service_is_ready(const struct service *service, char *reason, size_t size);
+
+/* Read the configuration and certificates again. HM_REFUSED: the one before stays in force. */
+hm_result service_reload(struct service *service, struct hm_problem *why) HM_MUST_USE;
+
+void service_stop(struct service *service);
+
+#endif

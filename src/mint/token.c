@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "token.h"
+
+#include "child.h"
+#include "log.h"
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	QUEUED_PER_THREAD = 2, /* one at work, one at hand, so that no thread sleeps between two */
+	TRIES_MAX = 2,
+	STUCK_MS = 10 * 1000,   /* a signature that takes longer has hung its thread */
+	START_MS = 120 * 1000,  /* module, login and keys must be found within this */
+	PROBE_MS = 60 * 1000,   /* an idle token signs a probe this often */
+	BACKOFF_FIRST_MS = 100, /* after a process that never became ready; doubles */
+	BACKOFF_MAX_MS = 10 * 1000,
+	FAILING = 3, /* this many starts in vain: requests are refused instead of queued */
+	CONFIG_FRAME_MAX = 256 * 1024
+};
+
+struct token {
+	uv_loop_t *loop;
+	uv_timer_t timer;
+	struct child *child; /* NULL between two processes */
+	struct pending_pool *pool;
+	struct token_events events;
+	struct token_config config;
+	struct token_ready holdings;
+	enum token_state state;
+	bool was_ready, ending, probing, unlatch;
+	unsigned vain_starts, restarts, outstanding, queued;
+	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
+	struct pending_list queue, at_work;
+	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
+};
+
+const char *token_state_name(enum token_state state)
+{
+	static const char *const names[] = {"starting", "ready", "backoff", "stopped", "ended"};
+	return names[state];
+}
+
+static void enter(struct token *token, enum token_state state)
+{
+	token->state = state;
+	token->changed_ms = uv_now(token->loop);
+}
+
+/* ---- requests ---- */
+
+static void give_up(struct token *token, struct pending *pending, const char *code)
+{
+	token->failed_count++;
+	pending->token = NULL;
+	token->events.failed(token->events.context, pending, code);
+}
+
+static void give_up_queue(struct token *token)
+{
+	struct pending *pending;
+	while ((pending = TAILQ_FIRST(&token->queue))) {
+		TAILQ_REMOVE(&token->queue, pending, at_token);
+		token->queued--;
+		give_up(token, pending, "token_unavailable");
+	}
+}
+
+static hm_result send_request(struct token *token, struct pending *pending)
+{
+	uint8_t payload[HM_JWT_TBS_MAX + 16];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	token_sign_put(&w, pending->key, pending->jwt, pending->tbs_length);
+	return child_queue(token->child, HM_TOKEN_SIGN, pending->id, payload, w.used, NULL, 0);
+}
+
+static void dispatch(struct token *token)
+{
+	struct pending *pending;
+	while (token->state == TOKEN_READY && token->outstanding < token->holdings.threads * QUEUED_PER_THREAD &&
+		(pending = TAILQ_FIRST(&token->queue))) {
+		if (send_request(token, pending) != HM_OK)
+			return; /* the process does not read; the tick ends it if that lasts */
+		TAILQ_REMOVE(&token->queue, pending, at_token);
+		TAILQ_INSERT_TAIL(&token->at_work, pending, at_token);
+		token->queued--;
+		token->outstanding++;
+		pending->tries++;
+		pending->sent_ms = uv_now(token->loop);
+	}
+}
+
+/* The token no longer works on it: once more, or no more. */
+static void retry_or_give_up(struct token *token, struct pending *pending)
+{
+	if (pending->tries >= TRIES_MAX || pending->answered || token->ending ||
+		uv_now(token->loop) >= pending->deadline_ms) {
+		give_up(token, pending, "token_unavailable");
+		return;
+	}
+	TAILQ_INSERT_HEAD(&token->queue, pending, at_token);
+	token->queued++;
+}
+
+static struct pending *take_back(struct token *token, uint64_t id)
+{
+	struct pending *pending = pending_find(token->pool, id);
+	if (!pending || pending->token != token || !token->outstanding)
+		return NULL;
+	TAILQ_REMOVE(&token->at_work, pending, at_token);
+	token->outstanding--;
+	return pending;
+}
+
+hm_result token_submit(struct token *token, uint16_t key, struct pending *pending)
+{
+	if (token->state == TOKEN_STOPPED || token->ending || token->vain_starts >= FAILING)
+		return HM_UNAVAILABLE;
+	pending->token = token;
+	pending->key = key;
+	TAILQ_INSERT_TAIL(&token->queue, pending, at_token);
+	token->queued++;
+	dispatch(token);
+	return HM_OK;
+}
+
+bool token_forget(struct token *token, struct pending *pending)
+{
+	struct pending *at_work;
+	TAILQ_FOREACH(at_work, &token->at_work, at_token)
+	if (at_work == pending)
+		return false; /* its place is needed until the token answers */
+	TAILQ_REMOVE(&token->queue, pending, at_token);
+	token->queued--;
+	return true;
+}
+
+/* ---- what the process says ---- */
+
+static hm_result take_ready(struct token *token, struct hm_reader *reader)
+{
+	struct token_ready ready;
+	if (token->state != TOKEN_STARTING || !token_ready_get(reader, &ready) ||
+		ready.key_count != token->config.key_count || ready.threads < 1)
+		return HM_REFUSED;
+	for (uint32_t i = 0; token->was_ready && i < ready.key_count; i++)
+		if (strcmp(ready.keys[i].kid, token->holdings.keys[i].kid) != 0) {
+			/* A key's identity is its public key: what was published must stay what signs. */
+			token->last = (struct token_failure){.class = TOKEN_CUSTODY};
+			snprintf(token->last.detail, sizeof token->last.detail,
+				"key %s is another one since the token came back: kid %s was %s",
+				token->config.keys[i].name, ready.keys[i].kid, token->holdings.keys[i].kid);
+			return HM_REFUSED;
+		}
+	token->holdings = ready;
+	token->was_ready = true;
+	token->vain_starts = 0;
+	token->last.class = TOKEN_CLASSES;
+	token->last_signed_ms = uv_now(token->loop); /* it signed with every key to get here */
+	hm_log(HM_INFO, "token_ready", "token=%s pid=%d model=\"%s\" serial=\"%s\" threads=%u ms=%" PRIu64,
+		token->config.name, (int)child_pid(token->child), ready.model, ready.serial, ready.threads,
+		uv_now(token->loop) - token->changed_ms);
+	enter(token, TOKEN_READY);
+	token->events.ready(token->events.context, token);
+	dispatch(token);
+	return HM_OK;
+}
+
+static hm_result take_signed(struct token *token, const struct hm_frame *frame)
+{
+	token->last_signed_ms = uv_now(token->loop);
+	if (frame->id == 0) {
+		token->probing = false;
+		return HM_OK;
+	}
+	struct pending *pending = take_back(token, frame->id);
+	if (!pending || frame->length > HM_SIGNATURE_MAX)
+		return HM_REFUSED;
+	token->signed_count++;
+	pending->token = NULL;
+	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
+	dispatch(token);
+	return HM_OK;
+}
+
+static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader *reader)
+{
+	if (!token_failure_get(reader, &token->last))
+		return HM_REFUSED;
+	hm_log(HM_WARNING, "token_failed", "token=%s class=%s ckr=0x%" PRIx64 " detail=\"%s\"", token->config.name,
+		token_class_name(token->last.class), token->last.ckr, token->last.detail);
+	if (id == 0) {
+		token->probing = false;
+		return HM_OK;
+	}
+	struct pending *pending = take_back(token, id);
+	if (!pending)
+		return HM_REFUSED;
+	if (token->last.class == TOKEN_PERMANENT || token->last.class == TOKEN_REFUSED)
+		give_up(token, pending, "internal");
+	else
+		retry_or_give_up(token, pending);
+	dispatch(token);
+	return HM_OK;
+}
+
+static hm_result take_frame(void *context, struct hm_frame *frame)
+{
+	struct token *token = context;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	switch (frame->type) {
+	case HM_TOKEN_READY:
+		return take_ready(token, &reader);
+	case HM_TOKEN_SIGNED:
+		return take_signed(token, frame);
+	case HM_TOKEN_FAILED:
+		return take_failed(token, frame->id, &reader);
+	case HM_TOKEN_ENDING:
+		return token_failure_get(&reader, &token->last) ? HM_OK : HM_REFUSED;
+	default:
+		return HM_REFUSED;
+	}
+}
+
+/* ---- its process ---- */
+
+static void start_process(struct token *token);
+
+static void on_timer(uv_timer_t *timer)
+{
+	start_process(timer->data);
+}
+
+static void start_later(struct token *token)
+{
+	uint64_t wait = 0;
+	if (token->vain_starts) {
+		unsigned doublings = token->vain_starts > 8 ? 8 : token->vain_starts - 1;
+		wait = (uint64_t)BACKOFF_FIRST_MS << doublings;
+	}
+	enter(token, TOKEN_BACKOFF);
+	uv_timer_start(&token->timer, on_timer, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS, 0);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct token *token = handle->data;
+	enter(token, TOKEN_ENDED);
+	token->events.ended(token->events.context, token);
+	free(token);
+}
+
+static void finish(struct token *token)
+{
+	give_up_queue(token);
+	uv_close((uv_handle_t *)&token->timer, on_timer_closed);
+}
+
+static bool needs_a_person(const struct token *token)
+{
+	return token->last.class == TOKEN_LATCH || token->last.class == TOKEN_CUSTODY ||
+	       token->last.class == TOKEN_PERMANENT;
+}
+
+static void stop(struct token *token)
+{
+	enter(token, TOKEN_STOPPED);
+	give_up_queue(token);
+	token->events.stopped(token->events.context, token);
+}
+
+static void on_process_ended(void *context, const char *how)
+{
+	struct token *token = context;
+	struct pending *pending;
+
+	hm_log(token->ending ? HM_INFO : HM_WARNING, "token_ended",
+		"token=%s how=\"%s\" class=%s ckr=0x%" PRIx64 " detail=\"%s\"", token->config.name, how,
+		token->last.class < TOKEN_CLASSES ? token_class_name(token->last.class) : "none", token->last.ckr,
+		token->last.detail);
+	token->child = NULL;
+	token->probing = false;
+	token->vain_starts = token->state == TOKEN_READY ? 0 : token->vain_starts + 1;
+	while ((pending = TAILQ_LAST(&token->at_work, pending_list))) { /* so that the oldest ends up first again */
+		TAILQ_REMOVE(&token->at_work, pending, at_token);
+		retry_or_give_up(token, pending);
+	}
+	token->outstanding = 0;
+	if (token->ending)
+		finish(token);
+	else if (needs_a_person(token))
+		stop(token);
+	else
+		start_later(token);
+}
+
+static void start_process(struct token *token)
+{
+	static uint8_t payload[CONFIG_FRAME_MAX];
+	struct hm_problem why;
+	struct child_events events = {take_frame, on_process_ended, token};
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+
+	token->config.unlatch = token->unlatch;
+	token_config_put(&w, &token->config);
+	token->last = (struct token_failure){.class = TOKEN_CLASSES};
+	enter(token, TOKEN_STARTING);
+	if (child_start(token->loop, "hsmint-token", &events, &token->child, &why) != HM_OK) {
+		hm_log(HM_ERROR, "token_not_started", "token=%s detail=\"%s\"", token->config.name, why.detail);
+		token->vain_starts++;
+		start_later(token);
+		return;
+	}
+	token->unlatch = false;
+	token->restarts++;
+	if (w.failed || child_queue(token->child, HM_TOKEN_CONFIG, 0, payload, w.used, NULL, 0) != HM_OK)
+		child_kill(token->child);
+}
+
+struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
+	const struct token_events *events)
+{
+	struct token *token = calloc(1, sizeof *token);
+	if (!token)
+		return NULL;
+	token->loop = loop;
+	token->config = *config;
+	token->pool = pool;
+	token->events = *events;
+	TAILQ_INIT(&token->queue);
+	TAILQ_INIT(&token->at_work);
+	uv_timer_init(loop, &token->timer);
+	token->timer.data = token;
+	start_process(token);
+	return token;
+}
+
+void token_retry(struct token *token, bool unlatch)
+{
+	token->unlatch = token->unlatch || unlatch;
+	if (token->child || token->ending)
+		return;
+	token->vain_starts = 0;
+	uv_timer_stop(&token->timer);
+	start_process(token);
+}
+
+void token_end(struct token *token)
+{
+	if (token->ending)
+		return;
+	token->ending = true;
+	uv_timer_stop(&token->timer);
+	if (token->child)
+		child_hang_up(token->child);
+	else
+		finish(token);
+}
+
+static void probe(struct token *token)
+{
+	uint16_t key = 0;
+	if (child_queue(token->child, HM_TOKEN_PROBE, 0, &key, sizeof key, NULL, 0) != HM_OK)
+		return;
+	token->probing = true;
+	token->probed_ms = uv_now(token->loop);
+}
+
+void token_tick(struct token *token)
+{
+	uint64_t now = uv_now(token->loop);
+	struct pending *oldest = TAILQ_FIRST(&token->at_work);
+	bool hung = (oldest && now - oldest->sent_ms > STUCK_MS) ||
+		    (token->probing && now - token->probed_ms > STUCK_MS) ||
+		    (token->state == TOKEN_STARTING && now - token->changed_ms > START_MS);
+	if (token->child && hung) {
+		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
+		child_kill(token->child);
+	} else if (token->state == TOKEN_READY && !token->probing && !token->outstanding &&
+		   now - token->last_signed_ms > PROBE_MS) {
+		probe(token);
+	}
+}
+
+void token_flush(struct token *token)
+{
+	child_flush(token->child);
+}
+
+const struct token_config *token_configuration(const struct token *token)
+{
+	return &token->config;
+}
+
+const struct token_ready *token_holdings(const struct token *token)
+{
+	return token->was_ready ? &token->holdings : NULL;
+}
+
+struct token_facts token_facts(const struct token *token)
+{
+	return (struct token_facts){.state = token->state,
+		.pid = token->child ? (int)child_pid(token->child) : 0,
+		.restarts = token->restarts ? token->restarts - 1 : 0,
+		.threads = token->holdings.threads,
+		.queued = token->queued,
+		.outstanding = token->outstanding,
+		.signed_count = token->signed_count,
+		.failed_count = token->failed_count,
+		.last_signed_ms = token->last_signed_ms,
+		.class = token->last.class,
+		.last_error = token->last.detail};
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One token as mint sees it: its process supervised, its queue, what it holds and how it does. */
+#ifndef HSMINT_TOKEN_H
+#define HSMINT_TOKEN_H
+
+#include "pending.h"
+#include "token_protocol.h"
+#include <uv.h>
+
+enum token_state {
+	TOKEN_STARTING, /* its process looks for token and keys */
+	TOKEN_READY,
+	TOKEN_BACKOFF, /* its process ended; the next starts soon */
+	TOKEN_STOPPED, /* it needs a person: see last_error */
+	TOKEN_ENDED    /* on purpose */
+};
+const char *token_state_name(enum token_state state);
+
+/* What a token tells its owner. `signed_` and `failed` hand the pending over: the owner releases it. */
+struct token_events {
+	void (*ready)(void *context, struct token *token);
+	void (*stopped)(void *context, struct token *token); /* it needs a person */
+	void (*signed_)(void *context, struct pending *pending, const uint8_t *signature, size_t length);
+	void (*failed)(void *context, struct pending *pending, const char *code);
+	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
+	void *context;
+};
+
+struct token_facts {
+	enum token_state state;
+	int pid; /* 0: none */
+	unsigned restarts, threads, queued, outstanding;
+	uint64_t signed_count, failed_count;
+	uint64_t last_signed_ms; /* on the loop's clock; 0: never */
+	enum token_class class;  /* why it stopped */
+	const char *last_error;  /* "" if none */
+};
+
+/* Supervise the token that `config` describes (copied): start its process now. NULL: no memory. */
+struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
+	const struct token_events *events);
+
+/* Queue a request (its token and key are set here). HM_UNAVAILABLE: the token is stopped, or fails again and again. */
+hm_result token_submit(struct token *token, uint16_t key, struct pending *pending) HM_MUST_USE;
+
+/* The deadline of `pending` passed and it was answered. True: the token does not have it, release it. */
+bool token_forget(struct token *token, struct pending *pending);
+
+void token_flush(struct token *token); /* send queued frames; called before the loop waits */
+void token_tick(struct token *token);  /* each second: end what hangs, probe what is idle */
+void token_end(struct token *token);   /* finish nothing more; `ended` follows */
+
+/* Start a stopped or waiting token anew now; with `unlatch` the process forgets its latched PIN. */
+void token_retry(struct token *token, bool unlatch);
+
+const struct token_config *token_configuration(const struct token *token);
+const struct token_ready *token_holdings(const struct token *token); /* NULL: was never ready */
+struct token_facts token_facts(const struct token *token);
+
+#endif
