@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dev_files.h"
+
+#include "base64url.h"
+#include "config.h"
+#include "dev_tls.h"
+#include "dev_token.h"
+#include "file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CLIENT_URI "spiffe://demo.test/client"
+
+enum { PIN_BYTES = 18, CONFIG_TEXT_MAX = 64 * 1024 };
+
+/* Debian, Fedora, and what `make install` of SoftHSM does: none depends on the machine's architecture. */
+static const char *const softhsm_modules[] = {"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so",
+	"/usr/lib64/pkcs11/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"};
+
+static const char config_text[] =
+	"# Made by `hsmint dev`. Edit it as you like: later runs keep it.\n"
+	"listen:\n"
+	"  socket: %1$shsmint.sock\n"
+	"  control: %1$scontrol.sock\n"
+	"  tls: {address: 127.0.0.1, port: %2$u, certificate: tls/server.crt, key: tls/server.key, trust: tls/ca.crt}\n"
+	"  sandbox: best\n"
+	"state: state\n"
+	"issuers:\n"
+	"  - {name: demo, url: \"https://localhost:%2$u" DEV_ISSUER_PATH "\", trust_domain: demo.test}\n"
+	"tokens:\n"
+	"  - name: soft\n"
+	"    module: %3$s\n"
+	"    label: hsmint-dev\n"
+	"    login: file\n"
+	"    pin: pin\n"
+	"    threads: 2\n"
+	"    self_check: sampled   # a software token; leave it out (always) for a real one\n"
+	"    environment:\n"
+	"      - {name: SOFTHSM2_CONF, value: softhsm2.conf, path: true}\n"
+	"keys:\n"
+	"  - {name: demo-access, issuer: demo, token: soft, label: demo-access, id: \"01\", use: access-token, "
+	"algorithm: ES256}\n"
+	"  - {name: demo-svid, issuer: demo, token: soft, label: demo-svid, id: \"02\", use: jwt-svid, algorithm: "
+	"ES256}\n"
+	"profiles:\n"
+	"  - name: demo-access\n"
+	"    issuer: demo\n"
+	"    kind: at+jwt\n"
+	"    key: demo-access\n"
+	"    lifetime: {default: 300, maximum: 900}\n"
+	"    audiences: [\"https://api.demo.test\", \"https://*.demo.test/mcp\"]\n"
+	"    subjects: [\"spiffe://demo.test/agent/*\"]\n"
+	"    scopes: [read, write]\n"
+	"    callers: [demo]\n"
+	"    claims:\n"
+	"      - {name: session, type: string, size: 64}\n"
+	"      - {name: environment, type: string, enumeration: [test, staging]}\n"
+	"  - name: demo-svid\n"
+	"    issuer: demo\n"
+	"    kind: jwt-svid\n"
+	"    key: demo-svid\n"
+	"    lifetime: {default: 300, maximum: 900}\n"
+	"    audiences: [\"https://api.demo.test\", \"spiffe://demo.test/*\"]\n"
+	"    subjects: [\"spiffe://demo.test/agent/*\"]\n"
+	"    callers: [demo]\n"
+	"callers:\n"
+	"  - name: demo\n"
+	"    issuer: demo\n"
+	"    uri: \"" CLIENT_URI "\"\n"
+	"    uid: %4$u\n"
+	"    roles: [mint, task, audit, register, approve, revoke, operate]\n";
+
+/* ---- the directory ---- */
+
+static hm_result check_ours(const char *path, struct hm_problem *why)
+{
+	struct stat stat;
+	if (lstat(path, &stat) < 0)
+		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
+	if (!S_ISDIR(stat.st_mode) || stat.st_uid != geteuid() || (stat.st_mode & 022))
+		return hm_refuse(why, "system", NULL,
+			"%s: not a directory of yours that only you can write: choose another --dir", path);
+	return HM_OK;
+}
+
+/* A Unix socket's path is short; a directory's need not be. Then the sockets live in a directory named by a digest. */
+static hm_result choose_sockets(struct dev_directory *dir, struct hm_problem *why)
+{
+	static const size_t room = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/control.sock";
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+	uint8_t digest[32];
+	char name[17];
+
+	memcpy(dir->sockets, dir->path, sizeof dir->sockets);
+	if (strlen(dir->path) <= room)
+		return HM_OK;
+	if (EVP_Digest(dir->path, strlen(dir->path), digest, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(why, "SHA-256 failed");
+	name[base64url_encode(digest, 12, name)] = 0;
+	if (!runtime || runtime[0] != '/' || strlen(runtime) + strlen("/hsmint-") + 16 > room)
+		runtime = "/tmp";
+	snprintf(dir->sockets, sizeof dir->sockets, "%s/hsmint-%s", runtime, name);
+	if (mkdir(dir->sockets, 0700) < 0 && errno != EEXIST)
+		return hm_refuse(why, "system", NULL, "%s: %s", dir->sockets, strerror(errno));
+	return check_ours(dir->sockets, why);
+}
+
+static hm_result join(char *path, const char *dir, const char *name, struct hm_problem *why)
+{
+	if (snprintf(path, HM_PATH_MAX, "%s/%s", dir, name) < HM_PATH_MAX)
+		return HM_OK;
+	return hm_refuse(why, "system", NULL, "%s: too long a path: choose another --dir", dir);
+}
+
+hm_result dev_directory_open(const char *path, struct dev_directory *dir, struct hm_problem *why)
+{
+	char lock[HM_PATH_MAX];
+	*dir = (struct dev_directory){.lock = -1};
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
+	char *absolute = realpath(path, NULL);
+	if (!absolute || strlen(absolute) >= sizeof dir->path - 64) {
+		free(absolute);
+		return hm_refuse(why, "system", NULL, "%s: no usable path: choose another --dir", path);
+	}
+	snprintf(dir->path, sizeof dir->path, "%s", absolute);
+	free(absolute);
+	HM_TRY(check_ours(dir->path, why));
+	HM_TRY(join(dir->config, dir->path, "hsmint.yaml", why));
+	HM_TRY(join(lock, dir->path, "lock", why));
+	dir->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (dir->lock < 0 || flock(dir->lock, LOCK_EX | LOCK_NB) < 0)
+		return hm_refuse(
+			why, "system", NULL, "%s: in use by another `hsmint dev`, or %s", dir->path, strerror(errno));
+	return choose_sockets(dir, why);
+}
+
+void dev_directory_close(struct dev_directory *dir)
+{
+	if (strcmp(dir->sockets, dir->path) != 0)
+		(void)rmdir(dir->sockets);
+	close(dir->lock);
+}
+
+bool dev_directory_is_made(const struct dev_directory *dir)
+{
+	return access(dir->config, F_OK) == 0;
+}
+
+/* ---- its files ---- */
+
+static hm_result find_softhsm(const char **module, struct hm_problem *why)
+{
+	for (size_t i = 0; i < sizeof softhsm_modules / sizeof *softhsm_modules; i++)
+		if (access(*module = softhsm_modules[i], R_OK) == 0)
+			return HM_OK;
+	return hm_refuse(
+		why, "system", NULL, "SoftHSM's module libsofthsm2.so is not installed: apt-get install softhsm2");
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *where)
+{
+	(void)stat, (void)kind, (void)where;
+	return remove(path);
+}
+
+/* What an unfinished run left is of no use to anybody: nothing was ever minted with it. */
+static hm_result make_empty(const struct dev_directory *dir, const char *name, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX];
+	HM_TRY(join(path, dir->path, name, why));
+	if (access(path, F_OK) == 0)
+		(void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (mkdir(path, 0700) < 0)
+		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
+	return HM_OK;
+}
+
+static hm_result write_file(const struct dev_directory *dir, const char *name, const char *text, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX];
+	HM_TRY(join(path, dir->path, name, why));
+	return file_replace(path, text, strlen(text), 0600, why);
+}
+
+static hm_result write_pin(const struct dev_directory *dir, const char *name, struct hm_problem *why)
+{
+	uint8_t bytes[PIN_BYTES];
+	char pin[PIN_BYTES * 4 / 3 + 2];
+	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+		return hm_broken(why, "getrandom gave too little");
+	size_t length = base64url_encode(bytes, sizeof bytes, pin);
+	pin[length] = 0;
+	hm_result result = write_file(dir, name, pin, why);
+	explicit_bzero(pin, sizeof pin);
+	explicit_bzero(bytes, sizeof bytes);
+	return result;
+}
+
+static hm_result write_softhsm(const struct dev_directory *dir, struct hm_problem *why)
+{
+	char text[HM_PATH_MAX + 128];
+	snprintf(text, sizeof text, "directories.tokendir = %s/tokens\nobjectstore.backend = file\nlog.level = ERROR\n",
+		dir->path);
+	return write_file(dir, "softhsm2.conf", text, why);
+}
+
+static hm_result write_config(const struct dev_directory *dir, uint16_t port, struct hm_problem *why)
+{
+	static char text[CONFIG_TEXT_MAX];
+	char sockets[HM_PATH_MAX + 1] = "";
+	const char *module;
+	HM_TRY(find_softhsm(&module, why));
+	if (strcmp(dir->sockets, dir->path) != 0)
+		snprintf(sockets, sizeof sockets, "%s/", dir->sockets);
+	snprintf(text, sizeof text, config_text, sockets, port, module, geteuid());
+	return write_file(dir, "hsmint.yaml.made", text, why);
+}
+
+static hm_result make_token(const struct dev_directory *dir, const char *made, struct hm_problem *why)
+{
+	static struct token_config token;
+	struct config *config;
+	char so_pin[HM_PATH_MAX];
+	HM_TRY(join(so_pin, dir->path, "so.secret", why));
+	HM_TRY(config_load(made, &config, why));
+	config_token_frame(config, 0, &token);
+	config_free(config);
+	return dev_token_make(&token, so_pin, why);
+}
+
+hm_result dev_directory_make(const struct dev_directory *dir, uint16_t port, struct hm_problem *why)
+{
+	static const char *const directories[] = {"tokens", "state", "ledger"};
+	char made[HM_PATH_MAX];
+	HM_TRY(join(made, dir->path, "hsmint.yaml.made", why));
+	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+		HM_TRY(make_empty(dir, directories[i], why));
+	HM_TRY(write_pin(dir, "pin", why));
+	HM_TRY(write_pin(dir, "so.secret", why));
+	HM_TRY(write_softhsm(dir, why));
+	HM_TRY(dev_tls_make(dir->path, CLIENT_URI, why));
+	HM_TRY(write_config(dir, port, why));
+	HM_TRY(make_token(dir, made, why));
+	if (rename(made, dir->config) < 0) /* last, so that it says: all is made */
+		return hm_refuse(why, "system", NULL, "%s: %s", dir->config, strerror(errno));
+	return HM_OK;
+}
+
+hm_result dev_directory_port(const struct dev_directory *dir, uint16_t *port, struct hm_problem *why)
+{
+	struct config *config;
+	HM_TRY(config_load(dir->config, &config, why));
+	*port = config->listen.tls ? config->listen.tls->port : 0;
+	bool has_tls = config->listen.tls != NULL;
+	config_free(config);
+	return has_tls ? HM_OK : hm_refuse(why, "config", NULL, "%s: listen.tls is missing", dir->config);
+}
+
+/* Copy `text` to `out`, every `from` replaced by `to`. */
+static void replace_all(char *out, size_t size, const char *text, const char *from, const char *to)
+{
+	struct hm_writer w = hm_writer(out, size - 1);
+	for (const char *found; (found = strstr(text, from)); text = found + strlen(from)) {
+		hm_put_raw(&w, text, (size_t)(found - text));
+		hm_put_raw(&w, to, strlen(to));
+	}
+	hm_put_raw(&w, text, strlen(text));
+	out[w.failed ? 0 : w.used] = 0;
+}
+
+hm_result dev_directory_change_port(const struct dev_directory *dir, uint16_t from, uint16_t to, struct hm_problem *why)
+{
+	static char text[CONFIG_TEXT_MAX], half[CONFIG_TEXT_MAX + 64], whole[CONFIG_TEXT_MAX + 128];
+	char old[32], new[32];
+	size_t length;
+	HM_TRY(file_read(dir->config, false, text, sizeof text - 1, &length, why));
+	text[length] = 0;
+	snprintf(old, sizeof old, "//localhost:%u/", from);
+	snprintf(new, sizeof new, "//localhost:%u/", to);
+	replace_all(half, sizeof half, text, old, new);
+	snprintf(old, sizeof old, "port: %u", from);
+	snprintf(new, sizeof new, "port: %u", to);
+	replace_all(whole, sizeof whole, half, old, new);
+	if (!whole[0])
+		return hm_refuse(why, "config", NULL, "%s: too long to change its port", dir->config);
+	return file_replace(dir->config, whole, strlen(whole), 0600, why);
+}
