@@ -1,0 +1,133 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Everything a developer or CI runs: builds, tests, sanitizers, format, install, quickstart.
+#   sh tests/run.sh [--quick | --long]
+#   --quick  release build and its tests, format check: under two minutes
+#   --long   as always, with fault tests and fuzzers for hours
+set -u
+
+repository=$(cd "$(dirname "$0")/.." && pwd)
+cd "$repository" || exit 1
+mode=whole
+case "${1:-}" in
+"") ;;
+--quick) mode=quick ;;
+--long) mode=long; export HSMINT_LONG=1 ;;
+*)
+	sed -n '3,6s/^# *//p' "$0" >&2
+	exit 2
+	;;
+esac
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+passed=0
+failed=0
+
+say() { printf '%s\n' "$*"; }
+
+# Run one step; its output is shown when it fails.
+step() {
+	name=$1
+	shift
+	began=$(date +%s)
+	if "$@" >"$work/step.log" 2>&1; then
+		passed=$((passed + 1))
+		say "ok    $name ($(($(date +%s) - began)) s)"
+	else
+		failed=$((failed + 1))
+		say "FAIL  $name ($(($(date +%s) - began)) s)"
+		tail -n 200 "$work/step.log"
+	fi
+}
+
+build() {
+	cmake --preset "$1" -DBUILD_TESTING=ON && cmake --build --preset "$1"
+}
+
+# A sanitizer's report counts even when the process that made it was expected to die.
+suites() {
+	reports=$work/reports-$1
+	mkdir -p "$reports"
+	ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1 \
+		UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
+		TSAN_OPTIONS=log_path=$reports/tsan:halt_on_error=1:second_deadlock_stack=1 \
+		LSAN_OPTIONS=suppressions=$repository/tests/lsan.supp:print_suppressions=0 \
+		ctest --preset "$1" --no-tests=error >"$work/ctest.log" 2>&1
+	status=$?
+	cat "$work/ctest.log"
+	for report in "$reports"/*; do
+		[ -e "$report" ] || continue
+		status=1
+		say "--- $report"
+		cat "$report"
+	done
+	return $status
+}
+
+# Count each test of ctest, instead of the suite as one.
+run_suites() {
+	began=$(date +%s)
+	suites "$1" >"$work/suites.log" 2>&1
+	status=$?
+	bad=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of.*/\1/p' "$work/suites.log" | tail -1)
+	all=$(sed -n 's/.*tests failed out of \([0-9]*\).*/\1/p' "$work/suites.log" | tail -1)
+	[ "$status" = 0 ] || [ "${bad:-0}" != 0 ] || bad=1
+	passed=$((passed + ${all:-0} - ${bad:-0}))
+	failed=$((failed + ${bad:-1}))
+	say "$([ "$status" = 0 ] && echo 'ok  ' || echo FAIL)  tests of $1: ${all:-0} ($(($(date +%s) - began)) s)"
+	[ "$status" = 0 ] || tail -n 400 "$work/suites.log"
+}
+
+format() {
+	git ls-files '*.c' '*.h' | xargs clang-format --dry-run --Werror
+}
+
+licence() {
+	git ls-files | grep -vE '(\.json|\.md|^LICENSE)$' | while read -r file; do
+		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file: no SPDX line"
+	done >"$work/licence"
+	cat "$work/licence"
+	[ ! -s "$work/licence" ]
+}
+
+shell_syntax() {
+	git ls-files '*.sh' '.ci/run' | while read -r file; do sh -n "$file" || echo "$file" >>"$work/syntax"; done
+	[ ! -e "$work/syntax" ]
+}
+
+# What is installed works from where it is installed.
+installed() {
+	cmake --install build/release --prefix "$work/prefix" || return 1
+	mkfifo "$work/ready"
+	"$work/prefix/bin/hsmint" dev --dir "$work/dev" --ready-fd 3 3>"$work/ready" &
+	service=$!
+	read -r ready <"$work/ready"
+	"$work/prefix/bin/hsmint" mint jwt --socket "$work/dev/hsmint.sock" --profile demo-access \
+		--subject spiffe://demo.test/agent/installed --audience https://api.demo.test
+	status=$?
+	kill "$service"
+	wait "$service"
+	return $status
+}
+
+quickstart() {
+	sh hsm/quickstart.sh --once --dir "$work/quickstart" && sh hsm/quickstart.sh --once --dir "$work/quickstart"
+}
+
+sh hsm/packages.sh build run test || exit 1
+step "format" format
+step "licence" licence
+step "shell syntax" shell_syntax
+step "build release" build release
+run_suites release
+if [ "$mode" != quick ]; then
+	step "install" installed
+	step "quickstart" quickstart
+	for sanitizer in asan tsan; do
+		step "build $sanitizer" build "$sanitizer"
+		run_suites "$sanitizer"
+	done
+fi
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]
