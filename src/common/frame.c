@@ -182,6 +182,10 @@ hm_result frame_send(int fd, enum hm_frame_type type, uint64_t id, const void *p
 	return sent < 0 ? HM_UNAVAILABLE : HM_OK;
 }
 
+/*
+ * A peer that ends with requests unread in its own queue resets the connection. That is told once, before what the peer
+ * had sent; reading again gives its last frames and then the end. Hence ECONNRESET below is no failure.
+ */
 hm_result frame_receive(int fd, void *buffer, size_t size, struct hm_frame *frame)
 {
 	union control control;
@@ -193,9 +197,14 @@ hm_result frame_receive(int fd, void *buffer, size_t size, struct hm_frame *fram
 	*frame = (struct hm_frame){0};
 	do
 		received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	while (received < 0 && errno == EINTR);
-	if (received <= 0) /* an empty datagram looks like the end: frames are never empty */
+	while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (received < 0)
 		return HM_UNAVAILABLE;
+	if (received == 0) { /* an empty datagram looks like the end: frames are never empty */
+		take_fds(&message, frame);
+		frame_done(frame);
+		return HM_UNAVAILABLE;
+	}
 	return parse(&message, buffer, (size_t)received, frame);
 }
 
@@ -378,7 +387,10 @@ hm_result channel_receive(struct channel *channel, channel_take *take, void *con
 			.msg_control = controls[i].bytes,
 			.msg_controllen = sizeof controls[i]};
 	}
-	int received = recvmmsg(channel->fd, messages, HM_FRAME_BATCH, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+	int received;
+	do
+		received = recvmmsg(channel->fd, messages, HM_FRAME_BATCH, MSG_CMSG_CLOEXEC | MSG_DONTWAIT, NULL);
+	while (received < 0 && errno == ECONNRESET);
 	if (received < 0)
 		return errno == EAGAIN || errno == EINTR ? HM_OK : HM_UNAVAILABLE;
 	if (received == 0)
