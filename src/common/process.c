@@ -34,6 +34,10 @@ void process_harden(void)
 
 void process_end_with_parent(void)
 {
+	/* A terminal or a service manager signals the whole group; when we end is for mint to say. */
+	static const int groups[] = {SIGHUP, SIGINT, SIGTERM};
+	for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+		signal(groups[i], SIG_IGN);
 	or_end(prctl(PR_SET_PDEATHSIG, SIGKILL), "prctl(PR_SET_PDEATHSIG)");
 	/* The parent may have ended before the call above: then the socket's other end is closed already. */
 	char byte;

@@ -10,7 +10,8 @@
  * checker needs it), no new privileges, SIGPIPE ignored, umask 077. Ends the process if the kernel refuses. */
 void process_harden(void);
 
-/* A child of mint: be killed when the thread that started us ends, and end at once if it already did. */
+/* A child of mint: be killed when the thread that started us ends, end at once if it already did, and leave the signals
+ * that a terminal or a service manager sends to the whole group to mint. */
 void process_end_with_parent(void);
 
 /* The path of another hsmint program: beside this one, else in ../libexec/hsmint. False: neither is there. */

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+hm_result fail_call(struct token_failure *why, const char *function, CK_RV ckr)
+{
+	why->class = (uint8_t)ckr_class(ckr);
+	why->ckr = ckr;
+	snprintf(why->detail, sizeof why->detail, "%s: %s (0x%lx)", function, ckr_name(ckr), ckr);
+	return HM_UNAVAILABLE;
+}
+
+hm_result fail(struct token_failure *why, enum token_class class, const char *format, ...)
+{
+	va_list args;
+	why->class = (uint8_t) class;
+	why->ckr = CKR_OK;
+	va_start(args, format);
+	vsnprintf(why->detail, sizeof why->detail, format, args);
+	va_end(args);
+	return HM_REFUSED;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A configured key as the token holds it: found, checked, and its public half known. */
+#ifndef HSMINT_KEY_H
+#define HSMINT_KEY_H
+
+#include "module.h"
+#include <openssl/evp.h>
+
+struct key {
+	const struct token_key_config *config;
+	CK_OBJECT_HANDLE handle; /* of the private key; good as long as the login */
+	EVP_PKEY *public;
+	struct token_key_ready shown; /* kid and SubjectPublicKeyInfo */
+};
+
+/*
+ * Find the private key by class, label and, if configured, id (exactly one must match), check its type against the
+ * configured algorithm and its custody, and read its public key. TOKEN_CUSTODY: the detail names key and fault.
+ */
+hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
+	struct key *key, struct token_failure *why) HM_MUST_USE;
+
+/* Generate the configured key in the token, for signing alone. `session` must be read-write and logged in. */
+hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
+	struct token_failure *why) HM_MUST_USE;
+
+void key_close(struct key *key);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "latch.h"
+
+#include "base64url.h"
+#include "file.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* 16 MiB and some 40 ms a guess: the file alone gives no PIN away quickly. */
+enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 32 * 1024 * 1024, DIGEST = 32 };
+enum { FILE_MAX = 4096 };
+
+static const char first_line[] = "hsmint-latch 1\n";
+static const char *const state_names[LATCH_STATES] = {"trying", "good", "wrong"};
+
+/* ---- the file ---- */
+
+static bool parse_entry(const char *line, struct latch_entry *entry)
+{
+	char state[8];
+	int end = 0;
+	if (sscanf(line, "%7s %43s %u%n", state, entry->digest, &entry->unanswered, &end) != 3 || line[end] ||
+		strlen(entry->digest) != LATCH_DIGEST_TEXT)
+		return false;
+	for (entry->state = 0; entry->state < LATCH_STATES; entry->state++)
+		if (strcmp(state, state_names[entry->state]) == 0)
+			return true;
+	return false;
+}
+
+static bool parse(char *text, struct latch *latch)
+{
+	char *rest = NULL;
+	if (strncmp(text, first_line, sizeof first_line - 1) != 0)
+		return false;
+	char *line = strtok_r(text + sizeof first_line - 1, "\n", &rest);
+	if (!line || strncmp(line, "salt ", 5) != 0 ||
+		base64url_decode(line + 5, strlen(line + 5), latch->salt, LATCH_SALT) != LATCH_SALT)
+		return false;
+	while ((line = strtok_r(NULL, "\n", &rest)))
+		if (latch->count == LATCH_ENTRIES || !parse_entry(line, &latch->entries[latch->count++]))
+			return false;
+	return true;
+}
+
+static hm_result start_anew(struct latch *latch, struct token_failure *why)
+{
+	latch->count = 0;
+	return RAND_bytes(latch->salt, LATCH_SALT) == 1 ? HM_OK : fail(why, TOKEN_DEVICE, "no random bytes");
+}
+
+static void forget_all_but_good(struct latch *latch)
+{
+	unsigned kept = 0;
+	for (unsigned i = 0; i < latch->count; i++)
+		if (latch->entries[i].state == LATCH_GOOD) {
+			latch->entries[kept] = latch->entries[i];
+			latch->entries[kept++].unanswered = 0;
+		}
+	latch->count = kept;
+}
+
+hm_result latch_open(const char *state, const char *token, bool forget, struct latch *latch, struct token_failure *why)
+{
+	struct hm_problem problem;
+	char text[FILE_MAX];
+	size_t length;
+
+	*latch = (struct latch){.count = 0};
+	if (snprintf(latch->path, sizeof latch->path, "%s/latch/%s", state, token) >= (int)sizeof latch->path - 8)
+		return fail(why, TOKEN_PERMANENT, "%s: path too long", state);
+	if (access(latch->path, F_OK) < 0 && errno == ENOENT)
+		return start_anew(latch, why);
+	if (file_read(latch->path, true, text, sizeof text - 1, &length, &problem) != HM_OK)
+		return fail(why, TOKEN_LATCH, "PIN latch: %s", problem.detail);
+	text[length] = 0;
+	bool whole = strlen(text) == length && parse(text, latch);
+	if (!whole && forget)
+		return start_anew(latch, why);
+	if (!whole)
+		return fail(why, TOKEN_LATCH,
+			"PIN latch: %s is damaged: hsmint token unlatch, once the PIN is known to "
+			"be right",
+			latch->path);
+	if (forget)
+		forget_all_but_good(latch);
+	return HM_OK;
+}
+
+static hm_result write_file(const struct latch *latch, struct token_failure *why)
+{
+	struct hm_problem problem;
+	char directory[HM_PATH_MAX], text[FILE_MAX], salt[2 * LATCH_SALT];
+
+	snprintf(directory, sizeof directory, "%s", latch->path);
+	*strrchr(directory, '/') = 0;
+	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
+		return fail(why, TOKEN_DEVICE, "PIN latch: %s: %s", directory, strerror(errno));
+	salt[base64url_encode(latch->salt, LATCH_SALT, salt)] = 0;
+	size_t used = (size_t)snprintf(text, sizeof text, "%ssalt %s\n", first_line, salt);
+	for (unsigned i = 0; i < latch->count; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %u\n",
+			state_names[latch->entries[i].state], latch->entries[i].digest, latch->entries[i].unanswered);
+	if (file_replace(latch->path, text, used, 0600, &problem) != HM_OK)
+		return fail(why, TOKEN_DEVICE, "PIN latch: %s", problem.detail);
+	return HM_OK;
+}
+
+/* ---- what may be tried ---- */
+
+static hm_result digest_pin(
+	const struct latch *latch, const struct pin *pin, char text[LATCH_DIGEST_TEXT + 1], struct token_failure *why)
+{
+	uint8_t digest[DIGEST];
+	if (EVP_PBE_scrypt((const char *)pin->text, pin->length, latch->salt, LATCH_SALT, SCRYPT_N, SCRYPT_R, SCRYPT_P,
+		    SCRYPT_MEMORY, digest, sizeof digest) != 1)
+		return fail(why, TOKEN_DEVICE, "PIN latch: scrypt failed");
+	text[base64url_encode(digest, sizeof digest, text)] = 0;
+	return HM_OK;
+}
+
+static struct latch_entry *find(struct latch *latch, const char *digest)
+{
+	for (unsigned i = 0; i < latch->count; i++)
+		if (CRYPTO_memcmp(latch->entries[i].digest, digest, LATCH_DIGEST_TEXT) == 0)
+			return &latch->entries[i];
+	return NULL;
+}
+
+static hm_result check(const struct latch_entry *entry, struct token_failure *why)
+{
+	if (entry->state == LATCH_WRONG)
+		return fail(
+			why, TOKEN_LATCH, "the token has refused this PIN: give another one, or hsmint token unlatch");
+	if (entry->state == LATCH_TRYING)
+		return fail(why, TOKEN_LATCH,
+			"a first attempt with this PIN ended without an answer: make sure that it is "
+			"right, then hsmint token unlatch");
+	if (entry->unanswered >= HM_LOGIN_UNANSWERED_MAX)
+		return fail(why, TOKEN_LATCH,
+			"%u attempts in a row ended without an answer: look at the token, then "
+			"hsmint token unlatch",
+			entry->unanswered);
+	return HM_OK;
+}
+
+hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_failure *why)
+{
+	char digest[LATCH_DIGEST_TEXT + 1];
+	HM_TRY(digest_pin(latch, pin, digest, why));
+	latch->current = find(latch, digest);
+	if (latch->current) {
+		HM_TRY(check(latch->current, why));
+		latch->current->unanswered++;
+		return write_file(latch, why);
+	}
+	if (latch->count == LATCH_ENTRIES)
+		return fail(why, TOKEN_LATCH, "%d PINs were tried already: hsmint token unlatch", LATCH_ENTRIES);
+	latch->current = &latch->entries[latch->count++];
+	*latch->current = (struct latch_entry){.state = LATCH_TRYING};
+	memcpy(latch->current->digest, digest, sizeof digest);
+	return write_file(latch, why);
+}
+
+hm_result latch_answer(struct latch *latch, enum latch_state answer, struct token_failure *why)
+{
+	latch->current->state = answer;
+	latch->current->unanswered = 0;
+	return write_file(latch, why);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "module.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS_MAX = 256 };
+
+void module_text(const CK_UTF8CHAR *padded, size_t length, char *text)
+{
+	while (length && (padded[length - 1] == ' ' || padded[length - 1] == 0))
+		length--;
+	memcpy(text, padded, length);
+	text[length] = 0;
+}
+
+static hm_result set_environment(const struct token_config *config, struct token_failure *why)
+{
+	for (uint32_t i = 0; i < config->environment_count; i++) {
+		char variable[HM_PATH_MAX];
+		snprintf(variable, sizeof variable, "%s", config->environment[i]);
+		char *equals = strchr(variable, '=');
+		if (!equals)
+			return fail(why, TOKEN_PERMANENT, "environment: '%s' is not NAME=value", variable);
+		*equals = 0;
+		if (setenv(variable, equals + 1, 1) < 0)
+			return fail(why, TOKEN_PERMANENT, "environment: %s cannot be set", variable);
+	}
+	return HM_OK;
+}
+
+hm_result module_load(const struct token_config *config, struct module *module, struct token_failure *why)
+{
+	CK_C_INITIALIZE_ARGS threads = {.flags = CKF_OS_LOCKING_OK};
+
+	HM_TRY(set_environment(config, why));
+	void *library = dlopen(config->module, RTLD_NOW | RTLD_LOCAL);
+	if (!library)
+		return fail(why, TOKEN_PERMANENT, "%s", dlerror());
+	CK_C_GetFunctionList get_list = (CK_C_GetFunctionList)dlsym(library, "C_GetFunctionList");
+	if (!get_list)
+		return fail(why, TOKEN_PERMANENT, "%s is not a PKCS#11 module", config->module);
+	CK_RV ckr = get_list(&module->calls);
+	if (ckr != CKR_OK)
+		return fail_call(why, "C_GetFunctionList", ckr);
+	TRY_CALL(why, module->calls, C_Initialize, &threads);
+	return HM_OK;
+}
+
+/* Every slot that holds a token. Asking for the number first makes modules look at their slots anew. */
+static hm_result list_slots(
+	const struct module *module, CK_SLOT_ID slots[SLOTS_MAX], CK_ULONG *count, struct token_failure *why)
+{
+	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, NULL, count);
+	if (*count > SLOTS_MAX)
+		return fail(why, TOKEN_PERMANENT, "C_GetSlotList: %lu slots, at most %d", *count, SLOTS_MAX);
+	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, slots, count);
+	return HM_OK;
+}
+
+static bool has_label(const CK_TOKEN_INFO *info, const char *label)
+{
+	char text[sizeof info->label + 1];
+	module_text(info->label, sizeof info->label, text);
+	return strcmp(text, label) == 0;
+}
+
+static bool has_allowed_serial(const CK_TOKEN_INFO *info, const struct token_config *config)
+{
+	char text[sizeof info->serialNumber + 1];
+	module_text(info->serialNumber, sizeof info->serialNumber, text);
+	for (uint32_t i = 0; i < config->serial_count; i++)
+		if (strcmp(text, config->serials[i]) == 0)
+			return true;
+	return config->serial_count == 0;
+}
+
+struct search {
+	unsigned labelled, found;
+};
+
+static void look_at(const struct token_config *config, CK_SLOT_ID slot, struct module *module, struct search *search)
+{
+	CK_TOKEN_INFO info;
+	if (module->calls->C_GetTokenInfo(slot, &info) != CKR_OK)
+		return; /* the token went away between the two calls */
+	if (!(info.flags & CKF_TOKEN_INITIALIZED) || !has_label(&info, config->label))
+		return;
+	search->labelled++;
+	if (!has_allowed_serial(&info, config))
+		return;
+	search->found++;
+	module->slot = slot;
+	module->info = info;
+}
+
+static hm_result search_slots(
+	const struct token_config *config, struct module *module, struct search *search, struct token_failure *why)
+{
+	CK_SLOT_ID slots[SLOTS_MAX];
+	CK_ULONG count;
+	HM_TRY(list_slots(module, slots, &count, why));
+	for (CK_ULONG i = 0; i < count; i++)
+		look_at(config, slots[i], module, search);
+	return HM_OK;
+}
+
+hm_result module_find_token(const struct token_config *config, struct module *module, struct token_failure *why)
+{
+	struct search search = {0};
+	HM_TRY(search_slots(config, module, &search, why));
+	if (search.found == 1)
+		return HM_OK;
+	if (search.found > 1)
+		return fail(why, TOKEN_CUSTODY, "%u tokens are labelled '%s': list the serial of the right one",
+			search.found, config->label);
+	if (search.labelled)
+		return fail(
+			why, TOKEN_CUSTODY, "the token labelled '%s' has none of the allowed serials", config->label);
+	return fail(why, TOKEN_DEVICE, "no token is labelled '%s'", config->label);
+}
+
+hm_result module_find_blank(const struct token_config *config, struct module *module, struct token_failure *why)
+{
+	CK_SLOT_ID slots[SLOTS_MAX];
+	CK_ULONG count;
+	struct search search = {0};
+	HM_TRY(search_slots(config, module, &search, why));
+	if (search.labelled)
+		return fail(why, TOKEN_PERMANENT, "a token labelled '%s' exists already", config->label);
+	HM_TRY(list_slots(module, slots, &count, why));
+	for (CK_ULONG i = 0; i < count; i++) {
+		module->slot = slots[i];
+		if (module->calls->C_GetTokenInfo(slots[i], &module->info) == CKR_OK &&
+			!(module->info.flags & CKF_TOKEN_INITIALIZED))
+			return HM_OK;
+	}
+	return fail(why, TOKEN_PERMANENT, "every slot's token is initialised already");
+}

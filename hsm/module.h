@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The PKCS#11 module and the configured token in it. Loaded by the main thread before there is any other. */
+#ifndef HSMINT_MODULE_H
+#define HSMINT_MODULE_H
+
+#include "failure.h"
+
+struct module {
+	CK_FUNCTION_LIST *calls;
+	CK_SLOT_ID slot;
+	CK_TOKEN_INFO info; /* as it was when the token was found */
+};
+
+/*
+ * Set the configured environment, load the module and initialise it for threads. It stays loaded until the process
+ * ends. TOKEN_PERMANENT: no such module, or it cannot lock.
+ */
+hm_result module_load(const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
+
+/*
+ * Find the one token that has the configured label and, if any are listed, one of the serials. TOKEN_DEVICE: there is
+ * none now. TOKEN_CUSTODY: there are several, or it has another serial.
+ */
+hm_result module_find_token(
+	const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
+
+/* Find a slot whose token was never initialised. TOKEN_PERMANENT: there is none, or one with this label exists. */
+hm_result module_find_blank(
+	const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
+
+/* Copy a fixed-width PKCS#11 text without the blanks behind it; `text` has room for `length` bytes and a NUL. */
+void module_text(const CK_UTF8CHAR *padded, size_t length, char *text);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "room.h"
+
+#include "login.h"
+#include "sign.h"
+#include <unistd.h>
+
+enum { SESSIONS_SPARE = 2 }; /* the login's, and one for an operator's tool */
+
+static hm_result open_session(const struct module *module, CK_SESSION_HANDLE *session, struct token_failure *why)
+{
+	CK_RV ckr = module->calls->C_OpenSession(module->slot, CKF_SERIAL_SESSION, NULL, NULL, session);
+	if (ckr == CKR_OK)
+		return HM_OK;
+	*session = CK_INVALID_HANDLE;
+	return fail_call(why, "C_OpenSession", ckr);
+}
+
+static hm_result find_keys(struct room *room, struct token_failure *why)
+{
+	for (uint32_t i = 0; i < room->config->key_count; i++) {
+		struct key *key = &room->keys[i];
+		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], key, why));
+		HM_TRY(jose_open(key, &room->jose[i], why));
+		HM_TRY(sign_probe(&room->module, room->login, key, why));
+	}
+	return HM_OK;
+}
+
+static unsigned count_threads(const struct room *room)
+{
+	CK_ULONG most = room->module.info.ulMaxSessionCount;
+	CK_ULONG wanted = room->config->threads;
+	if (most == CK_EFFECTIVELY_INFINITE || most == CK_UNAVAILABLE_INFORMATION || most >= wanted + SESSIONS_SPARE)
+		return (unsigned)wanted;
+	return most > SESSIONS_SPARE ? (unsigned)(most - SESSIONS_SPARE) : 1;
+}
+
+static hm_result open_locked(struct room *room, struct token_failure *why)
+{
+	HM_TRY(module_load(room->config, &room->module, why));
+	HM_TRY(module_find_token(room->config, &room->module, why));
+	HM_TRY(open_session(&room->module, &room->login, why));
+	HM_TRY(login_user(room->config, &room->module, room->login, why));
+	return find_keys(room, why);
+}
+
+hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why)
+{
+	int lock;
+	room->config = config;
+	pthread_mutex_init(&room->sessions, NULL);
+	HM_TRY(login_lock(config, &lock, why));
+	hm_result result = open_locked(room, why);
+	close(lock);
+	room->threads = count_threads(room);
+	return result;
+}
+
+static hm_result check_login(const struct module *module, CK_SESSION_HANDLE session, struct token_failure *why)
+{
+	CK_SESSION_INFO info;
+	TRY_CALL(why, module->calls, C_GetSessionInfo, session, &info);
+	if (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS)
+		return HM_OK;
+	return fail(why, TOKEN_LOGIN, "C_GetSessionInfo: the token has logged us out");
+}
+
+static void close_session(const struct module *module, CK_SESSION_HANDLE *session)
+{
+	if (*session != CK_INVALID_HANDLE)
+		(void)module->calls->C_CloseSession(*session); /* it may be gone already */
+	*session = CK_INVALID_HANDLE;
+}
+
+hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
+{
+	pthread_mutex_lock(&room->sessions);
+	hm_result result = open_session(&room->module, session, why);
+	if (result == HM_OK)
+		result = check_login(&room->module, *session, why);
+	if (result != HM_OK)
+		close_session(&room->module, session);
+	pthread_mutex_unlock(&room->sessions);
+	return result;
+}
+
+void room_close_session(struct room *room, CK_SESSION_HANDLE *session)
+{
+	pthread_mutex_lock(&room->sessions);
+	close_session(&room->module, session);
+	pthread_mutex_unlock(&room->sessions);
+}
+
+void room_close(struct room *room)
+{
+	for (uint32_t i = 0; i < room->config->key_count; i++)
+		key_close(&room->keys[i]);
+	(void)room->module.calls->C_Finalize(NULL);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the threads of a token process share: the module, the keys, and how sessions are opened. */
+#ifndef HSMINT_ROOM_H
+#define HSMINT_ROOM_H
+
+#include "jose.h"
+#include "key.h"
+#include "module.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct room {
+	const struct token_config *config;
+	struct module module;
+	CK_SESSION_HANDLE login; /* idle, open for life: closing the last session logs out */
+	struct key keys[HM_KEYS_MAX];
+	struct jose jose[HM_KEYS_MAX];
+	unsigned threads;
+	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */
+	atomic_uint_fast64_t signed_; /* since the start, for sampled self-checks */
+};
+
+/*
+ * Load the module, find the token, log in, find and check every key and sign a probe with each. All of it happens
+ * under the start lock and before any thread is made.
+ */
+hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why) HM_MUST_USE;
+
+/* Open a session that is logged in. TOKEN_LOGIN: the login was lost. */
+hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why) HM_MUST_USE;
+void room_close_session(struct room *room, CK_SESSION_HANDLE *session);
+
+/* After every thread has ended. */
+void room_close(struct room *room);
+
+#endif

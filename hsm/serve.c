@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "serve.h"
+
+#include "log.h"
+#include "worker.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool serve_receive_config(struct token_config *config)
+{
+	static uint8_t buffer[HM_FRAME_HEADER + HM_FRAME_MAX_INLINE];
+	char name[sizeof config->name + 16];
+	struct hm_frame frame;
+	if (frame_receive(HM_CHILD_FD, buffer, sizeof buffer, &frame) != HM_OK)
+		return false;
+	struct hm_reader reader = hm_reader(frame.payload, frame.length);
+	bool good = frame.type == HM_TOKEN_CONFIG && token_config_get(&reader, config);
+	frame_done(&frame);
+	snprintf(name, sizeof name, "token/%s", good ? config->name : "");
+	hm_log_open(name, 0);
+	return good;
+}
+
+static hm_result open_workers(struct room *room, struct worker *workers, struct token_failure *why)
+{
+	for (unsigned i = 0; i < room->threads; i++) {
+		workers[i].room = room;
+		HM_TRY(room_open_session(room, &workers[i].session, why));
+	}
+	return HM_OK;
+}
+
+static hm_result say_ready(const struct room *room)
+{
+	static struct token_ready ready;
+	static uint8_t payload[sizeof ready + 16 * HM_KEYS_MAX];
+	const CK_TOKEN_INFO *info = &room->module.info;
+	module_text(info->manufacturerID, sizeof info->manufacturerID, ready.manufacturer);
+	module_text(info->model, sizeof info->model, ready.model);
+	module_text(info->serialNumber, sizeof info->serialNumber, ready.serial);
+	snprintf(ready.firmware, sizeof ready.firmware, "%u.%u", info->firmwareVersion.major,
+		info->firmwareVersion.minor);
+	ready.threads = room->threads;
+	ready.key_count = room->config->key_count;
+	for (uint32_t i = 0; i < ready.key_count; i++)
+		ready.keys[i] = room->keys[i].shown;
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	token_ready_put(&w, &ready);
+	return frame_send(HM_CHILD_FD, HM_TOKEN_READY, 0, payload, w.used, NULL, 0);
+}
+
+static hm_result run_workers(const struct room *room, struct worker *workers, struct token_failure *why)
+{
+	for (unsigned i = 0; i < room->threads; i++)
+		if (pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]) != 0)
+			return fail(why, TOKEN_PRESSURE, "pthread_create: no thread %u of %u", i + 1, room->threads);
+	for (unsigned i = 0; i < room->threads; i++)
+		pthread_join(workers[i].thread, NULL);
+	return HM_OK;
+}
+
+int serve_run(void)
+{
+	static struct token_config config;
+	static struct room room;
+	struct token_failure why;
+	if (!serve_receive_config(&config))
+		return 1;
+	if (room_open(&config, &room, &why) != HM_OK)
+		worker_end_process(&why);
+	struct worker *workers = calloc(room.threads, sizeof *workers);
+	if (!workers)
+		return 1;
+	if (open_workers(&room, workers, &why) != HM_OK)
+		worker_end_process(&why);
+	if (say_ready(&room) == HM_OK && run_workers(&room, workers, &why) != HM_OK)
+		worker_end_process(&why);
+	free(workers);
+	room_close(&room);
+	return 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The token process as mint starts it: get ready, say so, sign until mint hangs up. */
+#ifndef HSMINT_SERVE_H
+#define HSMINT_SERVE_H
+
+#include "token_protocol.h"
+
+/* Receive the first frame from mint. False: it is none, or malformed. `config` is a caller's static: it is large. */
+bool serve_receive_config(struct token_config *config) HM_MUST_USE;
+
+/* Returns the exit status. */
+int serve_run(void);
+
+#endif

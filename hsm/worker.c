@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include "log.h"
+#include "sign.h"
+#include <string.h>
+#include <unistd.h>
+
+enum { CHECKED_FIRST = 100, CHECKED_EACH = 64 };
+
+static hm_result send_failure(enum hm_frame_type type, uint64_t id, const struct token_failure *why)
+{
+	uint8_t payload[sizeof *why + 16];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	token_failure_put(&w, why);
+	return frame_send(HM_CHILD_FD, type, id, payload, w.used, NULL, 0);
+}
+
+_Noreturn void worker_end_process(const struct token_failure *why)
+{
+	(void)!send_failure(HM_TOKEN_ENDING, 0, why); /* if mint is gone, nobody needs to know */
+	_exit(1);
+}
+
+/* Session, device or login: what this thread can mend it mends; what it cannot ends the process. */
+static void mend(struct worker *worker, const struct token_failure *why)
+{
+	struct token_failure renewal;
+	if (why->class == TOKEN_REFUSED)
+		return; /* nothing was asked of the token */
+	if (why->class != TOKEN_SESSION && why->class != TOKEN_PRESSURE && why->class != TOKEN_PERMANENT)
+		worker_end_process(why);
+	room_close_session(worker->room, &worker->session); /* an operation may be left open in it */
+	if (room_open_session(worker->room, &worker->session, &renewal) != HM_OK && renewal.class != TOKEN_PRESSURE)
+		worker_end_process(&renewal);
+}
+
+static bool wants_check(struct room *room)
+{
+	uint_fast64_t before = atomic_fetch_add(&room->signed_, 1);
+	return room->config->self_check == SELF_CHECK_ALWAYS || before < CHECKED_FIRST || before % CHECKED_EACH == 0;
+}
+
+static hm_result sign_request(
+	struct worker *worker, const struct hm_frame *frame, struct signature *signature, struct token_failure *why)
+{
+	struct room *room = worker->room;
+	struct token_sign asked;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (!token_sign_get(&reader, &asked) || asked.key >= room->config->key_count)
+		return HM_BROKEN;
+	HM_TRY(jose_check(&room->jose[asked.key], asked.tbs, why));
+	if (worker->session == CK_INVALID_HANDLE)
+		HM_TRY(room_open_session(room, &worker->session, why));
+	return sign(
+		&room->module, worker->session, &room->keys[asked.key], asked.tbs, wants_check(room), signature, why);
+}
+
+static hm_result probe_request(struct worker *worker, const struct hm_frame *frame, struct token_failure *why)
+{
+	struct room *room = worker->room;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	uint16_t key = hm_get_u16(&reader);
+	if (!hm_reader_done(&reader) || key >= room->config->key_count)
+		return HM_BROKEN;
+	if (worker->session == CK_INVALID_HANDLE)
+		HM_TRY(room_open_session(room, &worker->session, why));
+	return sign_probe(&room->module, worker->session, &room->keys[key], why);
+}
+
+/* HM_BROKEN: mint sent what it must not. HM_UNAVAILABLE: mint is gone. */
+static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame)
+{
+	struct token_failure why;
+	struct signature signature = {.length = 0};
+	hm_result result = HM_BROKEN;
+	if (frame->type == HM_TOKEN_SIGN)
+		result = sign_request(worker, frame, &signature, &why);
+	else if (frame->type == HM_TOKEN_PROBE)
+		result = probe_request(worker, frame, &why);
+	if (result == HM_BROKEN)
+		return HM_BROKEN;
+	if (result == HM_OK)
+		return frame_send(HM_CHILD_FD, HM_TOKEN_SIGNED, frame->id, signature.bytes, signature.length, NULL, 0);
+	mend(worker, &why);
+	return send_failure(HM_TOKEN_FAILED, frame->id, &why);
+}
+
+void *worker_run(void *context)
+{
+	struct worker *worker = context;
+	for (;;) {
+		struct hm_frame frame;
+		hm_result result = frame_receive(HM_CHILD_FD, worker->buffer, sizeof worker->buffer, &frame);
+		if (result == HM_UNAVAILABLE)
+			return NULL;
+		if (result == HM_OK)
+			result = serve_frame(worker, &frame);
+		frame_done(&frame);
+		if (result == HM_UNAVAILABLE)
+			return NULL;
+		if (result != HM_OK) {
+			hm_log(HM_ERROR, "malformed_frame", "from=mint");
+			_exit(1);
+		}
+	}
+}
