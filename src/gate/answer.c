@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "answer.h"
+
+#include "problem.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { RETRY_AFTER_SECONDS = 1 };
+
+bool answer_add(struct MHD_Response *response, const char *header, const char *value)
+{
+	return MHD_add_response_header(response, header, value) == MHD_YES;
+}
+
+bool answer_add_number(struct MHD_Response *response, const char *header, unsigned long value)
+{
+	char text[24];
+	snprintf(text, sizeof text, "%lu", value);
+	return answer_add(response, header, text);
+}
+
+struct MHD_Response *answer_make(const char *content_type, const char *cache_control, struct hm_bytes body)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(body.length, (void *)body.data, MHD_RESPMEM_MUST_COPY);
+	if (!response)
+		return NULL;
+	if ((content_type[0] && !answer_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type)) ||
+		!answer_add(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control ? cache_control : "no-store")) {
+		MHD_destroy_response(response);
+		return NULL;
+	}
+	return response;
+}
+
+struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status)
+{
+	char body[HM_PROBLEM_MAX];
+	const struct problem_kind *kind = problem_kind(why->code);
+	size_t length = problem_write(why, body, sizeof body);
+	*status = (unsigned)kind->status;
+	struct MHD_Response *response =
+		answer_make(HM_PROBLEM_TYPE, NULL, (struct hm_bytes){(const uint8_t *)body, length});
+	if (response && strcmp(kind->retry, "after") == 0)
+		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_SECONDS);
+	return response;
+}

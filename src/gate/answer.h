@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes back to a client, as the HTTP library wants it. The caller releases each with MHD_destroy_response. */
+#ifndef HSMINT_ANSWER_H
+#define HSMINT_ANSWER_H
+
+#include "buffer.h"
+#include <microhttpd.h>
+
+/* Copies `body`. `cache_control` NULL: no-store. NULL: out of memory, or a header's value is not one. */
+struct MHD_Response *answer_make(const char *content_type, const char *cache_control, struct hm_bytes body);
+
+/* An RFC 9457 body; `*status` becomes its HTTP status. Overload and shutdown carry Retry-After: 1. */
+struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status);
+
+/* False: out of memory. */
+bool answer_add(struct MHD_Response *response, const char *header, const char *value);
+bool answer_add_number(struct MHD_Response *response, const char *header, unsigned long value);
+
+#endif

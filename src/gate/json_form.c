@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json_form.h"
+
+#include "limits.h"
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The index of the quote that ends the string which begins at `start`; `length` when none does. */
+static size_t string_end(const char *text, size_t length, size_t start)
+{
+	for (size_t i = start + 1; i < length; i++) {
+		if (text[i] == '\\')
+			i++;
+		else if (text[i] == '"')
+			return i;
+	}
+	return length;
+}
+
+/* Bound what the parser will have to build before it builds anything: it recurses, and allocates for each value. */
+static hm_result check_bounds(const char *text, size_t length, struct hm_problem *why)
+{
+	unsigned depth = 0;
+	unsigned tokens = 0;
+	bool in_scalar = false;
+
+	for (size_t i = 0; i < length; i++) {
+		char c = text[i];
+		bool begins_or_goes_on = !strchr("}],: \t\r\n", c);
+		if (begins_or_goes_on && !in_scalar)
+			tokens++;
+		in_scalar = begins_or_goes_on && !strchr("{[\"", c);
+		if (c == '{' || c == '[')
+			depth++;
+		else if ((c == '}' || c == ']') && depth)
+			depth--;
+		else if (c == '"')
+			i = string_end(text, length, i);
+		if (depth > HM_JSON_MAX_DEPTH)
+			return hm_refuse(why, "too_deep", NULL, "at most %d levels", HM_JSON_MAX_DEPTH);
+		if (tokens > HM_JSON_MAX_TOKENS)
+			return hm_refuse(why, "too_deep", NULL, "at most %d values and names", HM_JSON_MAX_TOKENS);
+	}
+	return HM_OK;
+}
+
+/* The parser's message ends with: near '"name"'. Taken only when nothing in it could need an escape. */
+static void put_member(const char *message, char *field, size_t size)
+{
+	static const char before[] = " near '\"";
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+	const char *name = strstr(message, before);
+	field[0] = 0;
+	if (!name)
+		return;
+	name += sizeof before - 1;
+	size_t length = strspn(name, plain);
+	if (strcmp(name + length, "\"'") == 0)
+		snprintf(field, size, "%.*s", (int)length, name);
+}
+
+static hm_result refuse_parsed(const json_error_t *error, struct hm_problem *why)
+{
+	char field[sizeof why->field];
+	switch (json_error_code(error)) {
+	case json_error_invalid_utf8:
+		return hm_refuse(why, "invalid_utf8", NULL, "UTF-8; byte %d is not", error->position);
+	case json_error_duplicate_key:
+		put_member(error->text, field, sizeof field);
+		return hm_refuse(why, "duplicate_member", field, "each member once");
+	case json_error_null_character:
+	case json_error_null_byte_in_key:
+		return hm_refuse(why, "malformed_json", NULL, "no NUL characters, escaped or not");
+	default:
+		return hm_refuse(why, "malformed_json", NULL, "one JSON object; the fault is near line %d, column %d",
+			error->line, error->column);
+	}
+}
+
+hm_result json_form_check(const char *text, size_t length, struct hm_problem *why)
+{
+	json_error_t error;
+	HM_TRY(check_bounds(text, length, why));
+	json_t *parsed = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+	if (!parsed)
+		return refuse_parsed(&error, why);
+	json_decref(parsed);
+	return HM_OK;
+}
