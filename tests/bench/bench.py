@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bench: what a credential costs, always beside what the bare signature costs on the same token in the same run."""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+
+DESCRIPTION = """\
+Starts `hsmint dev` in a temporary directory and measures it.
+
+Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, and JWTs over the
+socket from a second service whose token verifies every signature (self_check: always; otherwise: sampled). Before
+and after each of them the ceiling is measured: a program that does nothing but C_SignInit and C_Sign with the key the
+first service signs with, in as many threads as its token process has (2), while the services are up and idle. More
+threads, or one, would give another figure: they contend for the module's locks.
+
+  CPU per credential   user and system time of all hsmint processes (mint, gate, token), from the scheduler's account
+                       in /proc/PID/task/*/schedstat (nanoseconds), divided by the credentials released. It is read
+                       when the service is still, before the first request and after the last reply. The load
+                       generator is a process of its own and does not count; its share is shown.
+  raw                  the same of the ceiling program, divided by its signatures.
+  ratio                CPU per credential divided by the mean raw figure of the two ceilings around it. Median, least
+                       and greatest of the rounds.
+  rate, p50, p99       as the load generator saw them, from the same cores as the service. Medians of the rounds; max
+                       is of all rounds.
+  PSS                  of all processes of one service, in MB of 2^20 bytes: idle before the first request; load, the
+                       most seen while and right after the load ran, connections open. Needs root (hsmint's processes
+                       are not dumpable): else left out, null in the JSON.
+  dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
+
+Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
+Aims are printed beside the figures and are not enforced. Ends with 1 if any reply was not 200 with a credential.
+"""
+
+AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "dev_cold_s": 2.0, "dev_warm_s": 0.5, "pss_idle_mb": 25}
+
+PROCESSES = {"gate": "hsmint-gate", "mint": "hsmint", "token": "hsmint-token"}
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+class Way:
+    """One way to ask: its name in the JSON, its title, over TLS or the socket, of which service."""
+
+    def __init__(self, name, title, tls, self_check):
+        self.name, self.title, self.tls, self.self_check = name, title, tls, self_check
+
+
+WAYS = [Way("jwt_socket", "JWT, socket", False, "sampled"),
+        Way("jwt_mtls", "JWT, mutual TLS", True, "sampled"),
+        Way("jwt_socket_always", "JWT, socket, self_check: always", False, "always")]
+
+
+# ---- the service ----
+
+def processes_of(service):
+    """The pids of each process's name: those of mint and of its children."""
+    found = {name: [] for name in PROCESSES}
+    for pid in [service.pid, *harness.children_of(service.pid)]:
+        program = read("/proc/%d/comm" % pid).strip()
+        for name, of in PROCESSES.items():
+            if program == of:
+                found[name].append(pid)
+    if not all(found.values()):
+        raise RuntimeError("not all of hsmint's processes are there: %s" % found)
+    return found
+
+
+def cpu_us(pid):
+    """User and system time of all threads. The scheduler's account is exact; stat counts in hundredths of a second."""
+    total = 0
+    for task in os.listdir("/proc/%d/task" % pid):
+        total += int(read("/proc/%d/task/%s/schedstat" % (pid, task)).split()[0])
+    return total / 1000
+
+
+def pss_mb(processes):
+    """PSS of each process's name, None where the kernel does not let us look."""
+    sizes = {}
+    for name, pids in processes.items():
+        try:
+            rollups = [read("/proc/%d/smaps_rollup" % pid) for pid in pids]
+        except PermissionError:
+            return None
+        sizes[name] = sum(int(re.search(r"\bPss:\s+(\d+) kB", text).group(1)) for text in rollups) / 1024
+    return sizes
+
+
+def start(directory):
+    """A service, and the seconds until it was ready."""
+    began = time.monotonic()
+    try:
+        service = harness.start_dev(directory)
+    except AssertionError:
+        say(read(directory + ".log")[-4000:])
+        raise
+    return service, time.monotonic() - began
+
+
+def set_self_check(directory, value):
+    path = os.path.join(directory, "hsmint.yaml")
+    text, replaced = re.subn(r"self_check: \w+", "self_check: " + value, read(path))
+    if replaced != 1:
+        raise RuntimeError("%s: no self_check to set" % path)
+    with open(path, "w") as config:
+        config.write(text)
+
+
+def check_credential(service, work):
+    """That what is measured are credentials: one is verified by a program that is not ours."""
+    answer = service.mint(scope="read write")
+    if answer.status != 200:
+        raise RuntimeError("minting: status %d: %s" % (answer.status, answer.body))
+    harness.verify(answer.json["credential"], service.ask("GET", "/demo/.well-known/jwks.json").body, work)
+
+
+# ---- measuring ----
+
+def line_of(generator):
+    line = generator.stdout.readline()
+    if not line:
+        raise RuntimeError("bench-load ended early")
+    return line
+
+
+class Bench:
+    def __init__(self, options, work):
+        self.options, self.work = options, work
+        self.services = {}   # by self_check
+        self.figures = {}    # name → values, one of each round
+        self.pss_idle, self.pss_load = None, None
+        self.errors = 0
+
+    def note(self, name, value):
+        self.figures.setdefault(name, []).append(value)
+
+    def program(self, name):
+        return os.path.join(self.options.build, "bin", name)
+
+    def start_services(self):
+        """Start each service in a new directory, again in the same, and leave it running."""
+        for self_check in ("sampled", "always"):
+            for again in range(self.options.starts):
+                directory = os.path.join(self.work, "%s-%d" % (self_check, again))
+                service, seconds = start(directory)
+                self.note("dev_cold_s", seconds)
+                service.stop()
+                set_self_check(directory, self_check)
+                service, seconds = start(directory)
+                self.note("dev_warm_s", seconds)
+                if again + 1 < self.options.starts:
+                    service.stop()
+            self.services[self_check] = service
+            service.directory = directory
+        time.sleep(1)
+        self.pss_idle = pss_mb(processes_of(self.services["sampled"]))
+        for service in self.services.values():
+            check_credential(service, self.work)
+
+    def stop_services(self):
+        for service in self.services.values():
+            service.stop()
+
+    def ceiling(self):
+        """CPU of a raw signature. Only while the service is idle: SoftHSM loses tokens when several start at once."""
+        service = self.services["sampled"]
+        text = read(os.path.join(service.directory, "hsmint.yaml"))
+        module = re.search(r"module: (\S+)", text).group(1)
+        threads = re.search(r"threads: (\d+)", text).group(1)
+        result = subprocess.run(
+            [self.program("bench-ceiling"), "--module", module, "--token", "hsmint-dev", "--key", "demo-access",
+             "--pin-file", os.path.join(service.directory, "pin"), "--threads", threads,
+             "--seconds", str(self.options.seconds / 3)], stdout=subprocess.PIPE, check=True, text=True,
+            env={**os.environ, "SOFTHSM2_CONF": os.path.join(service.directory, "softhsm2.conf")})
+        found = json.loads(result.stdout)
+        self.note("raw_sign_us", found["cpu_us"])
+        self.note("raw_sign_per_s", found["per_s"])
+        self.figures["raw_threads"] = [found["threads"]]
+        return found["cpu_us"]
+
+    def load_command(self, way, service):
+        body = json.dumps({"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE,
+                           "scope": "read write"})
+        where = ["--socket", service.socket]
+        if way.tls:
+            where = ["--connect", "localhost:%d" % service.port, "--cert", service.ready["cert"],
+                     "--key", service.ready["key"], "--ca", service.ready["ca"]]
+        return [self.program("bench-load"), *where, "--body", body, "--connections", str(self.options.connections),
+                "--seconds", str(self.options.seconds), "--warm-up", str(self.options.warm_up), "--pause"]
+
+    def keep_pss(self, processes):
+        sizes = pss_mb(processes)
+        if sizes and (not self.pss_load or sum(sizes.values()) > sum(self.pss_load.values())):
+            self.pss_load = sizes
+
+    def load(self, way):
+        """CPU of one credential, in all and of each process; what the load generator says is noted."""
+        service = self.services[way.self_check]
+        processes = processes_of(service)
+
+        def spent():
+            return {name: sum(map(cpu_us, pids)) for name, pids in processes.items()}
+
+        with subprocess.Popen(self.load_command(way, service), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True) as generator:
+            time.sleep(self.options.warm_up / 2)
+            self.keep_pss(processes)
+            line_of(generator)
+            before = spent()
+            generator.stdin.write("\n")
+            generator.stdin.flush()
+            found = json.loads(line_of(generator))
+            after = spent()
+            self.keep_pss(processes)
+            generator.stdin.close()
+        if processes_of(service) != processes:
+            raise RuntimeError("a process of hsmint was started anew during the measurement")
+        if not found["requests"]:
+            raise RuntimeError("no reply came over %s" % way.name)
+        self.errors += found["errors"] + (generator.returncode != 0)
+        return found, {name: (after[name] - before[name]) / found["requests"] for name in processes}
+
+    def note_load(self, way, found, cpu, raw):
+        for name, value in cpu.items():
+            self.note("%s_%s_us" % (way.name, name), value)
+        self.note(way.name + "_cpu_us", sum(cpu.values()))
+        self.note(way.name + "_ratio", sum(cpu.values()) / raw)
+        self.note(way.name + "_client_us", found["cpu_us"])
+        for member in ("requests", "errors", "per_s", "p50_us", "p99_us", "max_us"):
+            self.note("%s_%s" % (way.name, member), found[member])
+
+    def rounds(self):
+        before = self.ceiling()
+        for number in range(1, self.options.rounds + 1):
+            ratios = []
+            for way in WAYS:
+                found, cpu = self.load(way)
+                after = self.ceiling()
+                self.note_load(way, found, cpu, (before + after) / 2)
+                before = after
+                ratios.append("%s %.2f" % (way.name, self.figures[way.name + "_ratio"][-1]))
+            say("round %d of %d: raw %.1f µs; ratios: %s" % (number, self.options.rounds, before, ", ".join(ratios)))
+
+    def flat(self):
+        """One object of plain members: medians, with _min and _max where the spread matters."""
+        out = {"rounds": self.options.rounds, "seconds": self.options.seconds, "connections": self.options.connections,
+               "cores": os.cpu_count(), "errors": self.errors}
+        for name, values in self.figures.items():
+            if name.endswith(("_requests", "_errors")):
+                out[name] = sum(values)
+            elif name.endswith("_max_us"):
+                out[name] = max(values)
+            else:
+                out[name] = round(statistics.median(values), 3)
+            if name.endswith(("_ratio", "_cpu_us", "raw_sign_us", "_s")) and not name.endswith("_per_s"):
+                out[name + "_min"], out[name + "_max"] = round(min(values), 3), round(max(values), 3)
+        for when, sizes in (("idle", self.pss_idle), ("load", self.pss_load)):
+            out["pss_%s_mb" % when] = round(sum(sizes.values()), 1) if sizes else None
+            for name in PROCESSES:
+                out["pss_%s_%s_mb" % (when, name)] = round(sizes[name], 1) if sizes else None
+        return out
+
+
+# ---- the table ----
+
+def aim(flat, name):
+    if name not in AIMS:
+        return ""
+    met = "" if flat[name] is None else "met" if flat[name] <= AIMS[name] else "missed"
+    return "≤ %g  %s" % (AIMS[name], met)
+
+
+def row(flat, title, name, form, unit=""):
+    value = "-" if flat[name] is None else form % flat[name] + unit
+    spread = ""
+    if name + "_min" in flat:
+        spread = form % flat[name + "_min"] + "–" + form % flat[name + "_max"]
+    print("%-44s %12s  %-15s %s" % (title, value, spread, aim(flat, name)))
+
+
+def table(flat):
+    print("%d rounds of %g s, %d connections, %d cores\n" % (flat["rounds"], flat["seconds"], flat["connections"],
+                                                            flat["cores"]))
+    print("%-44s %12s  %-15s %s" % ("", "median", "range", "aim"))
+    row(flat, "raw C_Sign, %d threads: CPU" % flat["raw_threads"], "raw_sign_us", "%.1f", " µs")
+    row(flat, "  signatures/s", "raw_sign_per_s", "%.0f")
+    for way in WAYS:
+        row(flat, "%s ÷ raw" % way.title, way.name + "_ratio", "%.2f")
+        row(flat, "  CPU", way.name + "_cpu_us", "%.1f", " µs")
+        row(flat, "  credentials/s", way.name + "_per_s", "%.0f")
+        row(flat, "  p50", way.name + "_p50_us", "%.0f", " µs")
+        row(flat, "  p99", way.name + "_p99_us", "%.0f", " µs")
+        row(flat, "  max", way.name + "_max_us", "%.0f", " µs")
+    row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
+    row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
+    row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
+    row(flat, "hsmint dev, warm", "dev_warm_s", "%.2f", " s")
+
+    def cell(name):
+        return "-" if flat[name] is None else "%.1f" % flat[name]
+
+    print("\n%-44s %8s %8s %8s %11s" % ("", "gate", "mint", "token", "(generator)"))
+    for way in WAYS:
+        cells = [cell("%s_%s_us" % (way.name, name)) for name in (*PROCESSES, "client")]
+        print("%-44s %8s %8s %8s %11s" % (way.title + ": CPU, µs", *cells))
+    for when in ("idle", "load"):
+        print("%-44s %8s %8s %8s" % ("PSS, %s, MB" % when, *[cell("pss_%s_%s_mb" % (when, n)) for n in PROCESSES]))
+    print("\nreplies that failed: %d" % flat["errors"])
+
+
+# ---- the command line ----
+
+def positive(text):
+    value = float(text)
+    if not 0 < value < 3600:
+        raise argparse.ArgumentTypeError("more than 0, less than 3600")
+    return value
+
+
+def count(text):
+    value = int(text)
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError("1 to 1000")
+    return value
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog="run.sh", description=DESCRIPTION, allow_abbrev=False,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too, as one flat object")
+    parser.add_argument("--quick", action="store_true", help="every ratio in at most 90 seconds")
+    parser.add_argument("--rounds", type=count, help="rounds (default 9, quick 4)")
+    parser.add_argument("--seconds", type=positive, help="length of one load (default 5, quick 3); a ceiling: a third")
+    parser.add_argument("--warm-up", type=positive, help="warm-up before each load (default 1, quick 0.5)")
+    parser.add_argument("--starts", type=count, help="cold and warm starts of each service (default 3, quick 1)")
+    parser.add_argument("--connections", type=count, default=16, help="keep-alive connections (default 16)")
+    parser.add_argument("--build", metavar="DIR", default=os.path.join(REPOSITORY, "build", "release"),
+                        help="measure this build as it is; without, build/release is built first")
+    options = parser.parse_args()
+    for name, whole, quick in (("rounds", 9, 4), ("seconds", 5, 3), ("warm_up", 1, 0.5), ("starts", 3, 1)):
+        if getattr(options, name) is None:
+            setattr(options, name, quick if options.quick else whole)
+    options.build = os.path.abspath(options.build)
+    return options
+
+
+def measure(options):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what follows is cleaned up
+    work = tempfile.mkdtemp(prefix="hsmint-bench-")
+    bench = Bench(options, work)
+    try:
+        say("starting hsmint dev, cold and warm")
+        bench.start_services()
+        bench.rounds()
+        return bench.flat()
+    finally:
+        bench.stop_services()
+        shutil.rmtree(work, True)
+
+
+def main():
+    flat = measure(OPTIONS)
+    table(flat)
+    if OPTIONS.json:
+        with open(OPTIONS.json, "w") as out:
+            json.dump(flat, out, indent=2)
+            out.write("\n")
+    return 1 if flat["errors"] else 0
+
+
+if __name__ == "__main__":
+    OPTIONS = parse()
+    os.environ["HSMINT_BUILD"] = OPTIONS.build
+    sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+    import harness  # what the end-to-end tests share; it wants to know the build
+    try:
+        sys.exit(main())
+    except (AssertionError, RuntimeError, OSError, subprocess.CalledProcessError) as failure:
+        say("bench: %s" % failure)
+        sys.exit(1)

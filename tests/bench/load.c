@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A load generator: connections that each send the next request when the reply to the one before came. */
+#include "bench_options.h"
+
+#include "load_connection.h"
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum {
+	CONNECTIONS_MAX = 1000,
+	LATENCY_MAX_US = 1000 * 1000, /* slower ones are counted as this; the maximum is kept exactly */
+	PATIENCE_MS = 10 * 1000
+};
+
+static const char help[] =
+	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE) --body JSON\n"
+	"                  [--path PATH] [--connections N] [--seconds S | --requests N] [--warm-up S] [--pause]\n"
+	"\n"
+	"POST the same body over keep-alive connections, each sending the next request when its reply came, and print "
+	"one\n"
+	"line of JSON: requests, errors (replies that are not 200 or hold no credential, and lost connections), "
+	"seconds,\n"
+	"per_s, p50_us, p99_us, max_us, and cpu_us, the generator's own CPU time for one request. The warm-up counts "
+	"in\n"
+	"none of them. Ends with 1 if there were errors.\n"
+	"\n"
+	"  --socket PATH        the service's Unix socket\n"
+	"  --connect HOST:PORT  its TLS port, with the client certificate, its key and the CA (TLS 1.3)\n"
+	"  --path PATH          what to ask (default /v1/mint/jwt)\n"
+	"  --connections N      1 to 1000 (default 16)\n"
+	"  --seconds S          how long (default 3)\n"
+	"  --requests N         how many requests instead\n"
+	"  --warm-up S          how long before that (default 1)\n"
+	"  --pause              after the warm-up, when every reply is in, print \"warm\" and wait for a line on "
+	"standard\n"
+	"                       input; likewise wait after the result, connections open. So who started this can read\n"
+	"                       the service's CPU time and memory while it is still.\n";
+
+struct options {
+	const char *socket, *connect, *cert, *key, *ca, *body, *path;
+	long connections, requests;
+	int64_t duration_us, warm_up_us;
+	bool pause;
+};
+
+struct load {
+	struct load_endpoint endpoint;
+	struct load_connection *connections;
+	long connection_count;
+	int epoll;
+	char request[LOAD_REQUEST_MAX];
+	size_t request_length;
+	long in_flight;
+};
+
+/* What one phase does and finds. */
+struct phase {
+	int64_t until_us; /* no request is sent after it */
+	long wanted;      /* requests; 0: until then */
+	long sent, replies, errors;
+	int64_t slowest_us;
+	uint32_t latency[LATENCY_MAX_US + 1]; /* how many replies took so many microseconds */
+};
+
+/* ---- one phase ---- */
+
+static bool wants_more(const struct phase *phase, int64_t now)
+{
+	return phase->wanted ? phase->sent < phase->wanted : now < phase->until_us;
+}
+
+static void watch(struct load *load, struct load_connection *connection)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+	if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->fd, &event) < 0)
+		bench_fail("epoll_ctl: %s", strerror(errno));
+}
+
+static void reopen(struct load *load, struct load_connection *connection)
+{
+	load_connection_close(connection);
+	load_connection_open(connection, &load->endpoint);
+	watch(load, connection);
+}
+
+static void send_next(struct load *load, struct load_connection *connection, struct phase *phase)
+{
+	while (wants_more(phase, bench_now_us())) {
+		phase->sent++;
+		if (load_connection_send(connection, load->request, load->request_length)) {
+			load->in_flight++;
+			return;
+		}
+		phase->errors++;
+		reopen(load, connection);
+	}
+}
+
+static void count(struct phase *phase, const struct load_reply *reply, int64_t took_us)
+{
+	phase->replies++;
+	phase->latency[took_us < LATENCY_MAX_US ? took_us : LATENCY_MAX_US]++;
+	if (took_us > phase->slowest_us)
+		phase->slowest_us = took_us;
+	if (reply->status != 200 || !reply->credential)
+		phase->errors++;
+}
+
+static void take_reply(struct load *load, struct load_connection *connection, struct phase *phase)
+{
+	struct load_reply reply = {0};
+	bool waited = connection->sent_at != 0;
+	enum load_reading reading = load_connection_receive(connection, &reply);
+	if (reading == LOAD_REPLY_MORE)
+		return;
+	if (waited)
+		load->in_flight--;
+	if (reading == LOAD_REPLY_WHOLE)
+		count(phase, &reply, bench_now_us() - connection->sent_at);
+	else
+		phase->errors++;
+	connection->sent_at = 0;
+	if (reading == LOAD_REPLY_BAD || reply.closes)
+		reopen(load, connection);
+	send_next(load, connection, phase);
+}
+
+static void run(struct load *load, struct phase *phase)
+{
+	struct epoll_event events[64];
+	for (long i = 0; i < load->connection_count; i++)
+		send_next(load, &load->connections[i], phase);
+	while (load->in_flight) {
+		int ready = epoll_wait(load->epoll, events, 64, PATIENCE_MS);
+		if (ready < 0 && errno != EINTR)
+			bench_fail("epoll_wait: %s", strerror(errno));
+		if (ready == 0)
+			bench_fail("no reply within %d s", PATIENCE_MS / 1000);
+		for (int i = 0; i < ready; i++)
+			take_reply(load, events[i].data.ptr, phase);
+	}
+}
+
+/* ---- what is printed ---- */
+
+static long percentile(const struct phase *phase, long per_cent)
+{
+	int64_t rank = ((int64_t)phase->replies * per_cent + 99) / 100;
+	long microseconds = 0;
+	for (int64_t seen = phase->latency[0]; seen < rank && microseconds < LATENCY_MAX_US;)
+		seen += phase->latency[++microseconds];
+	return microseconds;
+}
+
+static void report(const struct phase *phase, double seconds, double cpu_us)
+{
+	printf("{\"requests\":%ld,\"errors\":%ld,\"seconds\":%.3f,\"per_s\":%.1f,\"p50_us\":%ld,\"p99_us\":%ld,"
+	       "\"max_us\":%" PRId64 ",\"cpu_us\":%.2f}\n",
+		phase->replies, phase->errors, seconds, (double)phase->replies / seconds, percentile(phase, 50),
+		percentile(phase, 99), phase->slowest_us, phase->replies ? cpu_us / (double)phase->replies : 0.0);
+	fflush(stdout);
+}
+
+static void wait_for_line(void)
+{
+	int c;
+	while ((c = getchar()) != EOF && c != '\n')
+		;
+}
+
+static long measure(struct load *load, const struct options *options)
+{
+	static struct phase warm_up, measured;
+	warm_up.until_us = bench_now_us() + options->warm_up_us;
+	run(load, &warm_up);
+	if (options->pause) {
+		puts("warm");
+		fflush(stdout);
+		wait_for_line();
+	}
+	int64_t began = bench_now_us(), cpu_before = bench_cpu_us();
+	measured.until_us = began + options->duration_us;
+	measured.wanted = options->requests;
+	run(load, &measured);
+	report(&measured, (double)(bench_now_us() - began) / 1e6, (double)(bench_cpu_us() - cpu_before));
+	if (options->pause)
+		wait_for_line();
+	return warm_up.errors + measured.errors;
+}
+
+/* ---- before and after ---- */
+
+static void prepare(struct load *load, const struct options *options)
+{
+	if (options->socket)
+		load_endpoint_unix(&load->endpoint, options->socket);
+	else
+		load_endpoint_tls(&load->endpoint, options->connect, options->cert, options->key, options->ca);
+	int length = snprintf(load->request, sizeof load->request,
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		options->path, load->endpoint.host, strlen(options->body), options->body);
+	if (length >= (int)sizeof load->request)
+		bench_usage("--path and --body are too long: at most %d bytes", LOAD_REQUEST_MAX);
+	load->request_length = (size_t)length;
+	load->connection_count = options->connections;
+	load->connections = calloc((size_t)options->connections, sizeof *load->connections);
+	load->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!load->connections || load->epoll < 0)
+		bench_fail("no room for %ld connections: %s", options->connections, strerror(errno));
+	for (long i = 0; i < load->connection_count; i++) {
+		load_connection_open(&load->connections[i], &load->endpoint);
+		watch(load, &load->connections[i]);
+	}
+}
+
+static void finish(struct load *load)
+{
+	for (long i = 0; i < load->connection_count; i++)
+		load_connection_close(&load->connections[i]);
+	free(load->connections);
+	load_endpoint_close(&load->endpoint);
+	close(load->epoll);
+}
+
+/* ---- the command line ---- */
+
+enum {
+	OPTION_SOCKET = 256,
+	OPTION_CONNECT,
+	OPTION_CERT,
+	OPTION_KEY,
+	OPTION_CA,
+	OPTION_BODY,
+	OPTION_PATH,
+	OPTION_CONNECTIONS,
+	OPTION_SECONDS,
+	OPTION_REQUESTS,
+	OPTION_WARM_UP,
+	OPTION_PAUSE,
+	OPTION_HELP
+};
+
+static const struct option flags[] = {
+	{"socket", required_argument, NULL, OPTION_SOCKET},
+	{"connect", required_argument, NULL, OPTION_CONNECT},
+	{"cert", required_argument, NULL, OPTION_CERT},
+	{"key", required_argument, NULL, OPTION_KEY},
+	{"ca", required_argument, NULL, OPTION_CA},
+	{"body", required_argument, NULL, OPTION_BODY},
+	{"path", required_argument, NULL, OPTION_PATH},
+	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
+	{"seconds", required_argument, NULL, OPTION_SECONDS},
+	{"requests", required_argument, NULL, OPTION_REQUESTS},
+	{"warm-up", required_argument, NULL, OPTION_WARM_UP},
+	{"pause", no_argument, NULL, OPTION_PAUSE},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{0},
+};
+
+static void take_option(struct options *options, int option)
+{
+	switch (option) {
+	case OPTION_SOCKET:
+		options->socket = optarg;
+		return;
+	case OPTION_CONNECT:
+		options->connect = optarg;
+		return;
+	case OPTION_CERT:
+		options->cert = optarg;
+		return;
+	case OPTION_KEY:
+		options->key = optarg;
+		return;
+	case OPTION_CA:
+		options->ca = optarg;
+		return;
+	case OPTION_BODY:
+		options->body = optarg;
+		return;
+	case OPTION_PATH:
+		options->path = optarg;
+		return;
+	case OPTION_CONNECTIONS:
+		options->connections = bench_number("--connections", optarg, 1, CONNECTIONS_MAX);
+		return;
+	case OPTION_SECONDS:
+		options->duration_us = bench_seconds("--seconds", optarg);
+		return;
+	case OPTION_REQUESTS:
+		options->requests = bench_number("--requests", optarg, 1, 1000000000);
+		return;
+	case OPTION_WARM_UP:
+		options->warm_up_us = bench_seconds("--warm-up", optarg);
+		return;
+	case OPTION_PAUSE:
+		options->pause = true;
+		return;
+	case OPTION_HELP:
+		fputs(help, stdout);
+		exit(0);
+	default:
+		bench_usage("see the options");
+	}
+}
+
+static struct options parse(int argc, char **argv)
+{
+	struct options options = {
+		.path = "/v1/mint/jwt", .connections = 16, .duration_us = 3000000, .warm_up_us = 1000000};
+	int option;
+	while ((option = getopt_long(argc, argv, "", flags, NULL)) != -1)
+		take_option(&options, option);
+	if (optind != argc)
+		bench_usage("'%s' is not wanted", argv[optind]);
+	if (!options.socket == !options.connect)
+		bench_usage("either --socket or --connect");
+	if (options.connect && (!options.cert || !options.key || !options.ca))
+		bench_usage("--connect needs --cert, --key and --ca");
+	if (!options.body)
+		bench_usage("--body is missing");
+	return options;
+}
+
+int main(int argc, char **argv)
+{
+	static struct load load;
+	struct options options = parse(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	prepare(&load, &options);
+	long errors = measure(&load, &options);
+	finish(&load);
+	return errors ? BENCH_FAILED : 0;
+}

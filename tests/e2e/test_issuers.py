@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two issuers in one service: nothing crosses between them."""
+import os
+import re
+import unittest
+
+from harness import AUDIENCE, SUBJECT, Case, decode, edit, read, start_serve, verify
+from token_admin import create_key
+
+
+class Issuers(Case):
+    def setUp(self):
+        super().setUp()
+        directory = self.made()
+        config = os.path.join(directory, "hsmint.yaml")
+        port = int(re.search(r"port: (\d+)", read(config)).group(1))
+        create_key(directory, config, "other-access", "03")
+        edit(config, "tokens:\n", '  - {name: other, url: "https://localhost:%d/other", trust_domain: other.test}\ntokens:\n' % port)
+        edit(config, "profiles:\n", "  - {name: other-access, issuer: other, token: soft, label: other-access, id: \"03\", "
+             "use: access-token}\nprofiles:\n"
+             "  - name: other-access\n    issuer: other\n    kind: at+jwt\n    key: other-access\n"
+             "    lifetime: {default: 300, maximum: 900}\n    audiences: ['https://api.demo.test']\n"
+             "    subjects: ['spiffe://other.test/agent/*']\n    callers: [theirs]\n")
+        with open(config, "a") as out:
+            out.write("  - {name: theirs, issuer: other, uri: 'spiffe://demo.test/client', roles: [mint]}\n")
+        self.service = start_serve(config, directory)
+        self.addCleanup(self.service.stop)
+
+    def mint_other(self, **members):
+        wanted = {"profile": "other-access", "subject": "spiffe://other.test/agent/first", "audience": AUDIENCE}
+        wanted.update(members)
+        connection = self.service.tls()
+        try:
+            return self.service.mint(connection, **wanted)
+        finally:
+            connection.close()
+
+    def test_each_has_its_own_keys_and_documents(self):
+        ask = self.service.ask
+        demo = ask("GET", "/demo/.well-known/jwks.json")
+        other = ask("GET", "/other/.well-known/jwks.json")
+        kids = [{key["kid"] for key in document.json["keys"]} for document in (demo, other)]
+        self.assertEqual([len(kids[0]), len(kids[1])], [2, 1])
+        self.assertFalse(kids[0] & kids[1])
+        self.assertEqual(ask("GET", "/other/.well-known/openid-configuration").json["issuer"],
+                         "https://localhost:%d/other" % self.service.port)
+        self.assertEqual(ask("GET", "/other/spiffe/bundle.json").json["keys"], [])
+
+        reply = self.mint_other()
+        self.assertEqual(reply.status, 200, reply.body)
+        payload = verify(reply.json["credential"], other.body, self.work)
+        self.assertEqual(payload["iss"], "https://localhost:%d/other" % self.service.port)
+        self.assertIn(decode(reply.json["credential"])[0]["kid"], kids[1])
+        with self.assertRaises(AssertionError):
+            verify(reply.json["credential"], demo.body, self.work)
+
+    def test_a_caller_of_one_is_nobody_at_the_other(self):
+        self.refused(self.service.mint(profile="other-access", subject="spiffe://other.test/agent/first"), 400,
+                     "unknown_profile", "profile")
+        answer = self.service.mint(profile="nowhere")
+        self.refused(answer, 400, "unknown_profile", "profile")
+
+    def test_an_agent_of_one_is_none_of_the_other(self):
+        self.refused(self.mint_other(subject=SUBJECT), 403, "subject_not_allowed", "subject")
+        self.refused(self.service.mint(subject="spiffe://other.test/agent/first"), 403, "subject_not_allowed", "subject")
+
+    def test_metrics_tell_a_caller_of_its_own_issuers_alone(self):
+        self.assertEqual(self.mint_other().status, 200)
+        metrics = self.service.ask("GET", "/metrics").body.decode()
+        self.assertIn('profile="demo-access"', metrics)
+        self.assertNotIn("other-access", metrics)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keys made by `hsmint-token admin`, spoken to in frames (docs/frames.md)."""
+import os
+import re
+import socket
+import struct
+import subprocess
+
+from harness import BUILD, read
+
+CONFIG, CREATE, FAILED, DONE = 1, 33, 18, 48
+CHILD_FD = 3
+
+
+def frame(kind, payload, identity=0):
+    return struct.pack("=BBHIQ", 1, kind, 0, len(payload), identity) + payload
+
+
+def string(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return struct.pack("=I", len(data)) + data
+
+
+def token_config(directory, module, keys):
+    """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal)."""
+    environment = "SOFTHSM2_CONF=%s/softhsm2.conf" % directory
+    config = string("soft") + string(module) + string("hsmint-dev") + struct.pack("=I", 0)
+    config += struct.pack("=B", 0) + string(directory + "/pin") + string(directory + "/state")
+    config += struct.pack("=IBB", 1, 0, 0) + struct.pack("=I", 1) + string(environment)
+    config += struct.pack("=I", len(keys))
+    for name, label, identity in keys:
+        config += string(name) + string(label) + string(bytes.fromhex(identity)) + struct.pack("=BB", 0, 0)
+        config += string("https://localhost/unused")
+    return config
+
+
+def create_key(directory, config, label, identity):
+    """Generate a P-256 key for signing in the token of a directory in which nothing runs."""
+    module = re.search(r"module: (\S+)", read(config)).group(1)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        with theirs:
+            program = os.path.join(BUILD, "bin", "hsmint-token")
+            process = subprocess.Popen(
+                ["sh", "-c", 'exec "$0" admin %d<&%d' % (CHILD_FD, theirs.fileno()), program], pass_fds=[theirs.fileno()])
+        ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity)])))
+        ours.send(frame(CREATE, struct.pack("=H", 0), 1))
+        answer = ours.recv(65536)
+    process.wait(60)
+    if answer[1] != DONE:
+        raise AssertionError("hsmint-token admin: %r" % answer)

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Verify a token as a resource server would, with the `jose` package, from the issuer's JWKS alone.
+// Standard input: {"token", "jwks", "issuer", "audience", "typ"}. Prints what the package says of it.
+import { calculateJwkThumbprint, createLocalJWKSet, jwtVerify } from "jose";
+import { text } from "node:stream/consumers";
+
+const { token, jwks, issuer, audience, typ } = JSON.parse(await text(process.stdin));
+let answer;
+try {
+  const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks), {
+    issuer, audience, typ, algorithms: ["ES256"],
+  });
+  const thumbprints = await Promise.all(jwks.keys.map((key) => calculateJwkThumbprint(key, "sha256")));
+  answer = { payload, header: protectedHeader, thumbprints };
+} catch (error) {
+  answer = { error: error.code };
+}
+console.log(JSON.stringify(answer));
