@@ -51,6 +51,8 @@ static hm_result read_attribute(const struct module *module, CK_SESSION_HANDLE s
 {
 	CK_ATTRIBUTE attribute = {type, value, *length};
 	TRY_CALL(why, module->calls, C_GetAttributeValue, session, object, &attribute, 1);
+	if (attribute.ulValueLen > *length) /* some modules say so of what they do not tell, with CKR_OK */
+		return fail_call(why, "C_GetAttributeValue", CKR_ATTRIBUTE_TYPE_INVALID);
 	*length = attribute.ulValueLen;
 	return HM_OK;
 }

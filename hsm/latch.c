@@ -14,19 +14,27 @@
 
 /* 16 MiB and some 40 ms a guess: the file alone gives no PIN away quickly. */
 enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 32 * 1024 * 1024, DIGEST = 32 };
-enum { FILE_MAX = 4096 };
+enum { FILE_MAX = 4096, ENTRY_LINE = 80 };
 
 static const char first_line[] = "hsmint-latch 1\n";
 static const char *const state_names[LATCH_STATES] = {"trying", "good", "wrong"};
 
 /* ---- the file ---- */
 
+static int print_entry(char *line, size_t size, const char *state, const struct latch_entry *entry)
+{
+	return snprintf(line, size, "%s %s %u\n", state, entry->digest, entry->unanswered);
+}
+
 static bool parse_entry(const char *line, struct latch_entry *entry)
 {
-	char state[8];
-	int end = 0;
-	if (sscanf(line, "%7s %43s %u%n", state, entry->digest, &entry->unanswered, &end) != 3 || line[end] ||
+	char state[8], again[ENTRY_LINE];
+	if (sscanf(line, "%7s %43s %u", state, entry->digest, &entry->unanswered) != 3 ||
 		strlen(entry->digest) != LATCH_DIGEST_TEXT)
+		return false;
+	/* sscanf is lenient: a line counts only if it is what we would have written. */
+	int length = print_entry(again, sizeof again, state, entry);
+	if (strlen(line) + 1 != (size_t)length || strncmp(line, again, strlen(line)) != 0)
 		return false;
 	for (entry->state = 0; entry->state < LATCH_STATES; entry->state++)
 		if (strcmp(state, state_names[entry->state]) == 0)
@@ -105,8 +113,8 @@ static hm_result write_file(const struct latch *latch, struct token_failure *why
 	salt[base64url_encode(latch->salt, LATCH_SALT, salt)] = 0;
 	size_t used = (size_t)snprintf(text, sizeof text, "%ssalt %s\n", first_line, salt);
 	for (unsigned i = 0; i < latch->count; i++)
-		used += (size_t)snprintf(text + used, sizeof text - used, "%s %s %u\n",
-			state_names[latch->entries[i].state], latch->entries[i].digest, latch->entries[i].unanswered);
+		used += (size_t)print_entry(
+			text + used, sizeof text - used, state_names[latch->entries[i].state], &latch->entries[i]);
 	if (file_replace(latch->path, text, used, 0600, &problem) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "PIN latch: %s", problem.detail);
 	return HM_OK;
@@ -150,6 +158,21 @@ static hm_result check(const struct latch_entry *entry, struct token_failure *wh
 	return HM_OK;
 }
 
+/* A place for another PIN. PINs get changed for years: the oldest good one without unanswered attempts makes room. */
+static struct latch_entry *find_room(struct latch *latch)
+{
+	if (latch->count < LATCH_ENTRIES)
+		return &latch->entries[latch->count++];
+	for (unsigned i = 0; i < LATCH_ENTRIES; i++) {
+		struct latch_entry *entry = &latch->entries[i];
+		if (entry->state != LATCH_GOOD || entry->unanswered)
+			continue;
+		memmove(entry, entry + 1, (LATCH_ENTRIES - 1 - i) * sizeof *entry);
+		return &latch->entries[LATCH_ENTRIES - 1];
+	}
+	return NULL;
+}
+
 hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_failure *why)
 {
 	char digest[LATCH_DIGEST_TEXT + 1];
@@ -160,9 +183,9 @@ hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_fai
 		latch->current->unanswered++;
 		return write_file(latch, why);
 	}
-	if (latch->count == LATCH_ENTRIES)
+	latch->current = find_room(latch);
+	if (!latch->current)
 		return fail(why, TOKEN_LATCH, "%d PINs were tried already: hsmint token unlatch", LATCH_ENTRIES);
-	latch->current = &latch->entries[latch->count++];
 	*latch->current = (struct latch_entry){.state = LATCH_TRYING};
 	memcpy(latch->current->digest, digest, sizeof digest);
 	return write_file(latch, why);

@@ -9,7 +9,7 @@
  *
  * A PIN is `trying` from before C_Login until the token answers. Found so at another start, nobody knows whether the
  * token counted it as wrong: it is not tried again. A `good` one stays good; attempts with it that ended without an
- * answer are counted, and three in a row close the latch. Whoever calls holds the start lock (start_lock.h).
+ * answer are counted, and three in a row close the latch. Whoever calls holds the start lock (login.h).
  */
 #ifndef HSMINT_LATCH_H
 #define HSMINT_LATCH_H

@@ -3,6 +3,11 @@
 #ifndef HSMINT_LIMITS_H
 #define HSMINT_LIMITS_H
 
+#include <stdint.h>
+
+/* The largest integer that every reader of JSON takes exactly (RFC 7493, section 2.2). */
+#define HM_INTEGER_MAX INT64_C(9007199254740991)
+
 enum {
 	/* Frames between processes */
 	HM_FRAME_MAX_INLINE = 64 * 1024,       /* payload carried in the datagram itself */

@@ -4,11 +4,25 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* snprintf cuts between bytes; what is left must still be UTF-8, since it goes into JSON. */
+static void drop_cut_sequence(char *text, size_t size, int wanted)
+{
+	if (wanted < (int)size)
+		return;
+	size_t start = size - 1;
+	while (start && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start && (unsigned char)text[start - 1] >= 0xc0)
+		text[start - 1] = 0; /* if it was whole, one character less does no harm */
+}
+
 static void fill(struct hm_problem *why, const char *code, const char *field, const char *format, va_list args)
 {
 	why->code = code;
-	snprintf(why->field, sizeof why->field, "%s", field ? field : "");
-	vsnprintf(why->detail, sizeof why->detail, format, args);
+	int wanted = snprintf(why->field, sizeof why->field, "%s", field ? field : "");
+	drop_cut_sequence(why->field, sizeof why->field, wanted);
+	wanted = vsnprintf(why->detail, sizeof why->detail, format, args);
+	drop_cut_sequence(why->detail, sizeof why->detail, wanted);
 }
 
 hm_result hm_refuse(struct hm_problem *why, const char *code, const char *field, const char *format, ...)

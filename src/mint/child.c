@@ -173,16 +173,17 @@ hm_result child_queue(struct child *child, enum hm_frame_type type, uint64_t id,
 	return channel_queue(child->channel, type, id, payload, length, fds, fd_count);
 }
 
-void child_flush(struct child *child)
+bool child_flush(struct child *child)
 {
 	if (!child || !child->channel || !channel_waiting(child->channel))
-		return;
+		return true;
 	if (channel_flush(child->channel) != HM_OK) {
 		child_kill(child); /* its exit is on the way; frames it sent before are still taken then */
-		return;
+		return false;
 	}
 	if (child->polling && channel_waiting(child->channel) != child->polling_for_room)
 		listen_for(child, channel_waiting(child->channel));
+	return !channel_waiting(child->channel);
 }
 
 pid_t child_pid(const struct child *child)

@@ -29,8 +29,8 @@ hm_result child_start(uv_loop_t *loop, const char *program, const struct child_e
 hm_result child_queue(struct child *child, enum hm_frame_type type, uint64_t id, const void *payload, size_t length,
 	const int *fds, unsigned fd_count) HM_MUST_USE;
 
-/* Send what is queued; what the socket does not take now goes when it can. NULL is fine. */
-void child_flush(struct child *child);
+/* Send what is queued; what the socket does not take now goes when it can. True: nothing is left. NULL is fine. */
+bool child_flush(struct child *child);
 
 pid_t child_pid(const struct child *child);
 void child_kill(struct child *child);    /* SIGKILL; `ended` follows */

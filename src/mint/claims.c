@@ -9,7 +9,8 @@
 static hm_result HM_PRINTF(4, 5)
 	refuse(struct hm_problem *why, const char *code, const char *name, const char *format, ...)
 {
-	char field[sizeof why->field], text[sizeof why->detail];
+	char field[sizeof why->field + 8]; /* longer, so that hm_refuse cuts it, between characters */
+	char text[sizeof why->detail];
 	va_list args;
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
@@ -48,6 +49,13 @@ static hm_result check_string(const struct config_claim *claim, json_t *value, s
 	return HM_OK;
 }
 
+/* RFC 7493, section 2.2: a verifier may read numbers as doubles, and beyond this would see another one. */
+static bool is_exact_integer(const json_t *value)
+{
+	return json_is_integer(value) && json_integer_value(value) >= -HM_INTEGER_MAX &&
+	       json_integer_value(value) <= HM_INTEGER_MAX;
+}
+
 static hm_result check_one(
 	const struct config_profile *profile, const char *name, json_t *value, struct hm_problem *why)
 {
@@ -61,30 +69,22 @@ static hm_result check_one(
 		return json_is_string(value) ? check_string(claim, value, why)
 					     : refuse(why, "invalid_claim", name, "a string");
 	case CLAIM_INTEGER:
-		return json_is_integer(value) ? HM_OK : refuse(why, "invalid_claim", name, "an integer");
+		return is_exact_integer(value)
+			       ? HM_OK
+			       : refuse(why, "invalid_claim", name, "an integer from -(2^53)+1 to 2^53-1");
 	case CLAIM_BOOLEAN:
 		return json_is_boolean(value) ? HM_OK : refuse(why, "invalid_claim", name, "true or false");
 	}
 	return hm_broken(why, "claim type %d", (int)claim->type);
 }
 
-static size_t bytes_of(const char *name, json_t *value)
-{
-	return strlen(name) + 24 + (json_is_string(value) ? json_string_length(value) : 0);
-}
-
 hm_result claims_check(const struct config_profile *profile, json_t *claims, struct hm_problem *why)
 {
 	const char *name;
 	json_t *value;
-	size_t bytes = 0;
 
-	json_object_foreach(claims, name, value)
-	{
-		HM_TRY(check_one(profile, name, value, why));
-		bytes += bytes_of(name, value);
-	}
-	if (bytes > HM_CLAIMS_BYTES_MAX)
+	json_object_foreach(claims, name, value) HM_TRY(check_one(profile, name, value, why));
+	if (claims && json_dumpb(claims, NULL, 0, JSON_COMPACT) > HM_CLAIMS_BYTES_MAX)
 		return hm_refuse(why, "claims_too_large", "claims", "at most %d bytes in all", HM_CLAIMS_BYTES_MAX);
 	for (unsigned i = 0; i < profile->claims_count; i++)
 		if (profile->claims[i].required && !json_object_get(claims, profile->claims[i].name))

@@ -140,9 +140,10 @@ static const cyaml_schema_field_t config_fields[] = {
 static const cyaml_schema_value_t config_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
 
-/* What libcyaml says comes as a message and then a backtrace, whose first line number is the nearest. */
+/* What libcyaml says comes as a message and then a backtrace, whose first line number and field are the nearest. */
 struct complaint {
 	char message[300];
+	char field[HM_NAME_MAX + 1];
 	unsigned line;
 };
 
@@ -156,7 +157,9 @@ static void note(cyaml_log_t level, void *context, const char *format, va_list a
 	const char *line = strstr(text, "(line: ");
 	if (line && !complaint->line)
 		complaint->line = (unsigned)strtoul(line + 7, NULL, 10);
-	else if (!line && !complaint->message[0])
+	if (line && !complaint->field[0])
+		(void)sscanf(text, " in mapping field '%64[^']", complaint->field);
+	if (!line && !complaint->message[0] && !strstr(text, "Backtrace:"))
 		snprintf(complaint->message, sizeof complaint->message, "%.*s", (int)sizeof complaint->message - 1,
 			strncmp(text, "Load: ", 6) == 0 ? text + 6 : text);
 }
@@ -178,14 +181,63 @@ void config_free(struct config *config)
 		(void)cyaml_free(reader(NULL, &settings), &config_schema, config, 0);
 }
 
+static const char unknown_key[] = "Unexpected key: ";
+static const char repeated_key[] = "Mapping field already seen: ";
+static const char missing_key[] = "Missing required mapping field: ";
+
+static bool begins(const struct complaint *complaint, const char *start)
+{
+	return strncmp(complaint->message, start, strlen(start)) == 0;
+}
+
 /* For a key that is unknown or repeated libcyaml names the line of the value before it. */
 static unsigned line_of(const char *path, const struct complaint *complaint)
 {
-	static const char *const about_keys[] = {"Unexpected key: ", "Mapping field already seen: "};
-	for (size_t i = 0; i < sizeof about_keys / sizeof *about_keys; i++)
-		if (strncmp(complaint->message, about_keys[i], strlen(about_keys[i])) == 0)
-			return config_line_of_key(path, complaint->message + strlen(about_keys[i]), complaint->line);
+	if (begins(complaint, unknown_key))
+		return config_line_of_key(path, complaint->message + strlen(unknown_key), complaint->line, false);
+	if (begins(complaint, repeated_key))
+		return config_line_of_key(path, complaint->message + strlen(repeated_key), complaint->line, true);
 	return complaint->line;
+}
+
+static const struct {
+	const char *field;
+	const cyaml_strval_t *words;
+	unsigned count;
+} word_lists[] = {{"sandbox", sandbox_words, CYAML_ARRAY_LEN(sandbox_words)},
+	{"login", login_words, CYAML_ARRAY_LEN(login_words)},
+	{"self_check", self_check_words, CYAML_ARRAY_LEN(self_check_words)},
+	{"use", use_words, CYAML_ARRAY_LEN(use_words)},
+	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
+	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
+	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+
+/* The words that the field at fault takes, of a list; "" when it takes other things than words. */
+static void list_words(const struct complaint *complaint, char *text, size_t size)
+{
+	struct hm_writer w = hm_writer(text, size - 1);
+	for (size_t i = 0; i < CYAML_ARRAY_LEN(word_lists); i++) {
+		if (strcmp(word_lists[i].field, complaint->field) != 0)
+			continue;
+		for (unsigned word = 0; word < word_lists[i].count; word++) {
+			const char *before = word ? ", " : " (accepted: ";
+			hm_put_raw(&w, before, strlen(before));
+			hm_put_raw(&w, word_lists[i].words[word].str, strlen(word_lists[i].words[word].str));
+		}
+		hm_put_raw(&w, ")", 1);
+	}
+	text[w.used] = 0;
+}
+
+static hm_result refuse_form(const char *path, struct complaint *complaint, cyaml_err_t error, struct hm_problem *why)
+{
+	char words[128];
+	const char *message = complaint->message[0] ? complaint->message : cyaml_strerror(error);
+	if (begins(complaint, unknown_key) || begins(complaint, repeated_key) || begins(complaint, missing_key))
+		complaint->field[0] = 0; /* the message names the key; this is the one before it */
+	list_words(complaint, words, sizeof words);
+	return hm_refuse(why, "config", NULL, "%s:%u: %s%s%s%s", path, line_of(path, complaint), complaint->field,
+		complaint->field[0] ? ": " : "", message, words);
 }
 
 hm_result config_load(const char *path, struct config **out, struct hm_problem *why)
@@ -199,8 +251,7 @@ hm_result config_load(const char *path, struct config **out, struct hm_problem *
 	cyaml_err_t error =
 		cyaml_load_file(path, reader(&complaint, &settings), &config_schema, (cyaml_data_t **)out, NULL);
 	if (error != CYAML_OK)
-		return hm_refuse(why, "config", NULL, "%s:%u: %s", path, line_of(path, &complaint),
-			complaint.message[0] ? complaint.message : cyaml_strerror(error));
+		return refuse_form(path, &complaint, error, why);
 	hm_result result =
 		*out ? config_check(*out, path, why) : hm_refuse(why, "config", NULL, "%s:1: the file is empty", path);
 	if (result != HM_OK) {

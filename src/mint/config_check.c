@@ -103,6 +103,8 @@ static const char *url_fault(const char *url)
 	for (const char *c = host; *c; c++)
 		if (*c <= ' ' || *c >= 0x7f || strchr("?#@%\"\\<>", *c))
 			return "no query, fragment, user, escape, quote or space in an issuer's URL";
+	if (strstr(host, "/.")) /* "/.well-known" would stand in another issuer's way, ".." would be resolved away */
+		return "no path segment that begins with '.'";
 	return url[strlen(url) - 1] == '/' || strstr(host, "//") ? "no empty path segment, no trailing '/'" : NULL;
 }
 
@@ -243,8 +245,12 @@ static hm_result check_constant(const struct place *place, const struct config_c
 		return HM_OK;
 	if (claim->pattern || claim->enumeration_count || claim->required || claim->size)
 		return complain(place, "claims", "'%s': a constant takes nothing but a type", claim->name);
-	if (claim->type == CLAIM_INTEGER && (strtoll(claim->constant, &end, 10), *end || end == claim->constant))
-		return complain(place, "claims", "'%s': the constant is not an integer", claim->name);
+	if (claim->type == CLAIM_INTEGER) {
+		long long value = strtoll(claim->constant, &end, 10);
+		if (*end || end == claim->constant || value < -HM_INTEGER_MAX || value > HM_INTEGER_MAX)
+			return complain(place, "claims",
+				"'%s': the constant is not an integer from -(2^53)+1 to 2^53-1", claim->name);
+	}
 	if (claim->type == CLAIM_BOOLEAN && strcmp(claim->constant, "true") != 0 &&
 		strcmp(claim->constant, "false") != 0)
 		return complain(place, "claims", "'%s': the constant is not true or false", claim->name);

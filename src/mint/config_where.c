@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config_where.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <yaml.h>
@@ -67,22 +66,34 @@ unsigned config_line(const char *path, const char *list, int index, const char *
 	return line;
 }
 
-unsigned config_line_of_key(const char *path, const char *name, unsigned from)
+/* In one mapping; 0 when it is not there. */
+static unsigned line_of_key_in(
+	yaml_document_t *document, yaml_node_t *node, const char *name, unsigned from, bool again)
+{
+	if (node->type != YAML_MAPPING_NODE)
+		return 0;
+	yaml_node_pair_t *end = node->data.mapping.pairs.top;
+	for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < end; pair++) {
+		yaml_node_t *key = yaml_document_get_node(document, pair->key);
+		if (!is_key(key, name))
+			continue;
+		if (!again && line_of(key) >= from)
+			return line_of(key);
+		again = false;
+	}
+	return 0;
+}
+
+unsigned config_line_of_key(const char *path, const char *name, unsigned from, bool again)
 {
 	yaml_document_t document;
 	unsigned best = 0;
 	if (!load(path, &document))
 		return from;
 	for (int i = 1; yaml_document_get_node(&document, i); i++) {
-		yaml_node_t *node = yaml_document_get_node(&document, i);
-		if (node->type != YAML_MAPPING_NODE)
-			continue;
-		yaml_node_pair_t *end = node->data.mapping.pairs.top;
-		for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < end; pair++) {
-			yaml_node_t *key = yaml_document_get_node(&document, pair->key);
-			if (is_key(key, name) && line_of(key) >= from && (!best || line_of(key) < best))
-				best = line_of(key);
-		}
+		unsigned line = line_of_key_in(&document, yaml_document_get_node(&document, i), name, from, again);
+		if (line && (!best || line < best))
+			best = line;
 	}
 	yaml_document_delete(&document);
 	return best ? best : from;

@@ -110,7 +110,7 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	struct hm_problem why;
 	size_t length = 0;
 
-	if (frame->type != HM_CONTROL_REQUEST)
+	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_FRAME_MAX_INLINE)
 		return HM_REFUSED;
 	if (run(control, client, frame, &length, &why) != HM_OK)
 		length = problem_write(&why, control->reply, sizeof control->reply);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { DOCUMENT_MAX = 64 * 1024, REFRESH_HINT_SECONDS = 300 };
 
@@ -117,9 +118,13 @@ static hm_result next_sequence(
 		return hm_unavailable(why, "system", "%s: path too long", config->state);
 
 	*sequence = 0;
-	if (file_read(path, false, text, sizeof text - 1, &length, why) == HM_OK &&
-		sscanf(text, "%" SCNu64 " %63s", sequence, seen) != 2)
-		return hm_unavailable(why, "system", "%s: not a sequence and a digest", path);
+	if (access(path, F_OK) == 0) {
+		HM_TRY(file_read(path, false, text, sizeof text - 1, &length, why));
+		if (sscanf(text, "%" SCNu64 " %63s", sequence, seen) != 2)
+			return hm_unavailable(why, "system", "%s: not a sequence and a digest", path);
+	} else if (errno != ENOENT) { /* a sequence that cannot be read must not begin anew */
+		return hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
+	}
 	if (strcmp(seen, digest) == 0)
 		return HM_OK;
 	++*sequence;

@@ -38,7 +38,8 @@ static hm_result take_ready(struct gate *gate, struct hm_reader *reader)
 		gate->ready = ready;
 		gate->is_ready = true;
 		gate->vain_starts = 0;
-		uv_timer_stop(&gate->timer);
+		if (!gate->ending) /* then the timer limits the drain */
+			uv_timer_stop(&gate->timer);
 	}
 	gate->events.ready(gate->events.context, &ready);
 	return HM_OK;
@@ -212,9 +213,9 @@ void gate_reconfigure(struct gate *gate, const struct gate_sockets *sockets)
 		child_kill(gate->child);
 }
 
-void gate_flush(struct gate *gate)
+bool gate_flush(struct gate *gate)
 {
-	child_flush(gate->child);
+	return child_flush(gate->child);
 }
 
 void gate_drain(struct gate *gate)

@@ -48,7 +48,8 @@ void gate_publish_one(struct gate *gate, const struct gate_publish *publish);
 /* Give it new certificates, without dropping a connection; `ready` tells what came of it. */
 void gate_reconfigure(struct gate *gate, const struct gate_sockets *sockets);
 
-void gate_flush(struct gate *gate); /* send queued frames; called before the loop waits */
+/* Send queued frames; called before the loop waits. True: it has all it was given. */
+bool gate_flush(struct gate *gate);
 void gate_drain(struct gate *gate); /* let it finish what is in flight; `ended` follows */
 void gate_end(struct gate *gate);   /* end it now; `ended` follows */
 

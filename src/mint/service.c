@@ -17,9 +17,10 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000 };
+enum { TICK_MS = 1000, GATHER_US = 200 };
 
 /* ---- what the world sees ---- */
 
@@ -55,7 +56,8 @@ static void update_readiness(struct service *service)
 	if (publications_set(
 		    service->publications, "/readyz", ready ? 200 : 503, "application/json", false, body, length))
 		publish(service, publications_find(service->publications, "/readyz"));
-	if (!ready || service->reported_ready)
+	/* Who hears that we are ready may ask at once: the documents must be with gate before. */
+	if (!ready || service->reported_ready || !gate_flush(service->gate))
 		return;
 	service->reported_ready = true;
 	hm_log(HM_INFO, "ready", "version=%s ms=%lu", HSMINT_VERSION,
@@ -99,12 +101,33 @@ static void fail_start(struct service *service, const char *detail)
 	service_stop(service);
 }
 
+/* One issuer and one use a key, also when two tokens of the configuration turn out to be the same device. */
+static hm_result check_distinct(struct service *service, unsigned index, struct hm_problem *why)
+{
+	const struct config_key *keys = service->config->keys;
+	struct issuing_key *learned = &service->keys[index];
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		if (i == index || !service->keys[i].known || strcmp(service->keys[i].kid, learned->kid) != 0 ||
+			(keys[i].issuer_index == keys[index].issuer_index && keys[i].use == keys[index].use))
+			continue;
+		learned->known = false;
+		return hm_refuse(why, "token", NULL, "keys %s and %s are the same key in the token: give each its own",
+			keys[i].name, keys[index].name);
+	}
+	return HM_OK;
+}
+
+static hm_result learn_key(struct service *service, unsigned index, const struct token *token, struct hm_problem *why)
+{
+	HM_TRY(issuing_key_learn(&service->keys[index], &service->config->keys[index], token_holdings(token), why));
+	return check_distinct(service, index, why);
+}
+
 static hm_result learn_keys(struct service *service, const struct token *token, struct hm_problem *why)
 {
 	for (unsigned i = 0; i < service->config->keys_count; i++)
 		if (service->keys[i].token == token)
-			HM_TRY(issuing_key_learn(
-				&service->keys[i], &service->config->keys[i], token_holdings(token), why));
+			HM_TRY(learn_key(service, i, token, why));
 	return publish_documents(service, why);
 }
 
@@ -112,7 +135,12 @@ static void on_token_ready(void *context, struct token *token)
 {
 	struct service *service = context;
 	struct hm_problem why;
-	if (learn_keys(service, token, &why) != HM_OK)
+	if (learn_keys(service, token, &why) == HM_OK)
+		return;
+	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
+		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
+			why.detail);
+	else
 		fail_start(service, why.detail);
 }
 
@@ -188,6 +216,25 @@ static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct to
 	return NULL;
 }
 
+/* A key that is refused does not keep the others from signing. */
+static hm_result adopt_keys(struct service *service, struct hm_problem *why)
+{
+	hm_result result = HM_OK;
+	struct hm_problem another;
+	memset(service->keys, 0, sizeof service->keys);
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		const struct config_key *key = &service->config->keys[i];
+		struct token *token = service->tokens[key->token_index];
+		service->keys[i].token = token;
+		if (!token_holdings(token))
+			continue;
+		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
+		if (learned != HM_OK)
+			result = learned;
+	}
+	return result;
+}
+
 /* Bring the tokens in line with the configuration: keep what stays the same, start what is new, end what is gone. */
 static hm_result adopt_tokens(struct service *service, struct hm_problem *why)
 {
@@ -212,14 +259,7 @@ static hm_result adopt_tokens(struct service *service, struct hm_problem *why)
 		if (old[i])
 			end_token(service, old[i]);
 
-	memset(service->keys, 0, sizeof service->keys);
-	for (unsigned i = 0; i < config->keys_count; i++) {
-		struct token *token = service->tokens[config->keys[i].token_index];
-		service->keys[i].token = token;
-		if (token_holdings(token))
-			HM_TRY(issuing_key_learn(&service->keys[i], &config->keys[i], token_holdings(token), why));
-	}
-	return HM_OK;
+	return adopt_keys(service, why);
 }
 
 /* ---- gate ---- */
@@ -274,6 +314,18 @@ static void on_gate_ended(void *context)
 
 /* ---- the loop ---- */
 
+/* While a token is behind, nobody gains by our looking at once: frames that come one by one wake us, and by us others,
+ * for each of them. Let some gather; the token's threads have enough at hand meanwhile. */
+static void gather(const struct service *service)
+{
+	const struct timespec time = {.tv_nsec = GATHER_US * 1000L};
+	for (unsigned i = 0; i < service->token_count; i++)
+		if (token_is_behind(service->tokens[i])) {
+			nanosleep(&time, NULL);
+			return;
+		}
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct service *service = prepare->data;
@@ -281,6 +333,7 @@ static void on_prepare(uv_prepare_t *prepare)
 		token_flush(service->tokens[i]);
 	if (service->gate)
 		gate_flush(service->gate);
+	gather(service);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -456,9 +509,14 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	config_free(service->config);
 	service->config = new;
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
-	HM_TRY(adopt_tokens(service, why));
-	HM_TRY(publish_documents(service, why));
-	gate_reconfigure(service->gate, &service->sockets);
+	gate_reconfigure(service->gate, &service->sockets); /* first: the descriptors it had are closed */
+	result = adopt_tokens(service, why);
+	if (result == HM_OK)
+		result = publish_documents(service, why);
+	if (result != HM_OK) {
+		hm_log(HM_ERROR, "reload_incomplete", "detail=\"%s\"", why->detail);
+		return result;
+	}
 	hm_log(HM_INFO, "reloaded", "profiles=%u callers=%u", new->profiles_count, new->callers_count);
 	return HM_OK;
 }

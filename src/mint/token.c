@@ -9,10 +9,11 @@
 #include <string.h>
 
 enum {
-	QUEUED_PER_THREAD = 2, /* one at work, one at hand, so that no thread sleeps between two */
+	QUEUED_PER_THREAD = 4, /* one at work, the others at hand while mint lets frames gather */
 	TRIES_MAX = 2,
 	STUCK_MS = 10 * 1000,   /* a signature that takes longer has hung its thread */
 	START_MS = 120 * 1000,  /* module, login and keys must be found within this */
+	END_MS = 10 * 1000,     /* a process that was hung up on ends within this, or is killed */
 	PROBE_MS = 60 * 1000,   /* an idle token signs a probe this often */
 	BACKOFF_FIRST_MS = 100, /* after a process that never became ready; doubles */
 	BACKOFF_MAX_MS = 10 * 1000,
@@ -34,6 +35,7 @@ struct token {
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
 	struct pending_list queue, at_work;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
+	enum token_class end;      /* why the process ends, by its own or our word; TOKEN_CLASSES: nobody said */
 };
 
 const char *token_state_name(enum token_state state)
@@ -148,6 +150,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 		if (strcmp(ready.keys[i].kid, token->holdings.keys[i].kid) != 0) {
 			/* A key's identity is its public key: what was published must stay what signs. */
 			token->last = (struct token_failure){.class = TOKEN_CUSTODY};
+			token->end = TOKEN_CUSTODY;
 			snprintf(token->last.detail, sizeof token->last.detail,
 				"key %s is another one since the token came back: kid %s was %s",
 				token->config.keys[i].name, ready.keys[i].kid, token->holdings.keys[i].kid);
@@ -186,10 +189,12 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 
 static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader *reader)
 {
-	if (!token_failure_get(reader, &token->last))
+	struct token_failure failure;
+	if (!token_failure_get(reader, &failure))
 		return HM_REFUSED;
+	token->last = failure;
 	hm_log(HM_WARNING, "token_failed", "token=%s class=%s ckr=0x%" PRIx64 " detail=\"%s\"", token->config.name,
-		token_class_name(token->last.class), token->last.ckr, token->last.detail);
+		token_class_name(failure.class), failure.ckr, failure.detail);
 	if (id == 0) {
 		token->probing = false;
 		return HM_OK;
@@ -197,11 +202,21 @@ static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader 
 	struct pending *pending = take_back(token, id);
 	if (!pending)
 		return HM_REFUSED;
-	if (token->last.class == TOKEN_PERMANENT || token->last.class == TOKEN_REFUSED)
+	if (failure.class == TOKEN_PERMANENT || failure.class == TOKEN_REFUSED)
 		give_up(token, pending, "internal");
 	else
 		retry_or_give_up(token, pending);
 	dispatch(token);
+	return HM_OK;
+}
+
+static hm_result take_ending(struct token *token, struct hm_reader *reader)
+{
+	struct token_failure failure;
+	if (!token_failure_get(reader, &failure))
+		return HM_REFUSED;
+	token->last = failure;
+	token->end = failure.class;
 	return HM_OK;
 }
 
@@ -217,7 +232,7 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	case HM_TOKEN_FAILED:
 		return take_failed(token, frame->id, &reader);
 	case HM_TOKEN_ENDING:
-		return token_failure_get(&reader, &token->last) ? HM_OK : HM_REFUSED;
+		return take_ending(token, &reader);
 	default:
 		return HM_REFUSED;
 	}
@@ -257,10 +272,10 @@ static void finish(struct token *token)
 	uv_close((uv_handle_t *)&token->timer, on_timer_closed);
 }
 
+/* What one request met says nothing of the process: only why it ends counts. */
 static bool needs_a_person(const struct token *token)
 {
-	return token->last.class == TOKEN_LATCH || token->last.class == TOKEN_CUSTODY ||
-	       token->last.class == TOKEN_PERMANENT;
+	return token->end == TOKEN_LATCH || token->end == TOKEN_CUSTODY || token->end == TOKEN_PERMANENT;
 }
 
 static void stop(struct token *token)
@@ -305,6 +320,7 @@ static void start_process(struct token *token)
 	token->config.unlatch = token->unlatch;
 	token_config_put(&w, &token->config);
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
+	token->end = TOKEN_CLASSES;
 	enter(token, TOKEN_STARTING);
 	if (child_start(token->loop, "hsmint-token", &events, &token->child, &why) != HM_OK) {
 		hm_log(HM_ERROR, "token_not_started", "token=%s detail=\"%s\"", token->config.name, why.detail);
@@ -338,12 +354,19 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 
 void token_retry(struct token *token, bool unlatch)
 {
-	token->unlatch = token->unlatch || unlatch;
 	if (token->child || token->ending)
-		return;
+		return; /* and nothing stays behind that would open the latch at some later start */
+	token->unlatch = token->unlatch || unlatch;
 	token->vain_starts = 0;
 	uv_timer_stop(&token->timer);
 	start_process(token);
+}
+
+static void on_end_timer(uv_timer_t *timer)
+{
+	struct token *token = timer->data;
+	if (token->child) /* a module that hangs keeps its process */
+		child_kill(token->child);
 }
 
 void token_end(struct token *token)
@@ -352,10 +375,12 @@ void token_end(struct token *token)
 		return;
 	token->ending = true;
 	uv_timer_stop(&token->timer);
-	if (token->child)
-		child_hang_up(token->child);
-	else
+	if (!token->child) {
 		finish(token);
+		return;
+	}
+	child_hang_up(token->child);
+	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
 }
 
 static void probe(struct token *token)
@@ -381,6 +406,11 @@ void token_tick(struct token *token)
 		   now - token->last_signed_ms > PROBE_MS) {
 		probe(token);
 	}
+}
+
+bool token_is_behind(const struct token *token)
+{
+	return token->state == TOKEN_READY && token->queued > 0;
 }
 
 void token_flush(struct token *token)
