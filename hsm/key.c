@@ -124,7 +124,9 @@ static hm_result check_type(
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct key *key, struct token_failure *why)
 {
-	*key = (struct key){.config = config};
+	*key = (struct key){.config = config, .hash = EVP_MD_fetch(NULL, "SHA256", NULL)};
+	if (!key->hash)
+		return fail(why, TOKEN_DEVICE, "key %s: no SHA-256", config->name);
 	HM_TRY(find_one(module, session, CKO_PRIVATE_KEY, config, config->id, config->id_length, &key->handle, why));
 	HM_TRY(check_type(module, session, key, why));
 	HM_TRY(custody_check(module, session, key->handle, config->name, why));
@@ -134,7 +136,7 @@ hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const
 void key_close(struct key *key)
 {
 	EVP_PKEY_free(key->public);
-	key->public = NULL;
+	EVP_MD_free(key->hash);
 }
 
 /* ---- generation ---- */

@@ -10,6 +10,7 @@ struct key {
 	const struct token_key_config *config;
 	CK_OBJECT_HANDLE handle; /* of the private key; good as long as the login */
 	EVP_PKEY *public;
+	EVP_MD *hash;                 /* fetched once: to find it by name costs as much as to hash */
 	struct token_key_ready shown; /* kid and SubjectPublicKeyInfo */
 };
 

@@ -3,10 +3,9 @@
 
 #include <openssl/ecdsa.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <string.h>
 
-enum { ES256_HALF = 32, ES256_SIGNATURE = 2 * ES256_HALF, DER_MAX = 80, PROBE_RANDOM = 16 };
+enum { ES256_DIGEST = 32, ES256_HALF = 32, ES256_SIGNATURE = 2 * ES256_HALF, DER_MAX = 80, PROBE_RANDOM = 16 };
 
 static void free_context(EVP_PKEY_CTX **context)
 {
@@ -31,21 +30,22 @@ static int to_der(const uint8_t raw[ES256_SIGNATURE], uint8_t der[DER_MAX])
 	return i2d_ECDSA_SIG(pair, &der);
 }
 
-static bool verifies(const struct key *key, const uint8_t digest[SHA256_DIGEST_LENGTH], const uint8_t *raw)
+static bool verifies(const struct key *key, const uint8_t digest[ES256_DIGEST], const uint8_t *raw)
 {
 	uint8_t der[DER_MAX];
 	int length = to_der(raw, der);
 	__attribute__((cleanup(free_context))) EVP_PKEY_CTX *context = EVP_PKEY_CTX_new(key->public, NULL);
 	return length > 0 && context && EVP_PKEY_verify_init(context) == 1 &&
-	       EVP_PKEY_verify(context, der, (size_t)length, digest, SHA256_DIGEST_LENGTH) == 1;
+	       EVP_PKEY_verify(context, der, (size_t)length, digest, ES256_DIGEST) == 1;
 }
 
 static hm_result sign_and_check(const struct module *module, CK_SESSION_HANDLE session, const struct key *key,
 	struct hm_bytes data, bool check, struct signature *signature, struct token_failure *why)
 {
 	CK_MECHANISM mechanism = {CKM_ECDSA, NULL, 0};
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	SHA256(data.data, data.length, digest);
+	uint8_t digest[ES256_DIGEST];
+	if (EVP_Digest(data.data, data.length, digest, NULL, key->hash, NULL) != 1)
+		return fail(why, TOKEN_DEVICE, "key %s: SHA-256 failed", key->config->name);
 	TRY_CALL(why, module->calls, C_SignInit, session, &mechanism, key->handle);
 	signature->length = sizeof signature->bytes;
 	TRY_CALL(why, module->calls, C_Sign, session, digest, sizeof digest, signature->bytes, &signature->length);

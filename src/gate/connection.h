@@ -44,6 +44,7 @@ struct connection {
 	bool peer_known; /* a Unix socket's peer, read at connect */
 	uint32_t uid, gid, pid;
 	gnutls_session_t session; /* NULL: a Unix socket */
+	bool body_follows;        /* the next TLS record holds an answer's headers only */
 	struct tls_snapshot *snapshot;
 	struct tls_verdict *verdict; /* NULL until somebody asked */
 

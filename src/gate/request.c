@@ -57,6 +57,7 @@ void request_answer(struct request *request, const struct gate_reply *reply, con
 {
 	struct connection *connection = connection_of(request);
 	if (reply) {
+		connection->body_follows = reply->body.length > 0;
 		struct MHD_Response *response = answer_make(reply->content_type, NULL, reply->body);
 		if (response && reply->retry_after)
 			(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);

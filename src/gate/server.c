@@ -63,12 +63,30 @@ static void read_peer(struct connection *connection)
 	connection->pid = (uint32_t)peer.pid;
 }
 
+/* Send a TLS record. The library sends headers and body as two; the kernel may keep the first for the second. */
+static ssize_t push_record(gnutls_transport_ptr_t context, const giovec_t *parts, int count)
+{
+	struct connection *connection = context;
+	struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
+	size_t length = 0;
+	for (int i = 0; i < count; i++)
+		length += parts[i].iov_len;
+	ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | (connection->body_follows ? MSG_MORE : 0));
+	if (sent < 0)
+		gnutls_transport_set_errno(connection->session, errno);
+	else if ((size_t)sent == length)
+		connection->body_follows = false;
+	return sent;
+}
+
 static void begin_tls(struct connection *connection)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	connection->session = info->tls_session;
 	connection->snapshot = tls_snapshot_hold(connection->gate->tls);
+	gnutls_transport_set_ptr2(connection->session, (gnutls_transport_ptr_t)(intptr_t)connection->fd, connection);
+	gnutls_transport_set_vec_push_function(connection->session, push_record);
 	if (!tls_session_prepare(connection->session, connection->snapshot))
 		(void)shutdown(connection->fd, SHUT_RDWR);
 }

@@ -20,6 +20,7 @@ struct child {
 	char program[HM_NAME_MAX];
 	int open_handles;
 	bool polling, polling_for_room, exited;
+	bool may_end; /* its owner waits for it to end, and limits how long */
 };
 
 /* Of our environment a child gets what names the site's files or a sanitizer's options, never anything else. */
@@ -76,6 +77,13 @@ static void on_ended(uv_process_t *process, int64_t status, int signal)
 	child->events.ended(child->events.context, how);
 }
 
+/* It closed its end. One that was asked to end is doing so, and comes to what it does last. */
+static void end_without(struct child *child)
+{
+	if (!child->may_end)
+		child_kill(child);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 static void listen_for(struct child *child, bool room)
@@ -89,7 +97,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct child *child = poll->data;
 	if (status < 0 || ((events & UV_READABLE) && !take_frames(child))) {
-		child_kill(child);
+		end_without(child);
 		stop_listening(child);
 		return;
 	}
@@ -178,7 +186,7 @@ bool child_flush(struct child *child)
 	if (!child || !child->channel || !channel_waiting(child->channel))
 		return true;
 	if (channel_flush(child->channel) != HM_OK) {
-		child_kill(child); /* its exit is on the way; frames it sent before are still taken then */
+		end_without(child); /* its exit is on the way; frames it sent before are still taken then */
 		return false;
 	}
 	if (child->polling && channel_waiting(child->channel) != child->polling_for_room)
@@ -195,6 +203,11 @@ void child_kill(struct child *child)
 {
 	if (!child->exited)
 		uv_process_kill(&child->process, SIGKILL);
+}
+
+void child_let_end(struct child *child)
+{
+	child->may_end = true;
 }
 
 void child_hang_up(struct child *child)

@@ -34,6 +34,7 @@ bool child_flush(struct child *child);
 
 pid_t child_pid(const struct child *child);
 void child_kill(struct child *child);    /* SIGKILL; `ended` follows */
+void child_let_end(struct child *child); /* it was asked to end: closing its socket is no reason to kill it any more */
 void child_hang_up(struct child *child); /* close our end: the child ends by itself; `ended` follows */
 
 #endif

@@ -45,7 +45,7 @@ static hm_result make_absolute(const struct place *place, const char *member, ch
 	int wanted = from ? snprintf(joined, sizeof joined, "%s/%s", from, *value) : -1;
 	free(from);
 	if (wanted < 0 || (size_t)wanted >= sizeof joined || !(absolute = strdup(joined)))
-		return complain(place, member, "no usable path comes of '%s'", *value);
+		return complain(place, member, "no usable path comes of '%.64s'", *value);
 	free(*value);
 	*value = absolute;
 	return HM_OK;
@@ -61,7 +61,7 @@ static bool is_name(const char *text)
 
 static hm_result check_name(const struct place *place, const char *name)
 {
-	return is_name(name) ? HM_OK : complain(place, "name", "'%s': letters, digits, '.', '_' and '-'", name);
+	return is_name(name) ? HM_OK : complain(place, "name", "'%.64s': letters, digits, '.', '_' and '-'", name);
 }
 
 static bool is_hex(const char *text, size_t most)
@@ -82,7 +82,7 @@ static hm_result check_listen(struct config *config, const char *path, struct hm
 		return HM_OK;
 	uint8_t address[16];
 	if (inet_pton(AF_INET, tls->address, address) != 1 && inet_pton(AF_INET6, tls->address, address) != 1)
-		return complain(&place, "tls", "address '%s' is not a numeric IPv4 or IPv6 address", tls->address);
+		return complain(&place, "tls", "address '%.64s' is not a numeric IPv4 or IPv6 address", tls->address);
 	HM_TRY(make_absolute(&place, "tls", &tls->certificate));
 	HM_TRY(make_absolute(&place, "tls", &tls->key));
 	return make_absolute(&place, "tls", &tls->trust);
@@ -114,20 +114,20 @@ static hm_result check_issuer(struct config *config, unsigned index, const struc
 	HM_TRY(check_name(place, issuer->name));
 	const char *fault = url_fault(issuer->url);
 	if (fault)
-		return complain(place, "url", "'%s': %s", issuer->url, fault);
+		return complain(place, "url", "'%.64s': %s", issuer->url, fault);
 	issuer->path = strchr(issuer->url + 8, '/');
 	if (!issuer->path)
 		issuer->path = "";
 	if (!spiffe_is_trust_domain(issuer->trust_domain, strlen(issuer->trust_domain)))
-		return complain(place, "trust_domain", "'%s' is not a SPIFFE trust domain", issuer->trust_domain);
+		return complain(place, "trust_domain", "'%.64s' is not a SPIFFE trust domain", issuer->trust_domain);
 	for (unsigned i = 0; i < index; i++) {
 		if (strcmp(config->issuers[i].name, issuer->name) == 0)
-			return complain(place, "name", "'%s' is taken already", issuer->name);
+			return complain(place, "name", "'%.64s' is taken already", issuer->name);
 		if (strcmp(config->issuers[i].path, issuer->path) == 0)
-			return complain(place, "url", "its path '%s' is another issuer's already", issuer->path);
+			return complain(place, "url", "its path '%.64s' is another issuer's already", issuer->path);
 		if (strcmp(config->issuers[i].trust_domain, issuer->trust_domain) == 0)
 			return complain(
-				place, "trust_domain", "'%s' is another issuer's already", issuer->trust_domain);
+				place, "trust_domain", "'%.64s' is another issuer's already", issuer->trust_domain);
 	}
 	return HM_OK;
 }
@@ -137,7 +137,7 @@ static hm_result find_issuer(const struct config *config, const struct place *pl
 	for (*index = 0; *index < config->issuers_count; ++*index)
 		if (strcmp(config->issuers[*index].name, name) == 0)
 			return HM_OK;
-	return complain(place, "issuer", "there is no issuer '%s'", name);
+	return complain(place, "issuer", "there is no issuer '%.64s'", name);
 }
 
 /* ---- tokens and keys ---- */
@@ -148,7 +148,7 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 	HM_TRY(check_name(place, token->name));
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(config->tokens[i].name, token->name) == 0)
-			return complain(place, "name", "'%s' is taken already", token->name);
+			return complain(place, "name", "'%.64s' is taken already", token->name);
 	HM_TRY(make_absolute(place, "module", &token->module));
 	if (token->login == LOGIN_FILE)
 		HM_TRY(make_absolute(place, "pin", &token->pin));
@@ -157,15 +157,15 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 	for (unsigned i = 0; i < token->serials_count; i++)
 		if (strlen(token->serials[i]) > 16)
 			return complain(
-				place, "serials", "'%s': a serial has at most 16 characters", token->serials[i]);
+				place, "serials", "'%.64s': a serial has at most 16 characters", token->serials[i]);
 	for (unsigned i = 0; i < token->environment_count; i++) {
 		if (strchr(token->environment[i].name, '='))
 			return complain(
-				place, "environment", "'%s' is not a variable's name", token->environment[i].name);
+				place, "environment", "'%.64s' is not a variable's name", token->environment[i].name);
 		if (token->environment[i].path)
 			HM_TRY(make_absolute(place, "environment", &token->environment[i].value));
 		if (strlen(token->environment[i].name) + strlen(token->environment[i].value) + 2 > HM_PATH_MAX)
-			return complain(place, "environment", "'%s' is too long", token->environment[i].name);
+			return complain(place, "environment", "'%.64s' is too long", token->environment[i].name);
 	}
 	if (!token->threads)
 		token->threads = THREADS_DEFAULT;
@@ -183,21 +183,21 @@ static hm_result check_key(struct config *config, unsigned index, const struct p
 		if (strcmp(config->tokens[key->token_index].name, key->token) == 0)
 			break;
 	if (key->token_index == config->tokens_count)
-		return complain(place, "token", "there is no token '%s'", key->token);
+		return complain(place, "token", "there is no token '%.64s'", key->token);
 	if (key->id && !is_hex(key->id, 2 * sizeof(((struct token_key_config *)0)->id)))
-		return complain(place, "id", "'%s': at most 32 bytes in hexadecimal", key->id);
+		return complain(place, "id", "'%.64s': at most 32 bytes in hexadecimal", key->id);
 	key->place = 0;
 	for (unsigned i = 0; i < index; i++) {
 		const struct config_key *other = &config->keys[i];
 		if (strcmp(other->name, key->name) == 0)
-			return complain(place, "name", "'%s' is taken already", key->name);
+			return complain(place, "name", "'%.64s' is taken already", key->name);
 		if (other->token_index != key->token_index)
 			continue;
 		key->place++;
 		if (strcmp(other->label, key->label) == 0 &&
 			(!other->id || !key->id || !strcasecmp(other->id, key->id)))
-			return complain(
-				place, "label", "'%s' is key '%s' already: one use per key", key->label, other->name);
+			return complain(place, "label", "'%.64s' is key '%.64s' already: one use per key", key->label,
+				other->name);
 	}
 	return HM_OK;
 }
@@ -224,10 +224,11 @@ static hm_result check_caller(struct config *config, unsigned index, const struc
 		if (other->issuer_index != caller->issuer_index)
 			continue;
 		if (strcmp(other->name, caller->name) == 0)
-			return complain(place, "name", "'%s' is taken already", caller->name);
+			return complain(place, "name", "'%.64s' is taken already", caller->name);
 		if (same_text(other->uri, caller->uri) || same_text(other->spki, caller->spki) ||
 			(other->uid && caller->uid && *other->uid == *caller->uid))
-			return complain(place, NULL, "'%s' is the same caller as '%s'", caller->name, other->name);
+			return complain(
+				place, NULL, "'%.64s' is the same caller as '%.64s'", caller->name, other->name);
 	}
 	return HM_OK;
 }
@@ -244,16 +245,16 @@ static hm_result check_constant(const struct place *place, const struct config_c
 	if (!claim->constant)
 		return HM_OK;
 	if (claim->pattern || claim->enumeration_count || claim->required || claim->size)
-		return complain(place, "claims", "'%s': a constant takes nothing but a type", claim->name);
+		return complain(place, "claims", "'%.64s': a constant takes nothing but a type", claim->name);
 	if (claim->type == CLAIM_INTEGER) {
 		long long value = strtoll(claim->constant, &end, 10);
 		if (*end || end == claim->constant || value < -HM_INTEGER_MAX || value > HM_INTEGER_MAX)
 			return complain(place, "claims",
-				"'%s': the constant is not an integer from -(2^53)+1 to 2^53-1", claim->name);
+				"'%.64s': the constant is not an integer from -(2^53)+1 to 2^53-1", claim->name);
 	}
 	if (claim->type == CLAIM_BOOLEAN && strcmp(claim->constant, "true") != 0 &&
 		strcmp(claim->constant, "false") != 0)
-		return complain(place, "claims", "'%s': the constant is not true or false", claim->name);
+		return complain(place, "claims", "'%.64s': the constant is not true or false", claim->name);
 	return HM_OK;
 }
 
@@ -262,14 +263,14 @@ static hm_result check_claim(const struct place *place, const struct config_prof
 	struct config_claim *claim = &profile->claims[index];
 	for (size_t i = 0; reserved_claims[i]; i++)
 		if (strcmp(claim->name, reserved_claims[i]) == 0)
-			return complain(place, "claims", "'%s' is set by hsmint alone", claim->name);
+			return complain(place, "claims", "'%.64s' is set by hsmint alone", claim->name);
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(claim->name, profile->claims[i].name) == 0)
-			return complain(place, "claims", "'%s' is listed twice", claim->name);
+			return complain(place, "claims", "'%.64s' is listed twice", claim->name);
 	if (claim->type != CLAIM_STRING && (claim->pattern || claim->enumeration_count || claim->size))
-		return complain(place, "claims", "'%s': pattern, enumeration and size are for strings", claim->name);
+		return complain(place, "claims", "'%.64s': pattern, enumeration and size are for strings", claim->name);
 	if (claim->size > HM_CLAIMS_BYTES_MAX)
-		return complain(place, "claims", "'%s': size is at most %d", claim->name, HM_CLAIMS_BYTES_MAX);
+		return complain(place, "claims", "'%.64s': size is at most %d", claim->name, HM_CLAIMS_BYTES_MAX);
 	if (!claim->size)
 		claim->size = HM_CLAIM_STRING_MAX;
 	return HM_OK;
@@ -304,15 +305,15 @@ static hm_result check_profile_key(
 		if (strcmp(key->name, profile->key) != 0)
 			continue;
 		if (key->issuer_index != profile->issuer_index)
-			return complain(place, "key", "'%s' belongs to issuer '%s'", key->name, key->issuer);
+			return complain(place, "key", "'%.64s' belongs to issuer '%.64s'", key->name, key->issuer);
 		if (key->use != wanted[profile->kind])
-			return complain(place, "key", "'%s' is for %s; kind %s needs one for %s", key->name,
+			return complain(place, "key", "'%.64s' is for %s; kind %s needs one for %s", key->name,
 				key_use_name(key->use), credential_kind_name(profile->kind),
 				key_use_name(wanted[profile->kind]));
 		profile->key_index = i;
 		return HM_OK;
 	}
-	return complain(place, "key", "there is no key '%s'", profile->key);
+	return complain(place, "key", "there is no key '%.64s'", profile->key);
 }
 
 static bool issuer_has_caller(const struct config *config, unsigned issuer, const char *name)
@@ -347,15 +348,15 @@ static hm_result check_profile_lists(
 	const char *trust_domain = config->issuers[profile->issuer_index].trust_domain;
 	for (unsigned i = 0; i < profile->subjects_count; i++)
 		if (!is_subject_pattern(profile->subjects[i], trust_domain))
-			return complain(place, "subjects", "'%s': a pattern beginning spiffe://%s/",
+			return complain(place, "subjects", "'%.64s': a pattern beginning spiffe://%s/",
 				profile->subjects[i], trust_domain);
 	for (unsigned i = 0; i < profile->scopes_count; i++)
 		if (!is_scope(profile->scopes[i]))
-			return complain(place, "scopes", "'%s' is not a scope of at most %d characters",
+			return complain(place, "scopes", "'%.64s' is not a scope of at most %d characters",
 				profile->scopes[i], HM_SCOPE_MAX);
 	for (unsigned i = 0; i < profile->callers_count; i++)
 		if (!issuer_has_caller(config, profile->issuer_index, profile->callers[i]))
-			return complain(place, "callers", "issuer '%s' has no caller '%s'", profile->issuer,
+			return complain(place, "callers", "issuer '%.64s' has no caller '%.64s'", profile->issuer,
 				profile->callers[i]);
 	return HM_OK;
 }
@@ -366,7 +367,7 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 	HM_TRY(check_name(place, profile->name));
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(config->profiles[i].name, profile->name) == 0)
-			return complain(place, "name", "'%s' is taken already", profile->name);
+			return complain(place, "name", "'%.64s' is taken already", profile->name);
 	HM_TRY(find_issuer(config, place, profile->issuer, &profile->issuer_index));
 	HM_TRY(check_profile_key(config, place, profile));
 	HM_TRY(check_lifetime(place, profile));

@@ -226,6 +226,7 @@ void gate_drain(struct gate *gate)
 		return;
 	}
 	uv_timer_start(&gate->timer, on_ready_timer, (HM_HTTP_DRAIN_SECONDS + 1) * 1000, 0);
+	child_let_end(gate->child);
 	if (child_queue(gate->child, HM_GATE_DRAIN, 0, NULL, 0, NULL, 0) != HM_OK)
 		child_kill(gate->child);
 }

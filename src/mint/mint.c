@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-enum { RETRY_AFTER_SECONDS = 1, REPLY_MAX = HM_JWT_MAX + 1024, ID_BYTES = 16 };
+enum { RETRY_AFTER_SECONDS = 1, REPLY_MAX = HM_JWT_MAX + 1024, ID_BYTES = 16, IDS_AT_ONCE = 16 };
 
 /* ---- answers ---- */
 
@@ -63,12 +63,18 @@ static void answer(struct service *service, const struct pending *pending)
 
 /* ---- the way in ---- */
 
+/* The kernel is asked for the random bytes of several ids at once; none is used twice. */
 static hm_result random_id(char text[HM_ID_MAX + 1], struct hm_problem *why)
 {
-	uint8_t bytes[ID_BYTES];
-	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-		return hm_broken(why, "getrandom gave too little");
-	text[base64url_encode(bytes, sizeof bytes, text)] = 0;
+	static uint8_t bytes[ID_BYTES * IDS_AT_ONCE];
+	static size_t used = sizeof bytes;
+	if (used == sizeof bytes) {
+		if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
+			return hm_broken(why, "getrandom gave too little");
+		used = 0;
+	}
+	text[base64url_encode(bytes + used, ID_BYTES, text)] = 0;
+	used += ID_BYTES;
 	return HM_OK;
 }
 
