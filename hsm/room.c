@@ -3,6 +3,7 @@
 
 #include "login.h"
 #include "sign.h"
+#include <time.h>
 #include <unistd.h>
 
 enum { SESSIONS_SPARE = 2 }; /* the login's, and one for an operator's tool */
@@ -16,13 +17,25 @@ static hm_result open_session(const struct module *module, CK_SESSION_HANDLE *se
 	return fail_call(why, "C_OpenSession", ckr);
 }
 
+static hm_result time_probe(struct room *room, const struct key *key, struct token_failure *why)
+{
+	struct timespec begun, ended;
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	HM_TRY(sign_probe(&room->module, room->login, key, why));
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	int64_t took_us = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;
+	if (took_us < room->probe_us)
+		room->probe_us = (uint32_t)took_us;
+	return HM_OK;
+}
+
 static hm_result find_keys(struct room *room, struct token_failure *why)
 {
 	for (uint32_t i = 0; i < room->config->key_count; i++) {
 		struct key *key = &room->keys[i];
 		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], key, why));
 		HM_TRY(jose_open(key, &room->jose[i], why));
-		HM_TRY(sign_probe(&room->module, room->login, key, why));
+		HM_TRY(time_probe(room, key, why));
 	}
 	return HM_OK;
 }
@@ -49,6 +62,7 @@ hm_result room_open(const struct token_config *config, struct room *room, struct
 {
 	int lock;
 	room->config = config;
+	room->probe_us = UINT32_MAX;
 	pthread_mutex_init(&room->sessions, NULL);
 	HM_TRY(login_lock(config, &lock, why));
 	hm_result result = open_locked(room, why);

@@ -43,6 +43,7 @@ static hm_result say_ready(const struct room *room)
 	snprintf(ready.firmware, sizeof ready.firmware, "%u.%u", info->firmwareVersion.major,
 		info->firmwareVersion.minor);
 	ready.threads = room->threads;
+	ready.probe_us = room->probe_us;
 	ready.key_count = room->config->key_count;
 	for (uint32_t i = 0; i < ready.key_count; i++)
 		ready.keys[i] = room->keys[i].shown;

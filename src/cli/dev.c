@@ -109,6 +109,10 @@ static int run(struct dev *dev)
 	int listener = -1;
 	(void)fcntl((int)dev->ready_fd, F_SETFD, FD_CLOEXEC); /* who reads it must see its end when we end */
 	int parent = (int)syscall(SYS_pidfd_open, getppid(), 0);
+	if (parent < 0) {
+		perror("hsmint: cannot watch the process that started this one: pidfd_open");
+		return EXIT_FAILED;
+	}
 	if (prepare(dev, &listener, &why) != HM_OK) {
 		fprintf(stderr, "hsmint: %s\n", why.detail);
 		return EXIT_FAILED;

@@ -43,8 +43,10 @@ static void print_service(const json_t *status)
 	printf("hsmint %s  pid %" JSON_INTEGER_FORMAT "  up %" JSON_INTEGER_FORMAT "h%02dm%02ds  %s%s\n",
 		text(status, "version"), number(status, "pid"), up / 3600, (int)(up / 60 % 60), (int)(up % 60),
 		ready ? "ready" : "not ready: ", ready ? "" : text(status, "reason"));
-	printf("minted %" JSON_INTEGER_FORMAT "  refused %" JSON_INTEGER_FORMAT "  pending %" JSON_INTEGER_FORMAT "\n",
-		number(status, "minted"), number(status, "refused"), number(status, "pending"));
+	printf("minted %" JSON_INTEGER_FORMAT "  refused %" JSON_INTEGER_FORMAT "  failed %" JSON_INTEGER_FORMAT
+	       "  pending %" JSON_INTEGER_FORMAT "\n",
+		number(status, "minted"), number(status, "refused"), number(status, "failed"),
+		number(status, "pending"));
 }
 
 static void print_gate(const json_t *gate)

@@ -84,7 +84,10 @@ hm_result file_replace(const char *path, const void *data, size_t length, mode_t
 	(void)unlink(beside); /* left by a crash, perhaps */
 	FD_AUTO fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
 	if (fd < 0 || !write_all(fd, data, length) || fsync(fd) < 0 || rename(beside, path) < 0 ||
-		!sync_directory(path))
-		return hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
+		!sync_directory(path)) {
+		hm_result result = hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
+		(void)unlink(beside); /* it may hold a secret, and room on a full disk */
+		return result;
+	}
 	return HM_OK;
 }

@@ -72,7 +72,7 @@ enum {
 	HM_CALLERS_MAX = 1024,
 	HM_PATTERNS_MAX = 64,   /* in one list of a profile */
 	HM_PENDING_MAX = 1024,  /* mint requests that wait for a token */
-	HM_REQUEST_MS = 5000,   /* a request without Deadline-Ms is answered within this */
+	HM_REQUEST_MS = 5000,   /* a request is answered within this */
 	HM_CONTROL_CLIENTS = 32 /* connections to the control socket at once */
 };
 

@@ -13,7 +13,7 @@ enum { HM_PROBLEM_MAX = 4096 };
 struct problem_kind {
 	const char *code;
 	int status;
-	const char *retry; /* "no", "same-key": repeat with the same Idempotency-Key, "after": after Retry-After */
+	const char *retry; /* "no", "same-key": the same request may be repeated at once, "after": after Retry-After */
 	const char *title;
 };
 

@@ -21,6 +21,12 @@ const char *key_algorithm_name(enum key_algorithm algorithm)
 	return names[algorithm];
 }
 
+size_t key_algorithm_signature(enum key_algorithm algorithm)
+{
+	static const size_t lengths[KEY_ALGORITHMS] = {64}; /* RFC 7518, section 3.4 */
+	return lengths[algorithm];
+}
+
 const char *token_class_name(enum token_class class)
 {
 	static const char *const names[TOKEN_CLASSES] = {
@@ -125,6 +131,7 @@ void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
 	hm_put_string(w, ready->serial);
 	hm_put_string(w, ready->firmware);
 	hm_put_u32(w, ready->threads);
+	hm_put_u32(w, ready->probe_us);
 	hm_put_u32(w, ready->key_count);
 	for (uint32_t i = 0; i < ready->key_count; i++) {
 		hm_put_string(w, ready->keys[i].kid);
@@ -140,6 +147,7 @@ bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
 	hm_get_string(r, ready->serial, sizeof ready->serial);
 	hm_get_string(r, ready->firmware, sizeof ready->firmware);
 	ready->threads = hm_get_u32(r);
+	ready->probe_us = hm_get_u32(r);
 	ready->key_count = hm_get_u32(r);
 	if (ready->key_count > HM_KEYS_MAX || ready->threads > HM_TOKEN_THREADS_MAX)
 		return false;

@@ -19,6 +19,8 @@ enum token_login { LOGIN_FILE, LOGIN_CREDENTIAL };
 /* The configuration's word for each ("access-token", "ES256", …). */
 const char *key_use_name(enum key_use use);
 const char *key_algorithm_name(enum key_algorithm algorithm);
+/* The length of its signatures, in bytes. */
+size_t key_algorithm_signature(enum key_algorithm algorithm);
 /* The JOSE header's typ for a use: "at+jwt", "JWT". */
 const char *key_use_typ(enum key_use use);
 
@@ -64,6 +66,7 @@ struct token_key_ready {
 struct token_ready {
 	char manufacturer[33], model[17], serial[17], firmware[16];
 	uint32_t threads;
+	uint32_t probe_us;  /* how long the quickest signature at the start took, with its check */
 	uint32_t key_count; /* as in the configuration, in its order */
 	struct token_key_ready keys[HM_KEYS_MAX];
 };

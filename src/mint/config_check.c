@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 enum { THREADS_DEFAULT = 2 };
 
@@ -72,11 +73,22 @@ static bool is_hex(const char *text, size_t most)
 
 /* ---- listen ---- */
 
+static hm_result check_socket(const struct place *place, const char *member, const char *path)
+{
+	enum { MOST = sizeof((struct sockaddr_un *)0)->sun_path - 1 };
+	return strlen(path) <= MOST ? HM_OK
+				    : complain(place, member, "a Unix socket's path has at most %d bytes", MOST);
+}
+
 static hm_result check_listen(struct config *config, const char *path, struct hm_problem *why)
 {
 	struct place place = {path, "listen", -1, why};
 	HM_TRY(make_absolute(&place, "socket", &config->listen.socket));
 	HM_TRY(make_absolute(&place, "control", &config->listen.control));
+	HM_TRY(check_socket(&place, "socket", config->listen.socket));
+	HM_TRY(check_socket(&place, "control", config->listen.control));
+	if (strcmp(config->listen.socket, config->listen.control) == 0)
+		return complain(&place, "control", "is the path of socket: two sockets need two");
 	struct config_tls *tls = config->listen.tls;
 	if (!tls)
 		return HM_OK;
@@ -278,10 +290,15 @@ static hm_result check_claim(const struct place *place, const struct config_prof
 
 static hm_result check_claims(const struct place *place, const struct config_profile *profile)
 {
+	size_t constants = 0;
 	for (unsigned i = 0; i < profile->claims_count; i++) {
-		HM_TRY(check_constant(place, &profile->claims[i]));
+		const struct config_claim *claim = &profile->claims[i];
+		HM_TRY(check_constant(place, claim));
 		HM_TRY(check_claim(place, profile, i));
+		constants += claim->constant ? strlen(claim->name) + strlen(claim->constant) : 0;
 	}
+	if (constants > HM_CLAIMS_BYTES_MAX)
+		return complain(place, "claims", "constants of at most %d bytes in all", HM_CLAIMS_BYTES_MAX);
 	return HM_OK;
 }
 

@@ -35,7 +35,8 @@ struct control {
 
 struct command {
 	const char *name;
-	enum role role;
+	unsigned roles; /* any of them */
+	const char *role_names;
 	/* Write the reply's JSON into control->reply and return its length. */
 	hm_result (*run)(struct control *control, const json_t *request, size_t *length, struct hm_problem *why);
 };
@@ -78,8 +79,8 @@ static hm_result run_token_unlatch(
 	return hm_refuse(why, "unknown_token", "token", "a token of the configuration");
 }
 
-static const struct command commands[] = {{"status", ROLE_OPERATE | ROLE_AUDIT, run_status},
-	{"reload", ROLE_OPERATE, run_reload}, {"token-unlatch", ROLE_OPERATE, run_token_unlatch}};
+static const struct command commands[] = {{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
+	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch}};
 
 static hm_result run(struct control *control, const struct client *client, const struct hm_frame *frame, size_t *length,
 	struct hm_problem *why)
@@ -92,9 +93,9 @@ static hm_result run(struct control *control, const struct client *client, const
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
-		if (!report_has_role(control->service, &caller, commands[i].role))
-			result = hm_refuse(why, "role_missing", NULL, "a caller with the role operate");
-		else
+		result = policy_check_role(
+			control->service->config, &caller, commands[i].roles, commands[i].role_names, why);
+		if (result == HM_OK)
 			result = commands[i].run(control, request, length, why);
 		hm_log(result == HM_OK ? HM_INFO : HM_WARNING, "command", "name=%s uid=%u pid=%d result=%s",
 			commands[i].name, client->peer.uid, client->peer.pid, result == HM_OK ? "done" : why->code);
@@ -167,9 +168,8 @@ static bool may_connect(const struct control *control, int fd, struct ucred *pee
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0)
 		return false;
 	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = peer->uid};
-	for (unsigned i = 0; i < control->service->config->issuers_count; i++)
-		if (policy_find_caller(control->service->config, i, &caller))
-			return true;
+	if (policy_knows_caller(control->service->config, &caller))
+		return true;
 	hm_log(HM_WARNING, "control_refused", "uid=%u pid=%d", peer->uid, peer->pid);
 	return false;
 }

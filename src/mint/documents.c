@@ -14,6 +14,14 @@
 
 enum { DOCUMENT_MAX = 64 * 1024, REFRESH_HINT_SECONDS = 300 };
 
+/* Where each document of an issuer stands: what is before and behind its URL's path. RFC 8414, section 3.1: the
+ * well-known part of authorization server metadata goes before. */
+enum document { DOCUMENT_JWKS, DOCUMENT_OPENID, DOCUMENT_OAUTH, DOCUMENT_BUNDLE, DOCUMENTS };
+static const struct {
+	const char *before, *behind;
+} places[DOCUMENTS] = {{"", "/.well-known/jwks.json"}, {"", "/.well-known/openid-configuration"},
+	{"/.well-known/oauth-authorization-server", ""}, {"", "/spiffe/bundle.json"}};
+
 struct work {
 	const struct config *config;
 	const struct issuing_key *keys;
@@ -24,8 +32,15 @@ struct work {
 	char text[DOCUMENT_MAX];
 };
 
-static void put(struct work *work, const char *path)
+static void put_path(char path[HM_HTTP_MAX_PATH], enum document document, const struct config_issuer *issuer)
 {
+	snprintf(path, HM_HTTP_MAX_PATH, "%s%s%s", places[document].before, issuer->path, places[document].behind);
+}
+
+static void put(struct work *work, enum document document, const struct config_issuer *issuer)
+{
+	char path[HM_HTTP_MAX_PATH];
+	put_path(path, document, issuer);
 	if (publications_set(work->publications, path, 200, "application/json", true, work->text, work->json.out.used))
 		work->changed(work->context, publications_find(work->publications, path));
 }
@@ -50,7 +65,6 @@ static void put_key(struct work *work, unsigned index, const char *use)
 /* RFC 7517, section 5: every key that signs JWTs for this issuer. */
 static void put_jwks(struct work *work, unsigned issuer)
 {
-	char path[HM_HTTP_MAX_PATH];
 	begin(work);
 	hm_json_key(&work->json, "keys");
 	hm_json_begin(&work->json, '[');
@@ -59,8 +73,7 @@ static void put_jwks(struct work *work, unsigned issuer)
 			put_key(work, i, "sig");
 	hm_json_end(&work->json, ']');
 	hm_json_end(&work->json, '}');
-	snprintf(path, sizeof path, "%s/.well-known/jwks.json", work->config->issuers[issuer].path);
-	put(work, path);
+	put(work, DOCUMENT_JWKS, &work->config->issuers[issuer]);
 }
 
 /* ---- discovery ---- */
@@ -88,20 +101,16 @@ static void put_list(struct work *work, const char *name, const char *only)
 
 static void put_discovery(struct work *work, const struct config_issuer *issuer)
 {
-	char path[HM_HTTP_MAX_PATH];
 	put_common_metadata(work, issuer);
 	put_list(work, "subject_types_supported", "public");
 	put_list(work, "id_token_signing_alg_values_supported", key_algorithm_name(KEY_ES256));
 	hm_json_end(&work->json, '}');
-	snprintf(path, sizeof path, "%s/.well-known/openid-configuration", issuer->path);
-	put(work, path);
+	put(work, DOCUMENT_OPENID, issuer);
 
-	/* RFC 8414, section 3.1: the well-known part stands between the host and the issuer's path. */
 	put_common_metadata(work, issuer);
 	put_list(work, "grant_types_supported", NULL);
 	hm_json_end(&work->json, '}');
-	snprintf(path, sizeof path, "/.well-known/oauth-authorization-server%s", issuer->path);
-	put(work, path);
+	put(work, DOCUMENT_OAUTH, issuer);
 }
 
 /* ---- the bundle and its sequence ---- */
@@ -147,7 +156,7 @@ static void put_bundle_keys(struct work *work, unsigned issuer)
 static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem *why)
 {
 	const struct config_issuer *issuer = &work->config->issuers[index];
-	char path[HM_HTTP_MAX_PATH], text[44];
+	char text[44];
 	uint8_t digest[32];
 	uint64_t sequence;
 
@@ -160,8 +169,7 @@ static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem
 	hm_json_member_number(&work->json, "spiffe_sequence", (int64_t)sequence);
 	hm_json_member_number(&work->json, "spiffe_refresh_hint", REFRESH_HINT_SECONDS);
 	hm_json_end(&work->json, '}');
-	snprintf(path, sizeof path, "%s/spiffe/bundle.json", issuer->path);
-	put(work, path);
+	put(work, DOCUMENT_BUNDLE, issuer);
 	return HM_OK;
 }
 
@@ -186,4 +194,26 @@ hm_result documents_publish(const struct config *config, const struct issuing_ke
 		HM_TRY(put_bundle(&work, i, why));
 	}
 	return HM_OK;
+}
+
+static bool has_issuer(const struct config *config, const char *url)
+{
+	for (unsigned i = 0; i < config->issuers_count; i++)
+		if (strcmp(config->issuers[i].url, url) == 0)
+			return true;
+	return false;
+}
+
+void documents_withdraw(const struct config *old, const struct config *new, struct publications *publications,
+	publication_use *removed, void *context)
+{
+	char path[HM_HTTP_MAX_PATH];
+	for (unsigned i = 0; i < old->issuers_count; i++) {
+		if (has_issuer(new, old->issuers[i].url))
+			continue;
+		for (int document = 0; document < DOCUMENTS; document++) {
+			put_path(path, document, &old->issuers[i]);
+			publications_remove(publications, path, removed, context);
+		}
+	}
 }

@@ -14,4 +14,9 @@
 hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
 	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why) HM_MUST_USE;
 
+/* After a reload: take back at once what issuers published that are configured no longer; `removed` is called for each.
+ */
+void documents_withdraw(const struct config *old, const struct config *new, struct publications *publications,
+	publication_use *removed, void *context);
+
 #endif

@@ -25,8 +25,8 @@ static hm_result take_one_audience(json_t *value, struct mint_request *request, 
 	if (length == 0 || length > HM_AUDIENCE_MAX)
 		return hm_refuse(why, "invalid_audience", "audience", "1 to %d bytes", HM_AUDIENCE_MAX);
 	for (size_t i = 0; i < length; i++)
-		if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f)
-			return hm_refuse(why, "invalid_audience", "audience", "no space and no control character");
+		if (text[i] <= ' ' || text[i] >= 0x7f) /* bytes of UTF-8 are negative or above */
+			return hm_refuse(why, "invalid_audience", "audience", "printable ASCII without spaces");
 	for (unsigned i = 0; i < request->audience_count; i++)
 		if (strcmp(request->audiences[i], text) == 0)
 			return hm_refuse(why, "invalid_audience", "audience", "each audience once");

@@ -38,12 +38,25 @@ const struct config_caller *policy_find_caller(
 	return NULL;
 }
 
-static bool is_known_anywhere(const struct config *config, const struct gate_caller *caller)
+bool policy_knows_caller(const struct config *config, const struct gate_caller *caller)
 {
 	for (unsigned i = 0; i < config->issuers_count; i++)
 		if (policy_find_caller(config, i, caller))
 			return true;
 	return false;
+}
+
+hm_result policy_check_role(const struct config *config, const struct gate_caller *caller, unsigned roles,
+	const char *names, struct hm_problem *why)
+{
+	for (unsigned i = 0; i < config->issuers_count; i++) {
+		const struct config_caller *known = policy_find_caller(config, i, caller);
+		if (known && (known->roles & roles))
+			return HM_OK;
+	}
+	if (!policy_knows_caller(config, caller))
+		return hm_refuse(why, "unknown_caller", NULL, "a caller that the configuration lists");
+	return hm_refuse(why, "role_missing", NULL, "a caller with the role %s", names);
 }
 
 /* ---- which profile ---- */
@@ -61,7 +74,7 @@ static hm_result choose_profile(const struct config *config, const struct gate_c
 {
 	const struct config_profile *profile = find_profile(config, request->profile);
 	decision->caller = profile ? policy_find_caller(config, profile->issuer_index, caller) : NULL;
-	if (!decision->caller && !is_known_anywhere(config, caller))
+	if (!decision->caller && !policy_knows_caller(config, caller))
 		return hm_refuse(why, "unknown_caller", NULL, "a caller that the configuration lists");
 	if (!decision->caller)
 		return hm_refuse(why, "unknown_profile", "profile", "a profile that serves this caller");

@@ -24,6 +24,16 @@ struct decision {
 hm_result policy_decide(const struct config *config, const struct gate_caller *caller,
 	const struct mint_request *request, struct decision *decision, struct hm_problem *why) HM_MUST_USE;
 
+/*
+ * What is done to the whole service, not to one issuer, needs one of `roles` at any issuer. HM_REFUSED: unknown_caller,
+ * or role_missing with `names` as what would be accepted.
+ */
+hm_result policy_check_role(const struct config *config, const struct gate_caller *caller, unsigned roles,
+	const char *names, struct hm_problem *why) HM_MUST_USE;
+
+/* True when it is a caller of any issuer. */
+bool policy_knows_caller(const struct config *config, const struct gate_caller *caller);
+
 /* The caller with this identity at `issuer` (an index), or NULL. A URI SAN goes before the key's hash. */
 const struct config_caller *policy_find_caller(
 	const struct config *config, unsigned issuer, const struct gate_caller *caller);

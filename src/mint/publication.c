@@ -85,6 +85,22 @@ bool publications_set(struct publications *publications, const char *path, int s
 	return true;
 }
 
+static void remove_entry(
+	struct publications *publications, struct entry *entry, publication_use *removed, void *context)
+{
+	entry->publish.status = 0;
+	removed(context, &entry->publish);
+	free((void *)entry->publish.body.data);
+	*entry = publications->entries[--publications->count];
+}
+
+void publications_remove(struct publications *publications, const char *path, publication_use *removed, void *context)
+{
+	struct entry *entry = find(publications, path);
+	if (entry)
+		remove_entry(publications, entry, removed, context);
+}
+
 void publications_begin(struct publications *publications)
 {
 	for (unsigned i = 0; i < publications->count; i++)
@@ -95,14 +111,10 @@ void publications_end(struct publications *publications, publication_use *remove
 {
 	for (unsigned i = 0; i < publications->count;) {
 		struct entry *entry = &publications->entries[i];
-		if (entry->current) {
+		if (entry->current)
 			i++;
-			continue;
-		}
-		entry->publish.status = 0;
-		removed(context, &entry->publish);
-		free((void *)entry->publish.body.data);
-		*entry = publications->entries[--publications->count];
+		else
+			remove_entry(publications, entry, removed, context);
 	}
 }
 

@@ -132,13 +132,20 @@ size_t report_ready(const struct service *service, char *text, size_t size)
 
 /* ---- metrics ---- */
 
-bool report_has_role(const struct service *service, const struct gate_caller *caller, enum role role)
+static bool audits_issuer(const struct service *service, const struct gate_caller *caller, unsigned issuer)
 {
-	for (unsigned i = 0; i < service->config->issuers_count; i++) {
-		const struct config_caller *known = policy_find_caller(service->config, i, caller);
-		if (known && (known->roles & role))
+	const struct config_caller *known = policy_find_caller(service->config, issuer, caller);
+	return known && (known->roles & ROLE_AUDIT);
+}
+
+/* A token is told of to those who audit an issuer with a key on it. */
+static bool audits_token(const struct service *service, const struct gate_caller *caller, unsigned token)
+{
+	const struct config *config = service->config;
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (config->keys[i].token_index == token &&
+			audits_issuer(service, caller, config->keys[i].issuer_index))
 			return true;
-	}
 	return false;
 }
 
@@ -166,9 +173,7 @@ static void put_minted(const struct service *service, const struct gate_caller *
 	const struct config *config = service->config;
 	family(w, "hsmint_minted_total", "counter", "Credentials released, by profile.");
 	for (unsigned i = 0; i < config->profiles_count; i++) {
-		const struct config_caller *known =
-			policy_find_caller(config, config->profiles[i].issuer_index, caller);
-		if (known && (known->roles & ROLE_AUDIT))
+		if (audits_issuer(service, caller, config->profiles[i].issuer_index))
 			line(w, "hsmint_minted_total{issuer=\"%s\",profile=\"%s\"} %" PRIu64,
 				config->profiles[i].issuer, config->profiles[i].name, service->counters.minted[i]);
 	}
@@ -181,7 +186,7 @@ static void put_minted(const struct service *service, const struct gate_caller *
 	line(w, "hsmint_pending %u", pending_count(service->pool));
 }
 
-static void put_token_metrics(const struct service *service, struct hm_writer *w)
+static void put_token_metrics(const struct service *service, const struct gate_caller *caller, struct hm_writer *w)
 {
 	static const struct {
 		const char *name, *type, *help;
@@ -194,6 +199,8 @@ static void put_token_metrics(const struct service *service, struct hm_writer *w
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
 		family(w, families[f].name, families[f].type, families[f].help);
 		for (unsigned i = 0; i < service->token_count; i++) {
+			if (!audits_token(service, caller, i))
+				continue;
 			struct token_facts facts = token_facts(service->tokens[i]);
 			uint64_t values[] = {facts.state == TOKEN_READY, facts.signed_count, facts.failed_count,
 				facts.restarts, facts.queued, facts.outstanding};
@@ -228,7 +235,7 @@ size_t report_metrics(const struct service *service, const struct gate_caller *c
 {
 	struct hm_writer w = hm_writer(text, size);
 	put_minted(service, caller, &w);
-	put_token_metrics(service, &w);
+	put_token_metrics(service, caller, &w);
 	put_gate_metrics(service, &w);
 	return w.failed ? 0 : w.used;
 }

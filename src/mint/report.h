@@ -14,7 +14,4 @@ size_t report_ready(const struct service *service, char *text, size_t size);
 /* Prometheus text. Of the issuers, only those where `caller` has the role audit. */
 size_t report_metrics(const struct service *service, const struct gate_caller *caller, char *text, size_t size);
 
-/* True when `caller` has `role` at any issuer. */
-bool report_has_role(const struct service *service, const struct gate_caller *caller, enum role role);
-
 #endif

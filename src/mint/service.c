@@ -7,6 +7,7 @@
 #include "listen.h"
 #include "log.h"
 #include "mint.h"
+#include "policy.h"
 #include "process.h"
 #include "report.h"
 #include <errno.h>
@@ -269,8 +270,7 @@ static void answer_metrics(struct service *service, uint64_t id, const struct ga
 	static char body[REPORT_MAX];
 	struct hm_problem why;
 	struct gate_reply reply = {.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-	if (!report_has_role(service, caller, ROLE_AUDIT)) {
-		(void)!hm_refuse(&why, "role_missing", NULL, "a caller with the role audit");
+	if (policy_check_role(service->config, caller, ROLE_AUDIT, "audit", &why) != HM_OK) {
 		mint_refuse(service, gate_generation(service->gate), id, &why);
 		return;
 	}
@@ -506,6 +506,7 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 		why->code = "reload_refused";
 		return result;
 	}
+	documents_withdraw(service->config, new, service->publications, publish, service);
 	config_free(service->config);
 	service->config = new;
 	memset(service->counters.minted, 0, sizeof service->counters.minted);

@@ -9,7 +9,10 @@
 #include <string.h>
 
 enum {
-	QUEUED_PER_THREAD = 4, /* one at work, the others at hand while mint lets frames gather */
+	QUICK_US = 1000,  /* a token that signs within this is quick: */
+	DEPTH_QUICK = 8,  /* its threads have this many requests at hand, so that mint may let frames gather, */
+	DEPTH_SLOW = 2,   /* a slow one's have the next; the others wait here, where they can be given up */
+	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather */
 	TRIES_MAX = 2,
 	STUCK_MS = 10 * 1000,   /* a signature that takes longer has hung its thread */
 	START_MS = 120 * 1000,  /* module, login and keys must be found within this */
@@ -77,10 +80,15 @@ static hm_result send_request(struct token *token, struct pending *pending)
 	return child_queue(token->child, HM_TOKEN_SIGN, pending->id, payload, w.used, NULL, 0);
 }
 
+static unsigned room_at_token(const struct token *token)
+{
+	return token->holdings.threads * (token->holdings.probe_us < QUICK_US ? DEPTH_QUICK : DEPTH_SLOW);
+}
+
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
-	while (token->state == TOKEN_READY && token->outstanding < token->holdings.threads * QUEUED_PER_THREAD &&
+	while (token->state == TOKEN_READY && token->outstanding < room_at_token(token) &&
 		(pending = TAILQ_FIRST(&token->queue))) {
 		if (send_request(token, pending) != HM_OK)
 			return; /* the process does not read; the tick ends it if that lasts */
@@ -178,8 +186,12 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 		return HM_OK;
 	}
 	struct pending *pending = take_back(token, frame->id);
-	if (!pending || frame->length > HM_SIGNATURE_MAX)
+	if (!pending)
 		return HM_REFUSED;
+	if (frame->length != key_algorithm_signature(token->config.keys[pending->key].algorithm)) {
+		give_up(token, pending, "token_unavailable");
+		return HM_REFUSED;
+	}
 	token->signed_count++;
 	pending->token = NULL;
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
@@ -402,7 +414,7 @@ void token_tick(struct token *token)
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
 		child_kill(token->child);
-	} else if (token->state == TOKEN_READY && !token->probing && !token->outstanding &&
+	} else if (token->state == TOKEN_READY && token->config.key_count && !token->probing && !token->outstanding &&
 		   now - token->last_signed_ms > PROBE_MS) {
 		probe(token);
 	}
@@ -410,7 +422,7 @@ void token_tick(struct token *token)
 
 bool token_is_behind(const struct token *token)
 {
-	return token->state == TOKEN_READY && token->queued > 0;
+	return token->state == TOKEN_READY && token->outstanding >= token->holdings.threads * GATHER_ABOVE;
 }
 
 void token_flush(struct token *token)

@@ -46,7 +46,7 @@ hm_result token_submit(struct token *token, uint16_t key, struct pending *pendin
 /* The deadline of `pending` passed and it was answered. True: the token does not have it, release it. */
 bool token_forget(struct token *token, struct pending *pending);
 
-/* True while its threads have all they can take and further requests wait. */
+/* True while each of its threads has several requests at hand. */
 bool token_is_behind(const struct token *token);
 
 void token_flush(struct token *token); /* send queued frames; called before the loop waits */

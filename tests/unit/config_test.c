@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A good configuration, line by line, as the refusals below number them. */
+static const char *const good[] = {
+	/*  1 */ "listen:",
+	/*  2 */ "  socket: hsmint.sock",
+	/*  3 */ "  control: /run/hsmint/control.sock",
+	/*  4 */ "  tls:",
+	/*  5 */ "    address: 127.0.0.1",
+	/*  6 */ "    port: 8443",
+	/*  7 */ "    certificate: tls/server.crt",
+	/*  8 */ "    key: tls/server.key",
+	/*  9 */ "    trust: tls/ca.crt",
+	/* 10 */ "  sandbox: best",
+	/* 11 */ "state: state",
+	/* 12 */ "issuers:",
+	/* 13 */ "  - name: a",
+	/* 14 */ "    url: https://mint.test/a",
+	/* 15 */ "    trust_domain: a.test",
+	/* 16 */ "  - name: b",
+	/* 17 */ "    url: https://mint.test",
+	/* 18 */ "    trust_domain: b.test",
+	/* 19 */ "tokens:",
+	/* 20 */ "  - name: soft",
+	/* 21 */ "    module: /usr/lib/softhsm/libsofthsm2.so",
+	/* 22 */ "    label: hsmint",
+	/* 23 */ "    serials: [0123456789abcdef]",
+	/* 24 */ "    pin: pin",
+	/* 25 */ "    threads: 4",
+	/* 26 */ "    self_check: sampled",
+	/* 27 */ "    environment:",
+	/* 28 */ "      - {name: SOFTHSM2_CONF, value: softhsm2.conf, path: true}",
+	/* 29 */ "  - name: other",
+	/* 30 */ "    module: module.so",
+	/* 31 */ "    label: other",
+	/* 32 */ "    login: credential",
+	/* 33 */ "    pin: other.pin",
+	/* 34 */ "keys:",
+	/* 35 */ "  - name: a-access",
+	/* 36 */ "    issuer: a",
+	/* 37 */ "    token: soft",
+	/* 38 */ "    label: first",
+	/* 39 */ "    id: \"01fF\"",
+	/* 40 */ "    use: access-token",
+	/* 41 */ "    algorithm: ES256",
+	/* 42 */ "  - name: b-svid",
+	/* 43 */ "    issuer: b",
+	/* 44 */ "    token: soft",
+	/* 45 */ "    label: second",
+	/* 46 */ "    use: jwt-svid",
+	/* 47 */ "profiles:",
+	/* 48 */ "  - name: access",
+	/* 49 */ "    issuer: a",
+	/* 50 */ "    kind: at+jwt",
+	/* 51 */ "    key: a-access",
+	/* 52 */ "    lifetime: {default: 300, maximum: 900}",
+	/* 53 */ "    backdate: 0",
+	/* 54 */ "    audiences: [\"https://api.a.test\"]",
+	/* 55 */ "    subjects: [\"spiffe://a.test/agent/*\"]",
+	/* 56 */ "    scopes: [read, write]",
+	/* 57 */ "    callers: [broker]",
+	/* 58 */ "    claims: [{name: session, size: 64}, {name: level, type: integer, constant: \"7\"}]",
+	/* 59 */ "  - name: svid",
+	/* 60 */ "    issuer: b",
+	/* 61 */ "    kind: jwt-svid",
+	/* 62 */ "    key: b-svid",
+	/* 63 */ "    lifetime: {default: 60, maximum: 60}",
+	/* 64 */ "    audiences: [\"https://api.b.test\"]",
+	/* 65 */ "    subjects: [\"spiffe://b.test/agent/*\"]",
+	/* 66 */ "    callers: [broker]",
+	/* 67 */ "callers:",
+	/* 68 */ "  - name: broker",
+	/* 69 */ "    issuer: a",
+	/* 70 */ "    uri: spiffe://a.test/broker",
+	/* 71 */ "    roles: [mint, audit]",
+	/* 72 */ "  - name: broker",
+	/* 73 */ "    issuer: b",
+	/* 74 */ "    uid: 1000",
+	/* 75 */ "    roles: [mint]",
+};
+enum { LINES = sizeof good / sizeof *good };
+
+static char directory[] = "/tmp/hsmint-config-XXXXXX";
+static char path[64];
+static struct config *config;
+static struct hm_problem why;
+
+static void make_directory(void)
+{
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(path, sizeof path, "%s/hsmint.yaml", directory);
+}
+
+static void remove_directory(void)
+{
+	config_free(config);
+	(void)unlink(path);
+	cr_expect_eq(rmdir(directory), 0);
+}
+
+TestSuite(config, .init = make_directory, .fini = remove_directory);
+
+/* Load the good configuration with one line replaced; line 0: none. */
+static hm_result load_with(int line, const char *text)
+{
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < LINES; i++)
+		if (i + 1 != line)
+			fprintf(file, "%s\n", good[i]);
+		else if (*text)
+			fprintf(file, "%s\n", text);
+	fclose(file);
+	config_free(config);
+	why = (struct hm_problem){0};
+	return config_load(path, &config, &why);
+}
+
+static void expect_path(const char *value, const char *name)
+{
+	char wanted[128];
+	snprintf(wanted, sizeof wanted, "%s/%s", directory, name);
+	cr_expect_str_eq(value, wanted);
+}
+
+/* ---- what is good ---- */
+
+Test(config, a_good_file_is_read)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->listen.tls->port, 8443);
+	cr_expect_eq(config->listen.sandbox, SANDBOX_BEST);
+	cr_expect_eq(config->issuers_count, 2);
+	cr_expect_str_eq(config->issuers[0].path, "/a");
+	cr_expect_str_eq(config->issuers[1].path, "");
+	cr_expect_eq(config->tokens_count, 2);
+	cr_expect_eq(config->tokens[0].threads, 4);
+	cr_expect_eq(config->tokens[0].self_check, SELF_CHECK_SAMPLED);
+	cr_expect_eq(config->tokens[0].login, LOGIN_FILE);
+	cr_expect_eq(config->tokens[1].login, LOGIN_CREDENTIAL);
+	cr_expect_eq(config->tokens[1].self_check, SELF_CHECK_ALWAYS, "unless it says otherwise");
+	cr_expect_eq(config->keys[0].issuer_index, 0);
+	cr_expect_eq(config->keys[1].issuer_index, 1);
+	cr_expect_eq(config->keys[0].place, 0);
+	cr_expect_eq(config->keys[1].place, 1);
+	cr_expect_eq(config->profiles[0].kind, KIND_ACCESS_TOKEN);
+	cr_expect_eq(config->profiles[0].lifetime.standard, 300);
+	cr_expect_eq(config->profiles[0].lifetime.maximum, 900);
+	cr_expect_eq(*config->profiles[0].backdate, 0);
+	cr_expect_null(config->profiles[1].backdate);
+	cr_expect_eq(config->profiles[1].issuer_index, 1);
+	cr_expect_eq(config->profiles[1].key_index, 1);
+	cr_expect_eq(config->profiles[0].claims[0].size, 64);
+	cr_expect_eq(config->profiles[0].claims[1].size, 1024, "unless it says otherwise");
+	cr_expect_str_eq(config->profiles[0].claims[1].constant, "7");
+	cr_expect_eq(config->callers[0].roles, ROLE_MINT | ROLE_AUDIT);
+	cr_expect_eq(*config->callers[1].uid, 1000);
+	cr_expect_null(config->callers[0].uid);
+}
+
+Test(config, relative_paths_are_taken_from_where_the_file_is)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	expect_path(config->listen.socket, "hsmint.sock");
+	cr_expect_str_eq(config->listen.control, "/run/hsmint/control.sock");
+	expect_path(config->listen.tls->certificate, "tls/server.crt");
+	expect_path(config->listen.tls->key, "tls/server.key");
+	expect_path(config->listen.tls->trust, "tls/ca.crt");
+	expect_path(config->state, "state");
+	cr_expect_str_eq(config->tokens[0].module, "/usr/lib/softhsm/libsofthsm2.so");
+	expect_path(config->tokens[0].pin, "pin");
+	expect_path(config->tokens[0].environment[0].value, "softhsm2.conf");
+	expect_path(config->tokens[1].module, "module.so");
+	cr_expect_str_eq(config->tokens[1].pin, "other.pin", "a credential's name is no path");
+}
+
+Test(config, a_tokens_process_gets_its_own_keys_and_nothing_else)
+{
+	static struct token_config frame;
+	cr_assert_eq(load_with(44, "    token: other"), HM_OK, "%s", why.detail);
+	config_token_frame(config, 0, &frame);
+	cr_expect_str_eq(frame.name, "soft");
+	cr_expect_str_eq(frame.label, "hsmint");
+	cr_expect_eq(frame.serial_count, 1);
+	cr_expect_str_eq(frame.serials[0], "0123456789abcdef");
+	cr_expect_eq(frame.threads, 4);
+	cr_expect_eq(frame.environment_count, 1);
+	cr_expect_eq(strncmp(frame.environment[0], "SOFTHSM2_CONF=/", 15), 0);
+	cr_expect_eq(frame.key_count, 1);
+	cr_expect_str_eq(frame.keys[0].name, "a-access");
+	cr_expect_str_eq(frame.keys[0].label, "first");
+	cr_expect_str_eq(frame.keys[0].issuer, "https://mint.test/a");
+	cr_expect_eq(frame.keys[0].id_length, 2);
+	cr_expect_arr_eq(frame.keys[0].id, "\x01\xff", 2);
+	config_token_frame(config, 1, &frame);
+	cr_expect_eq(frame.key_count, 1);
+	cr_expect_str_eq(frame.keys[0].name, "b-svid");
+	cr_expect_eq(frame.keys[0].id_length, 0);
+	cr_expect_str_eq(frame.keys[0].issuer, "https://mint.test");
+	cr_expect_eq(frame.login, LOGIN_CREDENTIAL);
+	cr_expect_str_eq(frame.pin_file, "other.pin");
+	cr_expect_eq(config->keys[0].place, 0);
+	cr_expect_eq(config->keys[1].place, 0, "each token counts its own");
+}
+
+static const struct {
+	int line;
+	const char *text;
+} variants[] = {
+	{10, ""},
+	{25, ""},
+	{53, ""},
+	{53, "    backdate: 300"},
+	{56, ""},
+	{58, ""},
+	{52, "    lifetime: {default: 86400, maximum: 86400}"},
+	{52, "    lifetime: {default: 1, maximum: 1}"},
+	{5, "    address: \"::1\""},
+	{6, "    port: 65535"},
+	{14, "    url: https://mint.test:8443/a/b_c~d"},
+	{45, "    label: first\n    id: \"02\""},
+	{70, "    spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+	{70, "    uid: 1000"},
+	{74, "    uid: 4294967295"},
+	{72, "  - {name: c, issuer: a, uri: x, roles: [mint]}\n"
+	     "  - {name: d, issuer: a, uri: y, uid: 7, roles: [mint]}\n"
+	     "  - {name: e, issuer: a, uid: 8, spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, roles: [mint]}\n"
+	     "  - {name: f, issuer: a, spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE, roles: [mint]}\n"
+	     "  - name: broker"},
+	{58, "    claims: [{name: a, enumeration: [x, y]}, {name: b, type: boolean, constant: \"false\"}]"},
+	{58, "    claims: [{name: a, type: integer, constant: \"-9007199254740991\"}]"},
+};
+
+Test(config, what_may_be_left_out_or_is_at_its_limit_is_accepted)
+{
+	for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+		cr_expect_eq(load_with(variants[i].line, variants[i].text), HM_OK, "line %d '%s': %s", variants[i].line,
+			variants[i].text, why.detail);
+}
+
+Test(config, without_a_word_on_it_the_sandbox_is_required_and_two_threads_sign)
+{
+	cr_assert_eq(load_with(10, ""), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->listen.sandbox, SANDBOX_REQUIRE);
+	cr_assert_eq(load_with(25, ""), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->tokens[0].threads, 2);
+}
+
+/* ---- what is not ---- */
+
+static const struct {
+	int line;         /* the line replaced */
+	const char *text; /* by this; "": left out */
+	int told;         /* the line that the complaint must name */
+	const char *word; /* and what must stand in it */
+} refusals[] = {
+	/* form: keys that are unknown, repeated or missing (told in the last line of what lacks it); wrong types and
+	 * words */
+	{11, "state: state\nstore: x", 12, "store"},
+	{2, "  socket: hsmint.sock\n  backlog: 5", 3, "backlog"},
+	{15, "    trust_domain: a.test\n    colour: red", 16, "colour"},
+	{52, "    lifetime: {default: 300, maximum: 900, minimum: 1}", 52, "minimum"},
+	{58, "    claims: [{name: session, length: 64}]", 58, "length"},
+	{11, "state: state\nstate: state", 12, "state"},
+	{2, "  socket: a.sock\n  socket: b.sock", 3, "socket"},
+	{14, "    url: https://mint.test/a\n    url: https://mint.test/c", 15, "url"},
+	{11, "", 67, ":67: Missing required mapping field: state"},
+	{2, "", 9, ":9: Missing required mapping field: socket"},
+	{18, "", 17, ":17: Missing required mapping field: trust_domain"},
+	{66, "", 65, ":65: Missing required mapping field: callers"},
+	{6, "    port: 65536", 6, "port"},
+	{6, "    port: https", 6, "port"},
+	{6, "    port: -1", 6, "port"},
+	{25, "    threads: many", 25, "threads"},
+	{74, "    uid: 4294967296", 74, "uid"},
+	{74, "    uid: -1", 74, "uid"},
+	{10, "  sandbox: off", 10, "require, best"},
+	{26, "    self_check: never", 26, "always, sampled"},
+	{32, "    login: pinpad", 32, "file, credential"},
+	{40, "    use: anything", 40, "access-token, jwt-svid"},
+	{41, "    algorithm: none", 41, "ES256"},
+	{50, "    kind: id-token", 50, "at+jwt, jwt-svid"},
+	{71, "    roles: [mint, admin]", 71, "mint, task, audit, register, approve, revoke, operate"},
+	{57, "    callers: []", 57, "callers"},
+	{54, "    audiences: https://api.a.test", 54, "audiences"},
+	{1, "listen: yes", 1, "listen"},
+	{13, "  - name: \"\"", 13, "name"},
+	{58, "    claims: [{name: &same a}, {name: *same}]", 58, "lias"},
+	{58, "    claims: *unknown", 58, ""},
+	{12, "issuers: [", 12, ""},
+	{58, "    claims: [{name: a, name: b}]", 58, "name"},
+	{73, "    issuer: b\n    roles: [mint]\n    issuer: b", 75, "issuer"},
+	/* listen */
+	{5, "    address: localhost", 5, "numeric"},
+	/* issuers */
+	{13, "  - name: a b", 13, "letters"},
+	{13, "  - name: ../a", 13, "letters"},
+	{13, "  - name: .a", 13, "letters"},
+	{16, "  - name: a", 16, "taken"},
+	{14, "    url: http://mint.test/a", 14, "https"},
+	{14, "    url: https:///a", 14, "host"},
+	{14, "    url: https://mint.test/a/", 14, "trailing"},
+	{14, "    url: https://mint.test//a", 14, "empty path segment"},
+	{14, "    url: https://mint.test/a?b=c", 14, "query"},
+	{14, "    url: \"https://mint.test/a#b\"", 14, "fragment"},
+	{14, "    url: https://user@mint.test/a", 14, "user"},
+	{14, "    url: https://mint.test/%61", 14, "escape"},
+	{14, "    url: 'https://mint.test/\"a'", 14, "quote"},
+	{14, "    url: \"https://mint.test/a b\"", 14, "space"},
+	{14, "    url: \"https://mint.test/\xc3\xa9\"", 14, "escape"},
+	{14, "    url: https://mint.test/.well-known", 14, "'.'"},
+	{14, "    url: https://mint.test/a/../b", 14, "'.'"},
+	{14, "    url: https://other.test", 17, "another issuer"},
+	{15, "    trust_domain: A.test", 15, "trust domain"},
+	{15, "    trust_domain: b.test", 18, "another issuer"},
+	/* tokens */
+	{20, "  - name: a/b", 20, "letters"},
+	{29, "  - name: soft", 29, "taken"},
+	{33, "    pin: /run/pin", 33, "credential"},
+	{23, "    serials: [0123456789abcdef0]", 23, "16 characters"},
+	{25, "    threads: 65", 25, "64"},
+	{28, "      - {name: A=B, value: x}", 28, "A=B"},
+	/* keys */
+	{35, "  - name: a/b", 35, "letters"},
+	{39, "    id: \"zz\"", 39, "hexadecimal"},
+	{36, "    issuer: c", 36, "no issuer 'c'"},
+	{37, "    token: none", 37, "no token 'none'"},
+	{39, "    id: \"01f\"", 39, "hexadecimal"},
+	{39, "    id: \"xx\"", 39, "hexadecimal"},
+	{39, "    id: \"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20\"", 39, "32 bytes"},
+	{42, "  - name: a-access", 42, "taken"},
+	{45, "    label: first", 45, "one use per key"},
+	{45, "    label: first\n    id: \"01Ff\"", 45, "one use per key"},
+	/* callers */
+	{72, "  - name: a/b", 72, "letters"},
+	{72,
+		"  - {name: c, issuer: a, uid: 7, roles: [mint]}\n  - {name: d, issuer: a, uid: 7, roles: [mint]}\n"
+		"  - name: broker",
+		73, "the same caller"},
+	{72,
+		"  - {name: c, issuer: a, spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, roles: [mint]}\n"
+		"  - {name: d, issuer: a, spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, roles: [mint]}\n"
+		"  - name: broker",
+		73, "the same caller"},
+	{70, "", 68, "uri, an spki or a uid"},
+	{70, "    spki: AAAA", 70, "43 characters"},
+	{70, "    spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 70, "43 characters"},
+	{69, "    issuer: c", 69, "no issuer 'c'"},
+	{73, "    issuer: a", 72, "taken"},
+	{72, "  - name: twin\n    uri: spiffe://a.test/broker\n    issuer: a\n    roles: [mint]\n  - name: broker", 72,
+		"the same caller"},
+	/* profiles */
+	{48, "  - name: a/b", 48, "letters"},
+	{59, "  - name: access", 59, "taken"},
+	{49, "    issuer: c", 49, "no issuer 'c'"},
+	{51, "    key: none", 51, "no key 'none'"},
+	{51, "    key: b-svid", 51, "belongs to issuer 'b'"},
+	{50, "    kind: jwt-svid", 51, "access-token"},
+	{52, "    lifetime: {default: 0, maximum: 900}", 52, "1 to maximum"},
+	{52, "    lifetime: {default: 901, maximum: 900}", 52, "1 to maximum"},
+	{52, "    lifetime: {default: 1, maximum: 0}", 52, "86400"},
+	{52, "    lifetime: {default: 1, maximum: 86401}", 52, "86400"},
+	{52, "    lifetime: {default: 1, maximum: 4294967297}", 52, "maximum"},
+	{53, "    backdate: 301", 53, "300"},
+	{55, "    subjects: [\"*\"]", 55, "spiffe://a.test/"},
+	{55, "    subjects: [\"spiffe://*/agent\"]", 55, "spiffe://a.test/"},
+	{55, "    subjects: [\"spiffe://a.test*/agent\"]", 55, "spiffe://a.test/"},
+	{55, "    subjects: [\"spiffe://a.test/\"]", 55, "spiffe://a.test/"},
+	{55, "    subjects: [\"spiffe://a.test/x\", \"spiffe://b.test/x\"]", 55, "spiffe://a.test/"},
+	{56, "    scopes: [\"read write\"]", 56, "scope"},
+	{56, "    scopes: ['a\"b']", 56, "scope"},
+	{56, "    scopes: [aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]", 56, "64"},
+	{57, "    callers: [nobody]", 57, "no caller 'nobody'"},
+	{58, "    claims: [{name: a, type: integer, size: 5}]", 58, "strings"},
+	{58, "    claims: [{name: a, type: boolean, pattern: x}]", 58, "strings"},
+	{58, "    claims: [{name: a, size: 4097}]", 58, "4096"},
+	{58, "    claims: [{name: a}, {name: a}]", 58, "twice"},
+	{58, "    claims: [{name: a, type: float}]", 58, "string, integer, boolean"},
+	{58, "    claims: [{name: a, constant: x, required: true}]", 58, "constant"},
+	{58, "    claims: [{name: a, constant: x, pattern: x}]", 58, "constant"},
+	{58, "    claims: [{name: a, type: integer, constant: x}]", 58, "integer"},
+	{58, "    claims: [{name: a, type: integer, constant: 1.5}]", 58, "integer"},
+	{58, "    claims: [{name: a, type: integer, constant: \"9007199254740992\"}]", 58, "2^53"},
+	{58, "    claims: [{name: a, type: integer, constant: \"99999999999999999999\"}]", 58, "2^53"},
+	{58, "    claims: [{name: a, type: boolean, constant: \"1\"}]", 58, "true or false"},
+};
+
+Test(config, each_fault_is_told_with_its_line_and_what_would_be_accepted)
+{
+	for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+		char wanted[80];
+		cr_expect_eq(load_with(refusals[i].line, refusals[i].text), HM_REFUSED, "line %d '%s'",
+			refusals[i].line, refusals[i].text);
+		cr_expect_null(config);
+		cr_expect_str_eq(why.code ? why.code : "", "config");
+		snprintf(wanted, sizeof wanted, "%s:%d: ", path, refusals[i].told);
+		cr_expect_eq(strncmp(why.detail, wanted, strlen(wanted)), 0, "line %d '%s': %s", refusals[i].line,
+			refusals[i].text, why.detail);
+		cr_expect(strstr(why.detail, refusals[i].word), "line %d '%s': %s", refusals[i].line, refusals[i].text,
+			why.detail);
+	}
+}
+
+/* Each path, so long that with the directory before it there is no room, and told in its line. */
+Test(config, a_path_that_becomes_too_long_is_refused_and_not_cut)
+{
+	static const struct {
+		int line;
+		const char *before, *behind;
+	} paths[] = {{2, "  socket: ", ""}, {3, "  control: ", ""}, {7, "    certificate: ", ""}, {8, "    key: ", ""},
+		{9, "    trust: ", ""}, {11, "state: ", ""}, {21, "    module: ", ""}, {24, "    pin: ", ""},
+		{28, "      - {name: A, path: true, value: ", "}"}};
+	char name[1020];
+	memset(name, 'p', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		char line[1100];
+		snprintf(line, sizeof line, "%s%s%s", paths[i].before, name, paths[i].behind);
+		cr_expect_eq(load_with(paths[i].line, line), HM_REFUSED, "line %d", paths[i].line);
+		cr_expect(strstr(why.detail, "no usable path"), "%s", why.detail);
+	}
+}
+
+/* What fits is accepted, or refused further on because other lines name what stood there before. */
+Test(config, texts_have_their_limits)
+{
+	static const struct {
+		int line;
+		const char *before, *behind;
+		size_t most;
+		const char *fits, *longer;
+	} texts[] = {{14, "    url: https://a/", "", 512 - 10, NULL, "512 bytes"},
+		{15, "    trust_domain: ", "", 255, "profiles.subjects", "not a SPIFFE trust domain"},
+		{20, "  - name: ", "", 64, "no token 'soft'", "64"}, {22, "    label: ", "", 32, NULL, "32"},
+		{38, "    label: ", "", 64, NULL, "64"}, {70, "    uri: ", "", 2048, NULL, "2048"},
+		{28, "      - {name: A, value: ", "}", 1024 - 3, NULL, "too long"}};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		for (size_t more = 0; more < 2; more++) {
+			char text[2100], line[2200];
+			const char *told = more ? texts[i].longer : texts[i].fits;
+			memset(text, 'a', sizeof text);
+			text[texts[i].most + more] = 0;
+			snprintf(line, sizeof line, "%s%s%s", texts[i].before, text, texts[i].behind);
+			cr_expect_eq(load_with(texts[i].line, line), told ? HM_REFUSED : HM_OK, "line %d: %s",
+				texts[i].line, why.detail);
+			if (told)
+				cr_expect(strstr(why.detail, told), "line %d: %s", texts[i].line, why.detail);
+		}
+}
+
+/* Lines 4 to 9. */
+Test(config, without_tls_there_is_no_tcp_listener)
+{
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < LINES; i++)
+		if (i + 1 < 4 || i + 1 > 9)
+			fprintf(file, "%s\n", good[i]);
+	fclose(file);
+	cr_assert_eq(config_load(path, &config, &why), HM_OK, "%s", why.detail);
+	cr_expect_null(config->listen.tls);
+}
+
+/* Every claim that the builder writes, or that a standard gives a meaning which hsmint alone may vouch for. */
+Test(config, no_profile_may_list_a_claim_that_hsmint_sets)
+{
+	static const char *const reserved[] = {"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope",
+		"cnf", "act", "may_act", "azp", "status", "txn", "authorization_details", "auth_time", "nonce", "task"};
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+		char line[80], constant[80];
+		snprintf(line, sizeof line, "    claims: [{name: %s}]", reserved[i]);
+		cr_expect_eq(load_with(58, line), HM_REFUSED, "%s", reserved[i]);
+		cr_expect(strstr(why.detail, "hsmint alone"), "%s", why.detail);
+		snprintf(constant, sizeof constant, "    claims: [{name: %s, constant: x}]", reserved[i]);
+		cr_expect_eq(load_with(58, constant), HM_REFUSED, "%s", reserved[i]);
+	}
+}
+
+static void write_text(const char *text)
+{
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+Test(config, a_file_that_is_empty_or_no_mapping_is_refused)
+{
+	static const char *const texts[] = {
+		"", "\n", "# nothing\n", "---\n", "[]\n", "text\n", "{}\n", "\xff\xfe", "a: [\n", "\t\n", "a: &x b\n"};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		write_text(texts[i]);
+		cr_expect_eq(config_load(path, &config, &why), HM_REFUSED, "'%s'", texts[i]);
+		cr_expect_null(config);
+		cr_expect(strstr(why.detail, path), "%s", why.detail);
+	}
+}
+
+Test(config, a_file_that_is_not_there_is_refused_with_its_name)
+{
+	cr_expect_eq(config_load(path, &config, &why), HM_REFUSED);
+	cr_expect(strstr(why.detail, path), "%s", why.detail);
+	cr_expect(strstr(why.detail, "No such file"), "%s", why.detail);
+}
+
+/* Cut after any line: never a crash, and never half a configuration. */
+Test(config, a_file_cut_short_is_refused)
+{
+	for (int lines = 0; lines < LINES - 1; lines++) {
+		FILE *file = fopen(path, "w");
+		cr_assert_not_null(file);
+		for (int i = 0; i < lines; i++)
+			fprintf(file, "%s\n", good[i]);
+		fclose(file);
+		cr_expect_eq(config_load(path, &config, &why), HM_REFUSED, "%d lines", lines);
+	}
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "documents.h"
+
+#include <criterion/criterion.h>
+#include <ftw.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MEMBERS(x) "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" x "\",\"y\":\"yy\""
+
+enum { A_ACCESS, A_SVID, B_SVID, KEYS };
+
+static char state[] = "/tmp/hsmint-documents-XXXXXX";
+static struct config_issuer issuers[] = {
+	{.name = "a", .url = "https://mint.test/a/b", .trust_domain = "a.test", .path = "/a/b"},
+	{.name = "b", .url = "https://mint.test", .trust_domain = "b.test", .path = ""},
+};
+static struct config_key config_keys[KEYS] = {
+	{.name = "a-access", .issuer_index = 0, .use = KEY_USE_ACCESS_TOKEN},
+	{.name = "a-svid", .issuer_index = 0, .use = KEY_USE_JWT_SVID},
+	{.name = "b-svid", .issuer_index = 1, .use = KEY_USE_JWT_SVID},
+};
+static struct config config = {
+	.state = state, .issuers = issuers, .issuers_count = 2, .keys = config_keys, .keys_count = KEYS};
+static struct issuing_key keys[KEYS];
+static struct publications *publications;
+static struct hm_problem why;
+static unsigned changes;
+
+static void begin(void)
+{
+	cr_assert_not_null(mkdtemp(state));
+	publications = publications_open();
+	cr_assert_not_null(publications);
+	for (int i = 0; i < KEYS; i++)
+		keys[i] = (struct issuing_key){.known = true};
+	strcpy(keys[A_ACCESS].kid, "kid-a-access");
+	strcpy(keys[A_ACCESS].jwk, MEMBERS("aa"));
+	strcpy(keys[A_SVID].kid, "kid-a-svid");
+	strcpy(keys[A_SVID].jwk, MEMBERS("as"));
+	strcpy(keys[B_SVID].kid, "kid-b-svid");
+	strcpy(keys[B_SVID].jwk, MEMBERS("bs"));
+}
+
+static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *where)
+{
+	(void)stat, (void)kind, (void)where;
+	return remove(path);
+}
+
+static void end(void)
+{
+	publications_close(publications);
+	(void)nftw(state, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+TestSuite(documents, .init = begin, .fini = end);
+
+static void note_change(void *context, const struct gate_publish *publish)
+{
+	(void)context;
+	cr_expect_eq(publish->status, 200);
+	changes++;
+}
+
+static hm_result publish(void)
+{
+	changes = 0;
+	return documents_publish(&config, keys, publications, note_change, NULL, &why);
+}
+
+static json_t *published(const char *path)
+{
+	const struct gate_publish *document = publications_find(publications, path);
+	cr_assert_not_null(document, "%s", path);
+	cr_expect_str_eq(document->content_type, "application/json");
+	cr_expect_str_eq(document->cache_control, "public, max-age=300");
+	json_t *json =
+		json_loadb((const char *)document->body.data, document->body.length, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert_not_null(json, "%s", path);
+	return json;
+}
+
+static void expect_published(const char *path, const char *wanted_text)
+{
+	json_t *wanted = json_loads(wanted_text, JSON_REJECT_DUPLICATES, NULL);
+	cr_assert_not_null(wanted);
+	json_t *document = published(path);
+	char *text = json_dumps(document, 0);
+	cr_expect(json_equal(document, wanted), "%s: %s", path, text);
+	free(text);
+	json_decref(document);
+	json_decref(wanted);
+}
+
+#define JWK(x, kid, use) "{" MEMBERS(x) ",\"use\":\"" use "\",\"kid\":\"" kid "\",\"alg\":\"ES256\"}"
+
+/* RFC 7517, section 5; use is sig (section 4.2). */
+Test(documents, the_jwks_has_every_key_of_its_issuer_and_none_of_another)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	expect_published("/a/b/.well-known/jwks.json",
+		"{\"keys\":[" JWK("aa", "kid-a-access", "sig") "," JWK("as", "kid-a-svid", "sig") "]}");
+	expect_published("/.well-known/jwks.json", "{\"keys\":[" JWK("bs", "kid-b-svid", "sig") "]}");
+}
+
+/* SPIFFE Trust Domain and Bundle, section 4; JWT-SVID, section 5.2: use is jwt-svid. */
+Test(documents, the_bundle_has_only_the_jwt_svid_keys)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	expect_published("/a/b/spiffe/bundle.json",
+		"{\"keys\":[" JWK("as", "kid-a-svid", "jwt-svid") "],"
+								  "\"spiffe_sequence\":1,\"spiffe_refresh_hint\":300}");
+	expect_published("/spiffe/bundle.json",
+		"{\"keys\":[" JWK("bs", "kid-b-svid", "jwt-svid") "],"
+								  "\"spiffe_sequence\":1,\"spiffe_refresh_hint\":300}");
+}
+
+/* OpenID Connect Discovery 1.0, sections 3 and 4: the path is behind the issuer's; the members are required. */
+Test(documents, openid_discovery_stands_behind_the_issuers_path)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	static const char wanted[] = "{\"issuer\":\"https://mint.test/a/b\","
+				     "\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
+				     "\"response_types_supported\":[],\"subject_types_supported\":[\"public\"],"
+				     "\"id_token_signing_alg_values_supported\":[\"ES256\"]}";
+	expect_published("/a/b/.well-known/openid-configuration", wanted);
+	json_decref(published("/.well-known/openid-configuration"));
+}
+
+/* RFC 8414, section 3.1: between the host and the issuer's path. */
+Test(documents, authorization_server_metadata_stands_before_the_issuers_path)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	expect_published("/.well-known/oauth-authorization-server/a/b",
+		"{\"issuer\":\"https://mint.test/a/b\","
+		"\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
+		"\"response_types_supported\":[],\"grant_types_supported\":[]}");
+	json_t *other = published("/.well-known/oauth-authorization-server");
+	cr_expect_str_eq(json_string_value(json_object_get(other, "issuer")), "https://mint.test");
+	json_decref(other);
+}
+
+Test(documents, only_what_changed_is_published_again)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	cr_expect_eq(changes, 8, "four documents for each issuer");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(changes, 0);
+	strcpy(keys[A_ACCESS].kid, "another");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(changes, 1, "the JWKS of a, not its bundle");
+}
+
+/* A verifier would drop the keys that are missing. */
+Test(documents, half_a_key_set_is_not_published)
+{
+	keys[A_SVID].known = false;
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	cr_expect_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
+	cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"));
+	cr_expect_not_null(publications_find(publications, "/.well-known/jwks.json"), "the other issuer's is whole");
+	keys[A_SVID].known = true;
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_not_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
+}
+
+/* ---- the sequence ---- */
+
+static json_int_t sequence(const char *path)
+{
+	json_t *bundle = published(path);
+	json_int_t number = json_integer_value(json_object_get(bundle, "spiffe_sequence"));
+	json_decref(bundle);
+	return number;
+}
+
+Test(documents, the_sequence_rises_when_the_bundles_keys_change_and_only_then)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1);
+	strcpy(keys[A_ACCESS].kid, "another");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1, "no key of the bundle changed");
+	strcpy(keys[A_SVID].kid, "another");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
+	cr_expect_eq(sequence("/spiffe/bundle.json"), 1, "each issuer counts its own");
+	strcpy(keys[A_SVID].kid, "kid-a-svid");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3, "back again is a change too");
+}
+
+static void start_again(void)
+{
+	publications_close(publications);
+	publications = publications_open();
+	cr_assert_not_null(publications);
+}
+
+Test(documents, the_sequence_outlives_the_process)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	strcpy(keys[A_SVID].kid, "second");
+	cr_assert_eq(publish(), HM_OK);
+	start_again();
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
+	start_again();
+	strcpy(keys[A_SVID].kid, "third");
+	cr_assert_eq(publish(), HM_OK);
+	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3);
+}
+
+static void write_sequence(const char *name, const char *text)
+{
+	char path[64];
+	snprintf(path, sizeof path, "%s/bundle", state);
+	(void)mkdir(path, 0700);
+	snprintf(path, sizeof path, "%s/bundle/%s", state, name);
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/* Beginning anew at 1 would make verifiers keep the keys of before. */
+Test(documents, a_sequence_that_cannot_be_read_is_no_reason_to_begin_anew)
+{
+	static const char *const texts[] = {"", "x", "7", "-", "digest 7\n"};
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		write_sequence("a", texts[i]);
+		cr_expect_eq(publish(), HM_UNAVAILABLE, "'%s'", texts[i]);
+		cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"), "'%s'", texts[i]);
+	}
+	char longest[600];
+	memset(longest, '1', sizeof longest - 1);
+	longest[sizeof longest - 1] = 0;
+	write_sequence("a", longest);
+	cr_expect_neq(publish(), HM_OK);
+	char path[64];
+	snprintf(path, sizeof path, "%s/bundle/a", state);
+	cr_assert_eq(unlink(path), 0);
+	cr_assert_eq(mkdir(path, 0700), 0); /* there, and not to be read */
+	cr_expect_neq(publish(), HM_OK);
+	cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"));
+}
+
+Test(documents, without_a_state_directory_there_is_no_bundle)
+{
+	config.state = "/nowhere/at/all";
+	cr_expect_eq(publish(), HM_UNAVAILABLE);
+	cr_expect(strstr(why.detail, "/nowhere/at/all"), "%s", why.detail);
+	cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"));
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate_protocol.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM = 128 * 1024 };
+static uint8_t room[ROOM];
+static struct hm_writer w;
+
+static void begin(void)
+{
+	w = hm_writer(room, sizeof room);
+}
+
+TestSuite(gate_protocol, .init = begin);
+
+static struct hm_reader again(void)
+{
+	cr_assert_not(w.failed);
+	return hm_reader(room, w.used);
+}
+
+typedef bool reading(struct hm_reader *r);
+
+/* In memory of just its size, so that a sanitizer sees a read beyond it. */
+static bool get_exactly(reading *get, size_t length)
+{
+	uint8_t *exact = malloc(length ? length : 1);
+	cr_assert_not_null(exact);
+	memcpy(exact, room, length);
+	struct hm_reader r = hm_reader(exact, length);
+	bool got = get(&r);
+	free(exact);
+	return got;
+}
+
+static void expect_whole_or_nothing(reading *get)
+{
+	cr_assert_not(w.failed);
+	cr_expect(get_exactly(get, w.used));
+	for (size_t length = 0; length < w.used; length++)
+		cr_expect_not(get_exactly(get, length), "%zu of %zu bytes", length, w.used);
+	room[w.used] = 0;
+	cr_expect_not(get_exactly(get, w.used + 1), "one byte more");
+}
+
+/* ---- configuration ---- */
+
+static struct gate_config config;
+
+static bool get_config(struct hm_reader *r)
+{
+	return gate_config_get(r, &config);
+}
+
+Test(gate_protocol, a_configuration_comes_back_as_it_was)
+{
+	gate_config_put(&w, &(struct gate_config){.sandbox = SANDBOX_BEST, .has_unix = 1, .has_tls = 1});
+	struct hm_reader r = again();
+	cr_assert(get_config(&r));
+	cr_expect_eq(config.sandbox, SANDBOX_BEST);
+	cr_expect_eq(config.has_unix, 1);
+	cr_expect_eq(config.has_tcp, 0);
+	cr_expect_eq(config.has_tls, 1);
+	expect_whole_or_nothing(get_config);
+}
+
+Test(gate_protocol, a_configuration_with_a_value_out_of_range_is_refused)
+{
+	for (size_t member = 0; member < 4; member++)
+		for (unsigned value = 2; value < 256; value++) {
+			uint8_t bytes[4] = {0};
+			bytes[member] = (uint8_t)value;
+			struct hm_reader r = hm_reader(bytes, sizeof bytes);
+			cr_expect_not(get_config(&r), "member %zu is %u", member, value);
+		}
+}
+
+/* ---- publication ---- */
+
+static struct gate_publish publish;
+
+static bool get_publish(struct hm_reader *r)
+{
+	return gate_publish_get(r, &publish);
+}
+
+Test(gate_protocol, a_publication_comes_back_as_it_was)
+{
+	struct gate_publish sent = {.path = "/demo/.well-known/jwks.json",
+		.status = 200,
+		.content_type = "application/json",
+		.cache_control = "public, max-age=300",
+		.etag = "\"abc\"",
+		.body = {(const uint8_t *)"{\0}", 3}};
+	gate_publish_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_publish(&r));
+	cr_expect_str_eq(publish.path, sent.path);
+	cr_expect_eq(publish.status, 200);
+	cr_expect_str_eq(publish.content_type, sent.content_type);
+	cr_expect_str_eq(publish.cache_control, sent.cache_control);
+	cr_expect_str_eq(publish.etag, sent.etag);
+	cr_expect_eq(publish.body.length, 3);
+	cr_expect_arr_eq(publish.body.data, "{\0}", 3);
+	expect_whole_or_nothing(get_publish);
+}
+
+Test(gate_protocol, a_removal_is_a_publication_too)
+{
+	gate_publish_put(&w, &(struct gate_publish){.path = "/a"});
+	expect_whole_or_nothing(get_publish);
+	cr_expect_eq(publish.status, 0);
+}
+
+Test(gate_protocol, a_publication_out_of_range_is_refused)
+{
+	static const struct gate_publish bad[] = {
+		{.path = "", .status = 200}, {.path = "a", .status = 200}, {.path = "/a", .status = 600}};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		begin();
+		gate_publish_put(&w, &bad[i]);
+		struct hm_reader r = again();
+		cr_expect_not(get_publish(&r), "case %zu", i);
+	}
+}
+
+/* ---- request ---- */
+
+static struct gate_request request;
+
+static bool get_request(struct hm_reader *r)
+{
+	return gate_request_get(r, &request);
+}
+
+Test(gate_protocol, a_unix_caller_comes_back_as_it_was_and_has_no_certificate)
+{
+	struct gate_request sent = {.operation = OPERATION_METRICS,
+		.caller = {.kind = CALLER_UNIX, .uid = 1000, .gid = 100, .pid = 4711, .uri = "spiffe://not.sent/x"},
+		.body = {(const uint8_t *)"", 0}};
+	memset(sent.caller.spki_sha256, 0xaa, sizeof sent.caller.spki_sha256);
+	memset(&request, 0xff, sizeof request); /* what stood there before must not shine through */
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_eq(request.operation, OPERATION_METRICS);
+	cr_expect_eq(request.caller.uid, 1000);
+	cr_expect_eq(request.caller.gid, 100);
+	cr_expect_eq(request.caller.pid, 4711);
+	cr_expect_str_eq(request.caller.uri, "");
+	static const uint8_t zeros[32];
+	cr_expect_arr_eq(request.caller.spki_sha256, zeros, 32);
+	cr_expect_eq(request.body.length, 0);
+	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, a_caller_with_a_certificate_comes_back_as_it_was_and_has_no_uid)
+{
+	struct gate_request sent = {.operation = OPERATION_MINT_JWT,
+		.caller = {.kind = CALLER_CERTIFICATE, .uid = 0, .uri = "spiffe://demo.test/client"},
+		.body = {(const uint8_t *)"{}", 2}};
+	for (uint8_t i = 0; i < 32; i++)
+		sent.caller.spki_sha256[i] = i;
+	memset(&request, 0, sizeof request); /* a uid of 0 left standing would be root */
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_str_eq(request.caller.uri, "spiffe://demo.test/client");
+	cr_expect_arr_eq(request.caller.spki_sha256, sent.caller.spki_sha256, 32);
+	cr_expect_eq(request.caller.uid, UINT32_MAX);
+	cr_expect_eq(request.caller.gid, UINT32_MAX);
+	cr_expect_eq(request.caller.pid, UINT32_MAX);
+	cr_expect_arr_eq(request.body.data, "{}", 2);
+	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, a_request_with_an_unknown_operation_or_kind_of_caller_is_refused)
+{
+	struct gate_request sent = {.caller = {.kind = CALLER_UNIX}, .body = {(const uint8_t *)"", 0}};
+	for (unsigned operation = OPERATIONS; operation < 256; operation++) {
+		begin();
+		sent.operation = (uint8_t)operation;
+		gate_request_put(&w, &sent);
+		struct hm_reader r = again();
+		cr_expect_not(get_request(&r), "operation %u", operation);
+	}
+	sent.operation = OPERATION_MINT_JWT;
+	for (unsigned kind = CALLER_CERTIFICATE + 1; kind < 256; kind++) {
+		begin();
+		sent.caller.kind = (uint8_t)kind;
+		gate_request_put(&w, &sent);
+		struct hm_reader r = again();
+		cr_expect_not(get_request(&r), "kind %u", kind);
+	}
+}
+
+static void put_certificate_caller(size_t uri_length, size_t body_length)
+{
+	static const uint8_t bytes[HM_HTTP_MAX_BODY + 1] = {0};
+	char uri[HM_SPIFFE_ID_MAX + 2];
+	memset(uri, 'a', sizeof uri);
+	begin();
+	hm_put_u8(&w, OPERATION_MINT_JWT);
+	hm_put_u8(&w, CALLER_CERTIFICATE);
+	hm_put_bytes(&w, uri, uri_length);
+	hm_put_raw(&w, bytes, 32);
+	hm_put_bytes(&w, bytes, body_length);
+}
+
+Test(gate_protocol, a_uri_and_a_body_have_their_limits)
+{
+	static const struct {
+		size_t uri, body;
+		bool fits;
+	} cases[] = {{2048, 0, true}, {2049, 0, false}, {0, 63 * 1024, true}, {0, 63 * 1024 + 1, false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		put_certificate_caller(cases[i].uri, cases[i].body);
+		struct hm_reader r = again();
+		cr_expect_eq(get_request(&r), cases[i].fits, "case %zu", i);
+	}
+}
+
+/* It would read as a shorter URI, perhaps another caller's. */
+Test(gate_protocol, a_nul_within_a_uri_is_refused)
+{
+	static const uint8_t bytes[32] = {0};
+	hm_put_u8(&w, OPERATION_MINT_JWT);
+	hm_put_u8(&w, CALLER_CERTIFICATE);
+	hm_put_bytes(&w, "spiffe://demo.test/client\0evil", 30);
+	hm_put_raw(&w, bytes, 32);
+	hm_put_bytes(&w, bytes, 0);
+	struct hm_reader r = again();
+	cr_expect_not(get_request(&r));
+}
+
+/* ---- reply ---- */
+
+static struct gate_reply reply;
+
+static bool get_reply(struct hm_reader *r)
+{
+	return gate_reply_get(r, &reply);
+}
+
+Test(gate_protocol, a_reply_comes_back_as_it_was)
+{
+	struct gate_reply sent = {
+		.status = 503, .retry_after = 7, .content_type = "application/problem+json", .body = {room + 1, 0}};
+	sent.body = (struct hm_bytes){(const uint8_t *)"{\"a\":1}", 7};
+	gate_reply_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_reply(&r));
+	cr_expect_eq(reply.status, 503);
+	cr_expect_eq(reply.retry_after, 7);
+	cr_expect_str_eq(reply.content_type, "application/problem+json");
+	cr_expect_arr_eq(reply.body.data, "{\"a\":1}", 7);
+	expect_whole_or_nothing(get_reply);
+}
+
+Test(gate_protocol, a_reply_whose_status_is_none_is_refused)
+{
+	static const uint16_t statuses[] = {0, 100, 199, 600, 65535};
+	for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+		begin();
+		gate_reply_put(&w, &(struct gate_reply){.status = statuses[i], .body = {(const uint8_t *)"", 0}});
+		struct hm_reader r = again();
+		cr_expect_not(get_reply(&r), "status %u", statuses[i]);
+	}
+}
+
+/* ---- ready and statistics ---- */
+
+static struct gate_ready ready;
+
+static bool get_ready(struct hm_reader *r)
+{
+	return gate_ready_get(r, &ready);
+}
+
+Test(gate_protocol, what_a_gate_says_of_itself_comes_back_as_it_was)
+{
+	gate_ready_put(&w, &(struct gate_ready){.accepted = 1, .sandbox = "seccomp=on landlock=7", .detail = "~ \""});
+	struct hm_reader r = again();
+	cr_assert(get_ready(&r));
+	cr_expect_eq(ready.accepted, 1);
+	cr_expect_str_eq(ready.sandbox, "seccomp=on landlock=7");
+	cr_expect_str_eq(ready.detail, "~ \"");
+	expect_whole_or_nothing(get_ready);
+}
+
+Test(gate_protocol, a_gate_that_would_steer_a_terminal_or_is_neither_ready_nor_not_is_refused)
+{
+	static const struct gate_ready bad[] = {{.accepted = 2}, {.accepted = 1, .sandbox = "\x1b[2J"},
+		{.accepted = 1, .sandbox = "on\nlevel=error"}, {.accepted = 1, .sandbox = "\x7f"},
+		{.accepted = 1, .sandbox = "\xff not UTF-8"},
+		{.accepted = 0,
+			.detail = "\x9b"
+				  "31m"},
+		{.accepted = 0, .detail = "\t"}};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		begin();
+		gate_ready_put(&w, &bad[i]);
+		struct hm_reader r = again();
+		cr_expect_not(get_ready(&r), "case %zu", i);
+	}
+}
+
+static struct gate_stats stats;
+
+static bool get_stats(struct hm_reader *r)
+{
+	return gate_stats_get(r, &stats);
+}
+
+Test(gate_protocol, statistics_come_back_as_they_were)
+{
+	struct gate_stats sent;
+	for (int i = 0; i < GATE_COUNTERS; i++)
+		sent.counter[i] = UINT64_MAX - (uint64_t)i;
+	gate_stats_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_stats(&r));
+	for (int i = 0; i < GATE_COUNTERS; i++)
+		cr_expect_eq(stats.counter[i], UINT64_MAX - (uint64_t)i);
+	expect_whole_or_nothing(get_stats);
+}
+
+Test(gate_protocol, what_does_not_fit_the_buffer_fails_the_writer)
+{
+	uint8_t small[8];
+	w = hm_writer(small, sizeof small);
+	gate_publish_put(&w, &(struct gate_publish){.path = "/longer", .body = {room, 100}});
+	cr_expect(w.failed);
+	cr_expect_leq(w.used, sizeof small);
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "token_protocol.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM = 256 * 1024 };
+static uint8_t room[ROOM];
+static struct hm_writer w;
+
+static void begin(void)
+{
+	w = hm_writer(room, sizeof room);
+}
+
+TestSuite(token_protocol, .init = begin);
+
+static struct hm_reader again(void)
+{
+	cr_assert_not(w.failed);
+	return hm_reader(room, w.used);
+}
+
+typedef bool reading(struct hm_reader *r);
+
+/* In memory of just its size, so that a sanitizer sees a read beyond it. */
+static bool get_exactly(reading *get, size_t length)
+{
+	uint8_t *exact = malloc(length ? length : 1);
+	cr_assert_not_null(exact);
+	memcpy(exact, room, length);
+	struct hm_reader r = hm_reader(exact, length);
+	bool got = get(&r);
+	free(exact);
+	return got;
+}
+
+static void expect_whole_or_nothing(reading *get)
+{
+	cr_assert_not(w.failed);
+	cr_expect(get_exactly(get, w.used));
+	for (size_t length = 0; length < w.used; length++)
+		cr_expect_not(get_exactly(get, length), "%zu of %zu bytes", length, w.used);
+	room[w.used] = 0;
+	cr_expect_not(get_exactly(get, w.used + 1), "one byte more");
+}
+
+/* ---- words ---- */
+
+/* RFC 9068, section 2.1; JWT-SVID, section 2.3; RFC 7518, section 3.1. */
+Test(token_protocol, uses_and_algorithms_have_the_names_of_their_standards)
+{
+	cr_expect_str_eq(key_use_typ(KEY_USE_ACCESS_TOKEN), "at+jwt");
+	cr_expect_str_eq(key_use_typ(KEY_USE_JWT_SVID), "JWT");
+	cr_expect_str_eq(key_algorithm_name(KEY_ES256), "ES256");
+	cr_expect_str_eq(key_use_name(KEY_USE_ACCESS_TOKEN), "access-token");
+	cr_expect_str_eq(key_use_name(KEY_USE_JWT_SVID), "jwt-svid");
+}
+
+Test(token_protocol, each_class_of_failure_has_a_name_of_its_own)
+{
+	for (int i = 0; i < TOKEN_CLASSES; i++) {
+		cr_assert_not_null(token_class_name((enum token_class)i));
+		for (int other = 0; other < i; other++)
+			cr_expect_str_neq(
+				token_class_name((enum token_class)i), token_class_name((enum token_class)other));
+	}
+	cr_expect_str_eq(token_class_name(TOKEN_CUSTODY), "custody");
+}
+
+/* ---- configuration ---- */
+
+static struct token_config sent, config;
+
+static bool get_config(struct hm_reader *r)
+{
+	return token_config_get(r, &config);
+}
+
+static void fill_config(void)
+{
+	sent = (struct token_config){.name = "soft",
+		.module = "/usr/lib/softhsm/libsofthsm2.so",
+		.label = "a label of thirty-two characters",
+		.serial_count = 2,
+		.serials = {"0123456789abcdef", "1"},
+		.login = LOGIN_CREDENTIAL,
+		.pin_file = "pin",
+		.state = "/var/lib/hsmint",
+		.threads = HM_TOKEN_THREADS_MAX,
+		.self_check = SELF_CHECK_SAMPLED,
+		.unlatch = 1,
+		.environment_count = 1,
+		.environment = {"SOFTHSM2_CONF=/etc/softhsm2.conf"},
+		.key_count = 2,
+		.keys = {{.name = "access",
+				 .label = "first",
+				 .id = {1, 0, 255},
+				 .id_length = 3,
+				 .use = KEY_USE_ACCESS_TOKEN,
+				 .algorithm = KEY_ES256,
+				 .issuer = "https://mint.example/a"},
+			{.name = "svid",
+				.label = "second",
+				.use = KEY_USE_JWT_SVID,
+				.issuer = "https://mint.example/b"}}};
+	begin();
+	token_config_put(&w, &sent);
+}
+
+Test(token_protocol, a_configuration_comes_back_as_it_was)
+{
+	fill_config();
+	struct hm_reader r = again();
+	memset(&config, 0xff, sizeof config);
+	cr_assert(get_config(&r));
+	cr_expect_eq(memcmp(&config, &sent, sizeof config), 0);
+}
+
+Test(token_protocol, a_configuration_is_taken_whole_or_not_at_all)
+{
+	fill_config();
+	expect_whole_or_nothing(get_config);
+}
+
+Test(token_protocol, the_largest_configuration_fits)
+{
+	fill_config();
+	sent.serial_count = HM_TOKEN_SERIALS_MAX;
+	sent.environment_count = HM_TOKEN_ENVIRONMENT_MAX;
+	sent.key_count = HM_KEYS_MAX;
+	for (int i = 0; i < HM_TOKEN_ENVIRONMENT_MAX; i++)
+		memset(sent.environment[i], 'e', sizeof sent.environment[i] - 1);
+	for (int i = 0; i < HM_KEYS_MAX; i++) {
+		memset(sent.keys[i].issuer, 'i', HM_URL_MAX);
+		memset(sent.keys[i].name, 'n', HM_NAME_MAX);
+		memset(sent.keys[i].label, 'l', HM_NAME_MAX);
+		sent.keys[i].id_length = 32;
+	}
+	begin();
+	token_config_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_config(&r));
+	cr_expect_eq(memcmp(&config, &sent, sizeof config), 0);
+}
+
+static void expect_config_refused(const char *what)
+{
+	begin();
+	token_config_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_expect_not(get_config(&r), "%s", what);
+	fill_config();
+}
+
+Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
+{
+	fill_config();
+	sent.login = LOGIN_CREDENTIAL + 1;
+	expect_config_refused("login");
+	sent.self_check = SELF_CHECK_SAMPLED + 1;
+	expect_config_refused("self_check");
+	sent.unlatch = 2;
+	expect_config_refused("unlatch");
+	sent.threads = 0;
+	expect_config_refused("no threads");
+	sent.threads = HM_TOKEN_THREADS_MAX + 1;
+	expect_config_refused("threads");
+	sent.keys[0].use = KEY_USES;
+	expect_config_refused("use");
+	sent.keys[1].use = 255;
+	expect_config_refused("use");
+	sent.keys[1].algorithm = KEY_ALGORITHMS;
+	expect_config_refused("algorithm");
+}
+
+/* Each count, one above what the array holds, with as many entries behind it as it says. */
+Test(token_protocol, a_count_beyond_its_array_is_refused)
+{
+	static const struct {
+		const char *what;
+		unsigned serials, variables, keys;
+	} cases[] = {{"serials", HM_TOKEN_SERIALS_MAX + 1, 0, 0}, {"variables", 0, HM_TOKEN_ENVIRONMENT_MAX + 1, 0},
+		{"keys", 0, 0, HM_KEYS_MAX + 1}, {"serials", UINT32_MAX, 0, 0}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		for (int text = 0; text < 3; text++) /* name, module, label */
+			hm_put_string(&w, "x");
+		hm_put_u32(&w, cases[i].serials);
+		for (unsigned n = 0; n < cases[i].serials && n < 100; n++)
+			hm_put_string(&w, "1");
+		hm_put_u8(&w, LOGIN_FILE);
+		hm_put_string(&w, "pin");
+		hm_put_string(&w, "state");
+		hm_put_u32(&w, 1);
+		hm_put_u8(&w, 0);
+		hm_put_u8(&w, 0);
+		hm_put_u32(&w, cases[i].variables);
+		for (unsigned n = 0; n < cases[i].variables; n++)
+			hm_put_string(&w, "A=b");
+		hm_put_u32(&w, cases[i].keys);
+		for (unsigned n = 0; n < cases[i].keys; n++) {
+			hm_put_string(&w, "name");
+			hm_put_string(&w, "label");
+			hm_put_bytes(&w, "", 0);
+			hm_put_u8(&w, 0);
+			hm_put_u8(&w, 0);
+			hm_put_string(&w, "https://mint.example");
+		}
+		struct hm_reader r = again();
+		cr_expect_not(get_config(&r), "%s", cases[i].what);
+	}
+}
+
+Test(token_protocol, a_text_longer_than_its_member_is_refused_and_not_cut)
+{
+	char name[HM_NAME_MAX + 2];
+	memset(name, 'n', sizeof name - 1);
+	name[sizeof name - 1] = 0;
+	fill_config();
+	size_t rest = w.used - (4 + strlen(sent.name));
+	uint8_t *behind = malloc(rest);
+	cr_assert_not_null(behind);
+	memcpy(behind, room + 4 + strlen(sent.name), rest);
+	for (size_t length = HM_NAME_MAX; length <= HM_NAME_MAX + 1; length++) {
+		begin();
+		hm_put_bytes(&w, name, length);
+		hm_put_raw(&w, behind, rest);
+		struct hm_reader r = again();
+		cr_expect_eq(get_config(&r), length == HM_NAME_MAX, "%zu", length);
+	}
+	free(behind);
+}
+
+/* ---- signing ---- */
+
+static struct token_sign sign;
+
+static bool get_sign(struct hm_reader *r)
+{
+	return token_sign_get(r, &sign);
+}
+
+Test(token_protocol, a_request_to_sign_comes_back_as_it_was)
+{
+	token_sign_put(&w, 65535, "header.payload", 14);
+	struct hm_reader r = again();
+	cr_assert(get_sign(&r));
+	cr_expect_eq(sign.key, 65535);
+	cr_expect_eq(sign.tbs.length, 14);
+	cr_expect_arr_eq(sign.tbs.data, "header.payload", 14);
+	expect_whole_or_nothing(get_sign);
+}
+
+Test(token_protocol, what_is_to_be_signed_has_a_limit)
+{
+	static const uint8_t bytes[HM_JWT_TBS_MAX + 1];
+	token_sign_put(&w, 0, bytes, HM_JWT_TBS_MAX);
+	struct hm_reader r = again();
+	cr_expect(get_sign(&r));
+	begin();
+	token_sign_put(&w, 0, bytes, HM_JWT_TBS_MAX + 1);
+	r = again();
+	cr_expect_not(get_sign(&r));
+}
+
+/* ---- ready ---- */
+
+static struct token_ready ready_sent, ready;
+
+static bool get_ready(struct hm_reader *r)
+{
+	return token_ready_get(r, &ready);
+}
+
+Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
+{
+	ready_sent = (struct token_ready){.manufacturer = "SoftHSM project",
+		.model = "SoftHSM v2",
+		.serial = "0123456789abcdef",
+		.firmware = "2.6",
+		.threads = 2,
+		.probe_us = 45,
+		.key_count = 2,
+		.keys = {{.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s", .spki = {0x30, 0, 1}, .spki_length = 3},
+			{.kid = "b", .spki_length = HM_SPKI_MAX}}};
+	token_ready_put(&w, &ready_sent);
+	struct hm_reader r = again();
+	memset(&ready, 0xff, sizeof ready);
+	cr_assert(get_ready(&r));
+	cr_expect_eq(memcmp(&ready, &ready_sent, sizeof ready), 0);
+	expect_whole_or_nothing(get_ready);
+}
+
+static void put_ready(uint32_t threads, uint32_t keys, size_t kid_length, size_t spki_length)
+{
+	static const uint8_t spki[HM_SPKI_MAX + 1];
+	char kid[HM_KID_MAX + 1];
+	memset(kid, 'k', sizeof kid);
+	begin();
+	for (int i = 0; i < 4; i++)
+		hm_put_string(&w, "");
+	hm_put_u32(&w, threads);
+	hm_put_u32(&w, 45);
+	hm_put_u32(&w, keys);
+	for (uint32_t i = 0; i < keys && i < 100; i++) {
+		hm_put_bytes(&w, kid, kid_length);
+		hm_put_bytes(&w, spki, spki_length);
+	}
+}
+
+Test(token_protocol, a_token_that_shows_too_much_is_refused)
+{
+	static const struct {
+		uint32_t threads, keys;
+		size_t kid, spki;
+		bool fits;
+	} cases[] = {
+		{1, 1, HM_KID_MAX, HM_SPKI_MAX, true},
+		{HM_TOKEN_THREADS_MAX, HM_KEYS_MAX, 1, 1, true},
+		{HM_TOKEN_THREADS_MAX + 1, 1, 1, 1, false},
+		{1, HM_KEYS_MAX + 1, 1, 1, false},
+		{1, UINT32_MAX, 1, 1, false},
+		{1, 1, HM_KID_MAX + 1, 1, false},
+		{1, 1, 1, HM_SPKI_MAX + 1, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		put_ready(cases[i].threads, cases[i].keys, cases[i].kid, cases[i].spki);
+		struct hm_reader r = again();
+		cr_expect_eq(get_ready(&r), cases[i].fits, "case %zu", i);
+	}
+}
+
+/* ---- failure ---- */
+
+static struct token_failure failure;
+
+static bool get_failure(struct hm_reader *r)
+{
+	return token_failure_get(r, &failure);
+}
+
+Test(token_protocol, a_failure_comes_back_as_it_was)
+{
+	token_failure_put(&w, &(struct token_failure){.class = TOKEN_CUSTODY, .ckr = UINT64_MAX, .detail = "C_Sign"});
+	struct hm_reader r = again();
+	cr_assert(get_failure(&r));
+	cr_expect_eq(failure.class, TOKEN_CUSTODY);
+	cr_expect_eq(failure.ckr, UINT64_MAX);
+	cr_expect_str_eq(failure.detail, "C_Sign");
+	expect_whole_or_nothing(get_failure);
+}
+
+Test(token_protocol, a_failure_of_no_class_is_refused)
+{
+	for (unsigned class = TOKEN_CLASSES; class < 256; class ++) {
+		begin();
+		token_failure_put(&w, &(struct token_failure){.class = (uint8_t) class});
+		struct hm_reader r = again();
+		cr_expect_not(get_failure(&r), "class %u", class);
+	}
+}
