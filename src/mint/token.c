@@ -167,6 +167,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	token->holdings = ready;
 	token->was_ready = true;
 	token->vain_starts = 0;
+	token->unlatch = false;
 	token->last.class = TOKEN_CLASSES;
 	token->last_signed_ms = uv_now(token->loop); /* it signed with every key to get here */
 	hm_log(HM_INFO, "token_ready", "token=%s pid=%d model=\"%s\" serial=\"%s\" threads=%u ms=%" PRIu64,
@@ -316,10 +317,12 @@ static void on_process_ended(void *context, const char *how)
 	token->outstanding = 0;
 	if (token->ending)
 		finish(token);
-	else if (needs_a_person(token))
+	else if (needs_a_person(token) && !token->unlatch)
 		stop(token);
 	else
 		start_later(token);
+	if (token->vain_starts >= FAILING)
+		give_up_queue(token);
 }
 
 static void start_process(struct token *token)
@@ -366,9 +369,11 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 
 void token_retry(struct token *token, bool unlatch)
 {
-	if (token->child || token->ending)
+	if (token->state == TOKEN_READY || token->ending)
 		return; /* and nothing stays behind that would open the latch at some later start */
 	token->unlatch = token->unlatch || unlatch;
+	if (token->child)
+		return; /* it may be about to end for the latch */
 	token->vain_starts = 0;
 	uv_timer_stop(&token->timer);
 	start_process(token);

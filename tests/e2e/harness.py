@@ -143,7 +143,12 @@ class Service:
         children = children_of(self.pid)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
         if self.log_fd >= 0:
             os.close(self.log_fd)
             self.log_fd = -1

@@ -93,17 +93,19 @@ class Sandbox(Case):
         directory = self.made("strict")
         config = os.path.join(directory, "hsmint.yaml")
         edit(config, "sandbox: best", "sandbox: require")
-        return start_serve(config, directory, wait=False, **more)
+        service = start_serve(config, directory, wait=False, **more)
+        self.addCleanup(service.stop)
+        return service
 
     def assert_refuses(self, service, what):
         self.assertEqual(service.process.wait(30), 1)
         self.assertIn(what, service.log())
-        service.stop()
 
     def test_no_landlock(self):
         service = self.started(preexec_fn=NO_LANDLOCK)
         self.assertIn("landlock=off", self.sandbox_of(service))
-        self.assert_refuses(self.require(preexec_fn=NO_LANDLOCK), "Landlock")
+        if not SANITIZED:  # a sanitizer's reports need files, so it does without Landlock and says so
+            self.assert_refuses(self.require(preexec_fn=NO_LANDLOCK), "Landlock")
 
     def test_no_seccomp(self):
         service = self.started(preexec_fn=NO_SECCOMP)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ckr.h"
+
+#include <criterion/criterion.h>
+
+/* Values as PKCS#11 3.0 numbers them, so that a slip in the header's names shows too. */
+static const struct {
+	CK_RV ckr;
+	enum token_class class;
+	const char *name;
+} known[] = {
+	{0xb3, TOKEN_SESSION, "CKR_SESSION_HANDLE_INVALID"},
+	{0xb0, TOKEN_SESSION, "CKR_SESSION_CLOSED"},
+	{0x90, TOKEN_SESSION, "CKR_OPERATION_ACTIVE"},
+	{0x91, TOKEN_SESSION, "CKR_OPERATION_NOT_INITIALIZED"},
+
+	{0x101, TOKEN_LOGIN, "CKR_USER_NOT_LOGGED_IN"},
+	{0x82, TOKEN_LOGIN, "CKR_OBJECT_HANDLE_INVALID"},
+	{0x60, TOKEN_LOGIN, "CKR_KEY_HANDLE_INVALID"},
+
+	{0x30, TOKEN_DEVICE, "CKR_DEVICE_ERROR"},
+	{0x32, TOKEN_DEVICE, "CKR_DEVICE_REMOVED"},
+	{0xe0, TOKEN_DEVICE, "CKR_TOKEN_NOT_PRESENT"},
+	{0xe1, TOKEN_DEVICE, "CKR_TOKEN_NOT_RECOGNIZED"},
+	{0x03, TOKEN_DEVICE, "CKR_SLOT_ID_INVALID"},
+	{0x05, TOKEN_DEVICE, "CKR_GENERAL_ERROR"},
+	{0x06, TOKEN_DEVICE, "CKR_FUNCTION_FAILED"},
+	{0x190, TOKEN_DEVICE, "CKR_CRYPTOKI_NOT_INITIALIZED"},
+	{0x1a0, TOKEN_DEVICE, "CKR_MUTEX_BAD"},
+
+	{0xb1, TOKEN_PRESSURE, "CKR_SESSION_COUNT"},
+	{0x31, TOKEN_PRESSURE, "CKR_DEVICE_MEMORY"},
+	{0x02, TOKEN_PRESSURE, "CKR_HOST_MEMORY"},
+	{0x201, TOKEN_PRESSURE, "CKR_TOKEN_RESOURCE_EXCEEDED"},
+	{0x50, TOKEN_PRESSURE, "CKR_FUNCTION_CANCELED"},
+
+	{0x70, TOKEN_PERMANENT, "CKR_MECHANISM_INVALID"},
+	{0x71, TOKEN_PERMANENT, "CKR_MECHANISM_PARAM_INVALID"},
+	{0x62, TOKEN_PERMANENT, "CKR_KEY_SIZE_RANGE"},
+	{0x63, TOKEN_PERMANENT, "CKR_KEY_TYPE_INCONSISTENT"},
+	{0x68, TOKEN_PERMANENT, "CKR_KEY_FUNCTION_NOT_PERMITTED"},
+	{0x203, TOKEN_PERMANENT, "CKR_KEY_EXHAUSTED"},
+	{0x200, TOKEN_PERMANENT, "CKR_FUNCTION_REJECTED"},
+	{0x54, TOKEN_PERMANENT, "CKR_FUNCTION_NOT_SUPPORTED"},
+	{0x20, TOKEN_PERMANENT, "CKR_DATA_INVALID"},
+	{0x21, TOKEN_PERMANENT, "CKR_DATA_LEN_RANGE"},
+	{0x07, TOKEN_PERMANENT, "CKR_ARGUMENTS_BAD"},
+	{0x150, TOKEN_PERMANENT, "CKR_BUFFER_TOO_SMALL"},
+	{0xb5, TOKEN_PERMANENT, "CKR_SESSION_READ_ONLY"},
+	{0x0a, TOKEN_PERMANENT, "CKR_CANT_LOCK"},
+	{0x09, TOKEN_PERMANENT, "CKR_NEED_TO_CREATE_THREADS"},
+
+	{0xa0, TOKEN_LATCH, "CKR_PIN_INCORRECT"},
+	{0xa1, TOKEN_LATCH, "CKR_PIN_INVALID"},
+	{0xa2, TOKEN_LATCH, "CKR_PIN_LEN_RANGE"},
+	{0xa3, TOKEN_LATCH, "CKR_PIN_EXPIRED"},
+	{0xa4, TOKEN_LATCH, "CKR_PIN_LOCKED"},
+	{0x102, TOKEN_LATCH, "CKR_USER_PIN_NOT_INITIALIZED"},
+	{0x104, TOKEN_LATCH, "CKR_USER_ANOTHER_ALREADY_LOGGED_IN"},
+};
+
+Test(ckr, each_value_has_its_class_and_its_name)
+{
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		cr_expect_eq(ckr_class(known[i].ckr), known[i].class, "0x%lx", known[i].ckr);
+		cr_expect_str_eq(ckr_name(known[i].ckr), known[i].name, "0x%lx", known[i].ckr);
+	}
+}
+
+Test(ckr, what_is_in_no_list_means_the_device)
+{
+	static const CK_RV unknown[] = {0x7f, 0x202, 0x12345, 0x80000000, 0x80000386, CK_UNAVAILABLE_INFORMATION};
+	for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+		cr_expect_eq(ckr_class(unknown[i]), TOKEN_DEVICE, "0x%lx", unknown[i]);
+	cr_expect_str_eq(ckr_name(0x12345), "CKR_?");
+	cr_expect_str_eq(ckr_name(0x80000386), "CKR_VENDOR_DEFINED");
+}

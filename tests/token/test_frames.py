@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: Apache-2.0
+"""hsmint-token spoken to directly: what it signs for whoever holds mint's end of its socket, and what it ends over."""
+import base64
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import unittest
+
+from softhsm_keys import module_of
+from token_case import BUILD, COUNTING, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
+from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, frame, string, token_config
+
+SIGN, PROBE, READY, SIGNED, ENDING = 2, 3, 16, 17, 19
+CLASS_REFUSED = 6
+INHERIT = 'exec "$0" "$@" %d<&0 </dev/null' % CHILD_FD
+PROGRAM = os.path.join(BUILD, "bin", "hsmint-token")
+ISSUER = "https://localhost/unused"  # of every key, says token_config
+KEYS = [("first", "demo-access", "01"), ("second", "demo-svid", "02")]
+
+
+class Peer:
+    """hsmint-token with this process in mint's place."""
+
+    def __init__(self, *arguments):
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(PATIENCE)
+        with theirs:
+            self.process = subprocess.Popen(
+                ["sh", "-c", INHERIT, PROGRAM, *arguments], stdin=theirs, stderr=subprocess.PIPE, text=True)
+
+    def send(self, data, descriptors=()):
+        socket.send_fds(self.socket, [data], list(descriptors))
+
+    def receive(self):
+        """Type, id and payload of the next frame; None at the end."""
+        data = self.socket.recv(1 << 17)
+        if not data:
+            return None
+        version, kind, flags, length, identity = struct.unpack("=BBHIQ", data[:16])
+        assert (version, flags, length) == (1, 0, len(data) - 16), data
+        return kind, identity, data[16:]
+
+    def ask(self, data):
+        self.send(data)
+        return self.receive()
+
+    def end(self):
+        """The exit status and what was said; kills a process that has not ended by itself."""
+        try:
+            _, said = self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
+        return self.process.returncode, said
+
+    def close(self):
+        self.socket.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, form):
+        size = struct.calcsize(form)
+        value, = struct.unpack(form, self.data[:size])
+        self.data = self.data[size:]
+        return value
+
+    def bytes(self):
+        length = self.take("=I")
+        value, self.data = self.data[:length], self.data[length:]
+        return value
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def tbs(kid, issuer=ISSUER, **header):
+    """What a key for access tokens signs."""
+    header = {"alg": "ES256", "kid": kid, "typ": "at+jwt", **header}
+    payload = {"iss": issuer, "sub": "spiffe://demo.test/agent/first"}
+    return b".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, payload))
+
+
+def sign(key, data, identity=1):
+    return frame(SIGN, struct.pack("=H", key) + string(data), identity)
+
+
+class Frames(TokenCase):
+    def peer(self, *arguments):
+        peer = Peer(*arguments)
+        self.addCleanup(peer.close)
+        return peer
+
+    def configuration(self):
+        return token_config(self.directory, module_of(self.directory), KEYS)
+
+    def ready(self):
+        """A process that is ready, and the kid and public key of each of its keys."""
+        peer = self.peer()
+        kind, identity, payload = peer.ask(frame(CONFIG, self.configuration()))
+        self.assertEqual((kind, identity), (READY, 0), payload)
+        reader = Reader(payload)
+        for _ in range(4):
+            reader.bytes()  # manufacturer, model, serial, firmware
+        threads, probe_us, count = (reader.take("=I") for _ in range(3))
+        self.assertEqual((threads, count), (1, len(KEYS)))
+        self.assertTrue(0 < probe_us < PATIENCE * 1000000, probe_us)
+        keys = [(reader.bytes().decode(), reader.bytes()) for _ in KEYS]
+        self.assertEqual(reader.data, b"")
+        return peer, keys
+
+    def assert_verifies(self, spki, data, signature):
+        half = [int.from_bytes(part, "big") for part in (signature[:32], signature[32:])]
+        integers = b"".join(b"\x02" + bytes([len(number)]) + number for number in
+                            (value.to_bytes(value.bit_length() // 8 + 1, "big") for value in half))
+        der = b"\x30" + bytes([len(integers)]) + integers
+        path = {name: os.path.join(self.work, name) for name in ("spki", "data", "signature")}
+        for name, content in (("spki", spki), ("data", data), ("signature", der)):
+            with open(path[name], "wb") as out:
+                out.write(content)
+        run(["openssl", "dgst", "-sha256", "-verify", path["spki"], "-keyform", "DER", "-signature", path["signature"],
+             path["data"]])
+
+    def assert_refused(self, answer, identity, said):
+        kind, of, payload = answer
+        self.assertEqual((kind, of), (FAILED, identity), payload)
+        reader = Reader(payload)
+        self.assertEqual((reader.take("=B"), reader.take("=Q")), (CLASS_REFUSED, 0))
+        self.assertIn(said, reader.bytes().decode())
+
+    def test_each_key_signs_what_it_is_for(self):
+        peer, keys = self.ready()
+        self.assertNotEqual(keys[0][0], keys[1][0])
+        for key, (kid, spki) in enumerate(keys):
+            kind, identity, signature = peer.ask(sign(key, tbs(kid), 70 + key))
+            self.assertEqual((kind, identity, len(signature)), (SIGNED, 70 + key, 64))
+            self.assert_verifies(spki, tbs(kid), signature)
+
+    def test_a_probe_gives_no_signature_away(self):
+        peer, keys = self.ready()
+        kind, identity, payload = peer.ask(frame(PROBE, struct.pack("=H", 1), 9))
+        self.assertEqual((kind, identity), (SIGNED, 9))
+        self.assertLessEqual(len(payload), 4)
+        self.assertEqual(payload, bytes(len(payload)))
+
+    def test_nothing_else_is_signed_and_the_token_is_not_even_asked(self):
+        script = os.path.join(self.directory, "script")
+        real = self.configuration
+        self.configuration = lambda: self.with_counting(real(), script)
+        peer, ((kid, _), (other, _)) = self.ready()
+        with open(script, "w") as out:
+            out.write("C_SignInit exit\n")
+        good = tbs(kid)
+        header, payload = good.split(b".")
+        refusals = [(0, tbs(other), "not the JOSE header of this key"),
+                    (1, good, "not the JOSE header of this key"),
+                    (0, tbs(kid, typ="JWT"), "not the JOSE header"),
+                    (0, tbs(kid, alg="none"), "not the JOSE header"),
+                    (0, tbs(kid, crit=[]), "not the JOSE header"),
+                    (0, tbs(kid, issuer=ISSUER + "/more"), "this key's issuer"),
+                    (0, tbs(kid, issuer=ISSUER[:-1]), "this key's issuer"),
+                    (0, header + b".", "this key's issuer"),
+                    (0, header + b"." + base64url(b"hsmint probe\n" + bytes(16)), "this key's issuer"),
+                    (0, b"hsmint probe\n" + bytes(16), "not the JOSE header"),
+                    (0, good + b"=", "not base64url"),
+                    (0, good + b".", "not base64url"),
+                    (0, header + b"." + base64url(unbase64(payload.decode()) + b"\n"), "not a JSON object"),
+                    (0, b"", "not the JOSE header"),
+                    (0, b"\0" * 24 * 1024, "not the JOSE header")]
+        for identity, (key, data, said) in enumerate(refusals, 1):
+            with self.subTest(data[:40]):
+                self.assert_refused(peer.ask(sign(key, data, identity)), identity, said)
+        peer.send(sign(0, good))
+        self.assertIsNone(peer.receive())
+        self.assertEqual(peer.end()[0], 98, "the token is asked for what the key is for")
+
+    def with_counting(self, configuration, script):
+        """The same configuration with the counting module before SoftHSM."""
+        module = module_of(self.directory)
+        one = "SOFTHSM2_CONF=%s/softhsm2.conf" % self.directory
+        more = ("HSMINT_TEST_MODULE=" + module, "HSMINT_TEST_LOGINS=%s/logins" % self.directory,
+                "HSMINT_TEST_SCRIPT=" + script)
+        for old, new in ((string(module), string(COUNTING)),
+                         (struct.pack("=I", 1) + string(one),
+                          struct.pack("=I", 4) + string(one) + b"".join(map(string, more)))):
+            self.assertEqual(configuration.count(old), 1)
+            configuration = configuration.replace(old, new)
+        return configuration
+
+    def test_a_process_ends_over_a_frame_that_is_malformed_or_not_for_it(self):
+        good = struct.pack("=H", 0)
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.addCleanup(os.close, writer)
+        memfd = os.memfd_create("unsealed", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.addCleanup(os.close, memfd)
+        os.truncate(memfd, 100000)
+        for what, data, descriptors in (
+                ("half a header", b"\x01\x02", ()),
+                ("a header alone", struct.pack("=BBHIQ", 1, PROBE, 0, 0, 1), ()),
+                ("another version", struct.pack("=BBHIQ", 2, PROBE, 0, 2, 1) + good, ()),
+                ("an unknown flag", struct.pack("=BBHIQ", 1, PROBE, 2, 2, 1) + good, ()),
+                ("a length too large", struct.pack("=BBHIQ", 1, PROBE, 0, 3, 1) + good, ()),
+                ("a length too small", struct.pack("=BBHIQ", 1, PROBE, 0, 1, 1) + good, ()),
+                ("a memfd that can change", struct.pack("=BBHIQ", 1, SIGN, 1, 100000, 1), (memfd,)),
+                ("a pipe for a memfd", struct.pack("=BBHIQ", 1, SIGN, 1, 100000, 1), (reader,)),
+                ("an unknown type", frame(99, good, 1), ()),
+                ("a type of the other way", frame(SIGNED, good, 1), ()),
+                ("an admin's command", frame(CREATE, good, 1), ()),
+                ("another configuration", frame(CONFIG, self.configuration()), ()),
+                ("a key that is not there", sign(len(KEYS), b"x"), ()),
+                ("a key far out of range", sign(0xffff, b"x"), ()),
+                ("a probe of a key that is not there", frame(PROBE, struct.pack("=H", len(KEYS)), 1), ()),
+                ("a probe with a byte more", frame(PROBE, good + b"\0", 1), ()),
+                ("half a request", frame(SIGN, b"\0", 1), ()),
+                ("bytes behind a request", frame(SIGN, good + string(b"x") + b"y", 1), ()),
+                ("a request longer than any", sign(0, b"x" * (24 * 1024 + 1)), ()),
+                ("a length beyond the frame", frame(SIGN, good + struct.pack("=I", 100) + b"x", 1), ())):
+            with self.subTest(what):
+                peer, _ = self.ready()
+                peer.send(data, descriptors)
+                self.assertIsNone(peer.receive(), "no answer, and above all no signature")
+                status, said = peer.end()
+                self.assertEqual(status, 1, said)
+                self.assertIn("event=malformed_frame", said)
+
+    def test_a_process_without_a_good_configuration_ends_at_once(self):
+        good = self.configuration()
+        for what, data in (("a request first", sign(0, b"x")), ("nothing", frame(CONFIG, b"\0")),
+                           ("cut short", frame(CONFIG, good[:-1])), ("a byte more", frame(CONFIG, good + b"\0")),
+                           ("half a header", b"\x01")):
+            with self.subTest(what):
+                peer = self.peer()
+                peer.send(data)
+                self.assertIsNone(peer.receive())
+                self.assertEqual(peer.end()[0], 1)
+
+    def test_the_end_of_the_socket_ends_it_at_once(self):
+        peer, _ = self.ready()
+        peer.socket.close()
+        self.assertEqual(peer.end(), (0, ""))
+        peer = self.peer()
+        peer.socket.close()
+        self.assertIn(peer.end()[0], (0, 1), "before its configuration")
+        peer = self.peer("admin")
+        peer.send(frame(CONFIG, self.configuration()))
+        peer.socket.close()
+        self.assertEqual(peer.end()[0], 0)
+
+    def test_what_is_asked_is_answered_before_the_end(self):
+        """Requests that were sent before mint hung up cost nothing but their answers, which nobody reads."""
+        peer, ((kid, _), _) = self.ready()
+        for identity in range(1, 20):
+            peer.send(sign(0, tbs(kid), identity))
+        peer.socket.shutdown(socket.SHUT_WR)
+        for identity in range(1, 20):
+            self.assertEqual(peer.receive()[:2], (SIGNED, identity))
+        self.assertIsNone(peer.receive())
+        self.assertEqual(peer.end()[0], 0)
+
+    def test_it_says_why_it_ends(self):
+        os.chmod(self.pin_file, 0o644)
+        peer = self.peer()
+        kind, _, payload = peer.ask(frame(CONFIG, self.configuration()))
+        self.assertEqual(kind, ENDING)
+        self.assertIn(b"chmod 600", payload)
+        self.assertIsNone(peer.receive())
+        self.assertEqual(peer.end()[0], 1)
+
+    def test_started_by_hand_it_says_who_starts_it(self):
+        for arguments in ([], ["admin"], ["--help"], ["admin", "more"]):
+            with self.subTest(arguments):
+                result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                                        timeout=PATIENCE)
+                self.assertEqual((result.returncode, result.stdout), (2, ""))
+                self.assertEqual(result.stderr, "hsmint-token is started by hsmint; see hsmint --help\n")
+
+    def test_a_pipe_or_a_stream_in_place_of_its_socket_is_refused(self):
+        for pair in (os.pipe, lambda: [end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)]):
+            ends = pair()
+            result = subprocess.run(["sh", "-c", INHERIT, PROGRAM], stdin=ends[0], stderr=subprocess.PIPE,
+                                    timeout=PATIENCE)
+            self.assertEqual(result.returncode, 2)
+            for end in ends:
+                os.close(end)
+
+    def test_two_processes_take_their_turn_to_start(self):
+        """Each holds the start lock until it has logged in; SoftHSM would lose tokens otherwise."""
+        lock = os.path.join(self.directory, "state", "token-start.lock")
+        holder = subprocess.Popen(["flock", lock, "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        holder.stdin.write(b"held\n")
+        holder.stdin.flush()
+        self.assertEqual(holder.stdout.readline(), b"held\n")
+        peer = self.peer()
+        peer.send(frame(CONFIG, self.configuration()))
+        wait_for(lambda: self.waits_for_lock(peer.process.pid), "the process to wait for the lock")
+        self.assertEqual(select.select([peer.socket], [], [], 0)[0], [])
+        holder.communicate()
+        self.assertEqual(peer.receive()[0], READY)
+
+    @staticmethod
+    def waits_for_lock(pid):
+        return any("->" in line and " %d " % pid in line for line in read("/proc/locks").splitlines())
+
+    def test_admin_serves_commands_and_ends_over_what_is_none(self):
+        peer = self.peer("admin")
+        key = [("new", "admin-made", "33")]
+        peer.send(frame(CONFIG, token_config(self.directory, module_of(self.directory), key)))
+        self.assertEqual(peer.ask(frame(CREATE, struct.pack("=H", 0), 5))[:2], (DONE, 5))
+        kind, identity, payload = peer.ask(frame(CREATE, struct.pack("=H", 0), 6))
+        self.assertEqual((kind, identity), (FAILED, 6))
+        self.assertIn(b"a key labelled 'admin-made' exists already", payload)
+        peer.send(frame(CREATE, struct.pack("=H", 1), 7))
+        self.assertIsNone(peer.receive())
+        peer.end()
+        self.assertFalse(process_exists(peer.process.pid))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the token process share: a directory that `hsmint dev` made, its configuration rewritten, and a
+PKCS#11 module in between that counts logins and fails where a script says so (counting_module.c)."""
+import os
+import re
+import signal
+import subprocess
+import sys
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TESTS, "e2e"))
+os.environ.setdefault("LSAN_OPTIONS", "suppressions=%s/lsan.supp" % TESTS)
+
+from harness import (BUILD, HSMINT, PATIENCE, SANITIZED, Case, children_of, edit, process_exists, read,  # noqa: E402
+                     run, start_serve, unbase64, verify, wait_for)
+
+COUNTING = os.path.join(BUILD, "lib", "hsmint-counting.so")
+
+
+def write(path, text, mode=0o600):
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+class TokenCase(Case):
+    def setUp(self):
+        super().setUp()
+        self.directory = self.made()
+        self.config = os.path.join(self.directory, "hsmint.yaml")
+        self.pin_file = os.path.join(self.directory, "pin")
+        self.pin = read(self.pin_file)
+        self.latch_file = os.path.join(self.directory, "state", "latch", "soft")
+
+    def edit(self, old, new):
+        edit(self.config, old, new)
+
+    # ---- the module in between ----
+
+    def count_and_script(self, script=""):
+        """Put the counting module before SoftHSM."""
+        module = re.search(r"module: (\S+)", read(self.config)).group(1)
+        self.edit("module: " + module, "module: " + COUNTING)
+        self.edit("    environment:\n", "    environment:\n"
+                  "      - {name: HSMINT_TEST_MODULE, value: %s}\n"
+                  "      - {name: HSMINT_TEST_LOGINS, value: logins, path: true}\n"
+                  "      - {name: HSMINT_TEST_SCRIPT, value: script, path: true}\n" % module)
+        self.script(script)
+
+    def script(self, text):
+        """What the module does from now on."""
+        path = os.path.join(self.directory, "script")
+        write(path + ".new", text)
+        os.rename(path + ".new", path)
+
+    def obeyed(self, function, action):
+        """How often a rule with a number of times was obeyed."""
+        path = os.path.join(self.directory, "script.%s.%s" % (function, action))
+        return os.path.getsize(path) if os.path.exists(path) else 0
+
+    def logins(self):
+        path = os.path.join(self.directory, "logins")
+        return read(path).count("\n") if os.path.exists(path) else 0
+
+    # ---- the service ----
+
+    def serve(self, wait=True, **more):
+        service = start_serve(self.config, self.directory, wait=False, **more)
+        self.addCleanup(self.end, service)
+        if wait:
+            service.wait_ready()
+        return service
+
+    def end(self, service):
+        if service.log_fd < 0:
+            return
+        try:
+            service.stop()
+        except subprocess.TimeoutExpired:
+            self.kill(service)
+            raise
+
+    @staticmethod
+    def kill(service):
+        """The service killed, and its children with it."""
+        everyone = [service.pid] + children_of(service.pid)
+        service.process.send_signal(signal.SIGKILL)
+        service.process.wait(PATIENCE)
+        for pid in everyone:
+            wait_for(lambda p=pid: not process_exists(p), "process %d to end" % pid)
+
+    def wait_stopped(self, service):
+        """Wait until the token needs a person; give what is told of it."""
+        def stopped():
+            status = service.status_if_any()
+            return status and status["tokens"][0]["state"] == "stopped" and status["tokens"][0]
+        return wait_for(stopped, "the token to stop")
+
+    def serve_refused(self):
+        """Serve with what must not be served; give what is said about it. Nothing was ever ready."""
+        service = start_serve(self.config, self.directory, wait=False)
+        try:
+            self.assertEqual(service.process.wait(PATIENCE), 1, service.log())
+            self.assertNotIn("event=token_ready", service.log())
+            self.assertNotIn("event=ready", service.log())
+            return service.log()
+        finally:
+            service.stop()
