@@ -10,13 +10,9 @@ static const struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
-#ifdef HAVE_SERVE
 	{"serve", command_serve, "run the service"},
 	{"check", command_check, "check a configuration"},
-#endif
-#ifdef HAVE_DEV
 	{"dev", command_dev, "run a service for tests, with a SoftHSM token of its own"},
-#endif
 	{"mint", command_mint, "have a credential minted"},
 	{"status", command_status, "show how the service is"},
 	{"reload", command_reload, "have the service read its configuration and certificates again"},

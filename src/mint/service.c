@@ -10,6 +10,7 @@
 #include "policy.h"
 #include "process.h"
 #include "report.h"
+#include "signing.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 	return !reason[0];
 }
 
-static void update_readiness(struct service *service)
+void service_update_readiness(struct service *service)
 {
 	static char body[REPORT_MAX];
 	char reason[HM_NAME_MAX + 128];
@@ -75,13 +76,13 @@ static bool knows_every_key(const struct service *service)
 	return true;
 }
 
-static hm_result publish_documents(struct service *service, struct hm_problem *why)
+hm_result service_publish_documents(struct service *service, struct hm_problem *why)
 {
 	bool whole = knows_every_key(service);
 	if (whole)
 		publications_begin(service->publications);
 	HM_TRY(documents_publish(service->config, service->keys, service->publications, publish, service, why));
-	update_readiness(service);
+	service_update_readiness(service);
 	if (whole) {
 		const struct gate_publish *ready = publications_find(service->publications, "/readyz");
 		if (ready) /* set again, so that it counts as current */
@@ -92,175 +93,12 @@ static hm_result publish_documents(struct service *service, struct hm_problem *w
 	return HM_OK;
 }
 
-/* ---- tokens ---- */
-
-static void fail_start(struct service *service, const char *detail)
+void service_fail_start(struct service *service, const char *detail)
 {
 	hm_log(HM_ERROR, "start_failed", "detail=\"%s\"", detail);
 	fprintf(stderr, "hsmint: %s\n", detail);
 	service->exit_status = 1;
 	service_stop(service);
-}
-
-/* One issuer and one use a key, also when two tokens of the configuration turn out to be the same device. */
-static hm_result check_distinct(struct service *service, unsigned index, struct hm_problem *why)
-{
-	const struct config_key *keys = service->config->keys;
-	struct issuing_key *learned = &service->keys[index];
-	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		if (i == index || !service->keys[i].known || strcmp(service->keys[i].kid, learned->kid) != 0 ||
-			(keys[i].issuer_index == keys[index].issuer_index && keys[i].use == keys[index].use))
-			continue;
-		learned->known = false;
-		return hm_refuse(why, "token", NULL, "keys %s and %s are the same key in the token: give each its own",
-			keys[i].name, keys[index].name);
-	}
-	return HM_OK;
-}
-
-static hm_result learn_key(struct service *service, unsigned index, const struct token *token, struct hm_problem *why)
-{
-	HM_TRY(issuing_key_learn(&service->keys[index], &service->config->keys[index], token_holdings(token), why));
-	return check_distinct(service, index, why);
-}
-
-static hm_result learn_keys(struct service *service, const struct token *token, struct hm_problem *why)
-{
-	for (unsigned i = 0; i < service->config->keys_count; i++)
-		if (service->keys[i].token == token)
-			HM_TRY(learn_key(service, i, token, why));
-	return publish_documents(service, why);
-}
-
-static void on_token_ready(void *context, struct token *token)
-{
-	struct service *service = context;
-	struct hm_problem why;
-	if (learn_keys(service, token, &why) == HM_OK)
-		return;
-	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
-		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
-			why.detail);
-	else
-		fail_start(service, why.detail);
-}
-
-static void on_token_stopped(void *context, struct token *token)
-{
-	struct service *service = context;
-	struct token_facts facts = token_facts(token);
-	char text[512];
-	update_readiness(service);
-	/* A key that fails its custody check, before anything was ever minted: better no service than half of one. */
-	if (!service->reported_ready && facts.class != TOKEN_LATCH && !service->stopping) {
-		snprintf(text, sizeof text, "token %s: %s", token_configuration(token)->name, facts.last_error);
-		fail_start(service, text);
-	}
-}
-
-static void on_signed(void *context, struct pending *pending, const uint8_t *signature, size_t length)
-{
-	mint_signed(context, pending, signature, length);
-}
-
-static void on_failed(void *context, struct pending *pending, const char *code)
-{
-	mint_failed(context, pending, code);
-}
-
-static void close_all(struct service *service);
-
-static void on_token_ended(void *context, struct token *token)
-{
-	struct service *service = context;
-	(void)token;
-	service->ending_tokens--;
-	if (service->stopping && !service->gate && !service->ending_tokens)
-		close_all(service);
-}
-
-static void end_token(struct service *service, struct token *token)
-{
-	service->ending_tokens++;
-	token_end(token);
-}
-
-static struct token *start_token(struct service *service, const struct token_config *config)
-{
-	struct token_events events = {on_token_ready, on_token_stopped, on_signed, on_failed, on_token_ended, service};
-	return token_start(&service->loop, config, service->pool, &events);
-}
-
-static bool same_configuration(const struct token_config *a, const struct token_config *b)
-{
-	static uint8_t first[256 * 1024], second[sizeof first];
-	struct hm_writer one = hm_writer(first, sizeof first), other = hm_writer(second, sizeof second);
-	token_config_put(&one, a);
-	token_config_put(&other, b);
-	return !one.failed && one.used == other.used && memcmp(first, second, one.used) == 0;
-}
-
-/* The running token that is configured just so, taken out of `old`; or NULL. */
-static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct token_config *config)
-{
-	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) {
-		struct token *token = old[i];
-		if (!token)
-			continue;
-		struct token_config running = *token_configuration(token);
-		running.unlatch = 0;
-		if (same_configuration(&running, config)) {
-			old[i] = NULL;
-			return token;
-		}
-	}
-	return NULL;
-}
-
-/* A key that is refused does not keep the others from signing. */
-static hm_result adopt_keys(struct service *service, struct hm_problem *why)
-{
-	hm_result result = HM_OK;
-	struct hm_problem another;
-	memset(service->keys, 0, sizeof service->keys);
-	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		const struct config_key *key = &service->config->keys[i];
-		struct token *token = service->tokens[key->token_index];
-		service->keys[i].token = token;
-		if (!token_holdings(token))
-			continue;
-		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
-		if (learned != HM_OK)
-			result = learned;
-	}
-	return result;
-}
-
-/* Bring the tokens in line with the configuration: keep what stays the same, start what is new, end what is gone. */
-static hm_result adopt_tokens(struct service *service, struct hm_problem *why)
-{
-	struct config *config = service->config;
-	struct token *old[HM_TOKENS_MAX] = {0};
-	static struct token_config wanted;
-
-	memcpy(old, service->tokens, sizeof(struct token *) * service->token_count);
-	memset(service->tokens, 0, sizeof service->tokens);
-	service->token_count = config->tokens_count;
-	for (unsigned i = 0; i < config->tokens_count; i++) {
-		config_token_frame(config, i, &wanted);
-		service->tokens[i] = take_same(old, &wanted);
-		if (service->tokens[i])
-			token_retry(service->tokens[i], false); /* one that stopped may find another PIN now */
-		else
-			service->tokens[i] = start_token(service, &wanted);
-		if (!service->tokens[i])
-			return hm_broken(why, "no memory for a token");
-	}
-	for (unsigned i = 0; i < HM_TOKENS_MAX; i++)
-		if (old[i])
-			end_token(service, old[i]);
-
-	return adopt_keys(service, why);
 }
 
 /* ---- gate ---- */
@@ -291,12 +129,12 @@ static void on_gate_ready(void *context, const struct gate_ready *ready)
 {
 	struct service *service = context;
 	if (ready->accepted) {
-		update_readiness(service);
+		service_update_readiness(service);
 		return;
 	}
 	hm_log(HM_ERROR, "gate_refused", "detail=\"%s\"", ready->detail);
 	if (!gate_facts(service->gate).ready && !service->reported_ready)
-		fail_start(service, ready->detail);
+		service_fail_start(service, ready->detail);
 }
 
 static void on_gate_ended(void *context)
@@ -305,11 +143,9 @@ static void on_gate_ended(void *context)
 	service->gate = NULL;
 	control_close(service->control);
 	service->control = NULL;
-	for (unsigned i = 0; i < service->token_count; i++)
-		end_token(service, service->tokens[i]);
-	service->token_count = 0;
+	signing_end(service);
 	if (!service->ending_tokens)
-		close_all(service);
+		service_close_handles(service);
 }
 
 /* ---- the loop ---- */
@@ -341,7 +177,7 @@ static void on_tick(uv_timer_t *tick)
 	struct service *service = tick->data;
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
-	update_readiness(service);
+	service_update_readiness(service);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signal)
@@ -365,21 +201,14 @@ static void on_parent(uv_poll_t *poll, int status, int events)
 	service_stop(poll->data);
 }
 
-static void close_handle(uv_handle_t *handle, void *context)
-{
-	(void)context;
-	if (!uv_is_closing(handle))
-		uv_close(handle, NULL);
-}
-
-static void close_all(struct service *service)
+void service_close_handles(struct service *service)
 {
 	uv_handle_t *const handles[] = {(uv_handle_t *)&service->prepare, (uv_handle_t *)&service->tick,
 		(uv_handle_t *)&service->deadline, (uv_handle_t *)&service->terminate,
 		(uv_handle_t *)&service->interrupt, (uv_handle_t *)&service->hang_up, (uv_handle_t *)&service->parent};
 	for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
-		if (handles[i]->data)
-			close_handle(handles[i], NULL);
+		if (handles[i]->data && !uv_is_closing(handles[i]))
+			uv_close(handles[i], NULL);
 }
 
 void service_stop(struct service *service)
@@ -388,7 +217,7 @@ void service_stop(struct service *service)
 		return;
 	service->stopping = true;
 	hm_log(HM_INFO, "stopping", "pending=%u", pending_count(service->pool));
-	update_readiness(service);
+	service_update_readiness(service);
 	gate_drain(service->gate);
 }
 
@@ -468,12 +297,12 @@ static hm_result open_service(struct service *service, const struct service_opti
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
-	HM_TRY(adopt_tokens(service, why));
+	HM_TRY(signing_adopt(service, why));
 	service->gate = gate_start(&service->loop, &service->sockets, service->publications, &events);
 	service->control = control_open(service, control);
 	if (!service->gate || !service->control)
 		return hm_unavailable(why, "system", "no memory");
-	update_readiness(service);
+	service_update_readiness(service);
 	return HM_OK;
 }
 
@@ -511,9 +340,9 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	service->config = new;
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
 	gate_reconfigure(service->gate, &service->sockets); /* first: the descriptors it had are closed */
-	result = adopt_tokens(service, why);
+	result = signing_adopt(service, why);
 	if (result == HM_OK)
-		result = publish_documents(service, why);
+		result = service_publish_documents(service, why);
 	if (result != HM_OK) {
 		hm_log(HM_ERROR, "reload_incomplete", "detail=\"%s\"", why->detail);
 		return result;

@@ -47,7 +47,6 @@ struct service {
 	int lock;               /* held on state/lock */
 	bool stopping, reported_ready;
 	int exit_status;
-	struct hm_problem last_gate_problem;
 	void (*on_ready)(void *context, const struct service *service);
 	void *on_ready_context;
 };
@@ -70,5 +69,16 @@ bool service_is_ready(const struct service *service, char *reason, size_t size);
 hm_result service_reload(struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 void service_stop(struct service *service);
+
+/* ---- for signing.c ---- */
+
+/* End a start that cannot succeed, saying why on standard error. */
+void service_fail_start(struct service *service, const char *detail);
+
+/* Publish what the keys known so far allow. HM_UNAVAILABLE: the state directory cannot be written. */
+hm_result service_publish_documents(struct service *service, struct hm_problem *why) HM_MUST_USE;
+
+void service_update_readiness(struct service *service);
+void service_close_handles(struct service *service); /* every child has ended: let the loop end */
 
 #endif

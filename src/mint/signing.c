@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "signing.h"
+
+#include "log.h"
+#include "mint.h"
+#include <stdio.h>
+#include <string.h>
+
+/* ---- keys ---- */
+
+/* One issuer and one use a key, also when two tokens of the configuration turn out to be the same device. */
+static hm_result check_distinct(struct service *service, unsigned index, struct hm_problem *why)
+{
+	const struct config_key *keys = service->config->keys;
+	struct issuing_key *learned = &service->keys[index];
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		if (i == index || !service->keys[i].known || strcmp(service->keys[i].kid, learned->kid) != 0 ||
+			(keys[i].issuer_index == keys[index].issuer_index && keys[i].use == keys[index].use))
+			continue;
+		learned->known = false;
+		return hm_refuse(why, "token", NULL, "keys %s and %s are the same key in the token: give each its own",
+			keys[i].name, keys[index].name);
+	}
+	return HM_OK;
+}
+
+static hm_result learn_key(struct service *service, unsigned index, const struct token *token, struct hm_problem *why)
+{
+	HM_TRY(issuing_key_learn(&service->keys[index], &service->config->keys[index], token_holdings(token), why));
+	return check_distinct(service, index, why);
+}
+
+static hm_result learn_keys(struct service *service, const struct token *token, struct hm_problem *why)
+{
+	for (unsigned i = 0; i < service->config->keys_count; i++)
+		if (service->keys[i].token == token)
+			HM_TRY(learn_key(service, i, token, why));
+	return service_publish_documents(service, why);
+}
+
+/* ---- what tokens tell ---- */
+
+static void on_token_ready(void *context, struct token *token)
+{
+	struct service *service = context;
+	struct hm_problem why;
+	if (learn_keys(service, token, &why) == HM_OK)
+		return;
+	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
+		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
+			why.detail);
+	else
+		service_fail_start(service, why.detail);
+}
+
+static void on_token_stopped(void *context, struct token *token)
+{
+	struct service *service = context;
+	struct token_facts facts = token_facts(token);
+	char text[512];
+	service_update_readiness(service);
+	/* A key that fails its custody check, before anything was ever minted: better no service than half of one. */
+	if (!service->reported_ready && facts.class != TOKEN_LATCH && !service->stopping) {
+		snprintf(text, sizeof text, "token %s: %s", token_configuration(token)->name, facts.last_error);
+		service_fail_start(service, text);
+	}
+}
+
+static void on_signed(void *context, struct pending *pending, const uint8_t *signature, size_t length)
+{
+	mint_signed(context, pending, signature, length);
+}
+
+static void on_failed(void *context, struct pending *pending, const char *code)
+{
+	mint_failed(context, pending, code);
+}
+
+static void on_token_ended(void *context, struct token *token)
+{
+	struct service *service = context;
+	(void)token;
+	service->ending_tokens--;
+	if (service->stopping && !service->gate && !service->ending_tokens)
+		service_close_handles(service);
+}
+
+/* ---- starting and ending ---- */
+
+static void end_token(struct service *service, struct token *token)
+{
+	service->ending_tokens++;
+	token_end(token);
+}
+
+static struct token *start_token(struct service *service, const struct token_config *config)
+{
+	struct token_events events = {on_token_ready, on_token_stopped, on_signed, on_failed, on_token_ended, service};
+	return token_start(&service->loop, config, service->pool, &events);
+}
+
+static bool same_configuration(const struct token_config *a, const struct token_config *b)
+{
+	static uint8_t first[256 * 1024], second[sizeof first];
+	struct hm_writer one = hm_writer(first, sizeof first), other = hm_writer(second, sizeof second);
+	token_config_put(&one, a);
+	token_config_put(&other, b);
+	return !one.failed && one.used == other.used && memcmp(first, second, one.used) == 0;
+}
+
+/* The running token that is configured just so, taken out of `old`; or NULL. */
+static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct token_config *config)
+{
+	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) {
+		struct token *token = old[i];
+		if (!token)
+			continue;
+		struct token_config running = *token_configuration(token);
+		running.unlatch = 0;
+		if (same_configuration(&running, config)) {
+			old[i] = NULL;
+			return token;
+		}
+	}
+	return NULL;
+}
+
+/* A key that is refused does not keep the others from signing. */
+static hm_result adopt_keys(struct service *service, struct hm_problem *why)
+{
+	hm_result result = HM_OK;
+	struct hm_problem another;
+	memset(service->keys, 0, sizeof service->keys);
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		const struct config_key *key = &service->config->keys[i];
+		struct token *token = service->tokens[key->token_index];
+		service->keys[i].token = token;
+		if (!token_holdings(token))
+			continue;
+		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
+		if (learned != HM_OK)
+			result = learned;
+	}
+	return result;
+}
+
+hm_result signing_adopt(struct service *service, struct hm_problem *why)
+{
+	struct config *config = service->config;
+	struct token *old[HM_TOKENS_MAX] = {0};
+	static struct token_config wanted;
+
+	memcpy(old, service->tokens, sizeof(struct token *) * service->token_count);
+	memset(service->tokens, 0, sizeof service->tokens);
+	service->token_count = config->tokens_count;
+	for (unsigned i = 0; i < config->tokens_count; i++) {
+		config_token_frame(config, i, &wanted);
+		service->tokens[i] = take_same(old, &wanted);
+		if (service->tokens[i])
+			token_retry(service->tokens[i], false); /* one that stopped may find another PIN now */
+		else
+			service->tokens[i] = start_token(service, &wanted);
+		if (!service->tokens[i])
+			return hm_broken(why, "no memory for a token");
+	}
+	for (unsigned i = 0; i < HM_TOKENS_MAX; i++)
+		if (old[i])
+			end_token(service, old[i]);
+
+	return adopt_keys(service, why);
+}
+
+void signing_end(struct service *service)
+{
+	for (unsigned i = 0; i < service->token_count; i++)
+		end_token(service, service->tokens[i]);
+	service->token_count = 0;
+}
