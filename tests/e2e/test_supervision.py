@@ -112,6 +112,26 @@ class Kills(Case):
         self.assertEqual(again.mint().status, 200, "what a killed service leaves does not hinder the next")
 
 
+class Threads(Case):
+    def test_several_threads_of_a_token_sign_at_once(self):
+        directory = self.made()
+        config = os.path.join(directory, "hsmint.yaml")
+        edit(config, "threads: 1 ", "threads: 4 ")
+        service = start_serve(config, directory)
+        self.addCleanup(service.stop)
+        self.assertEqual(service.status()["tokens"][0]["threads"], 4)
+        clients = Clients(service)
+        self.addCleanup(clients.stop)
+        for _ in range(20):
+            clients.wait_for_more()
+        clients.stop()
+        self.assertEqual((clients.surprises, clients.refusals, clients.closed), ([], [], 0))
+        self.assertEqual(len(set(clients.credentials)), len(clients.credentials))
+        jwks = service.ask("GET", "/demo/.well-known/jwks.json").body
+        for token in clients.credentials[:: max(1, len(clients.credentials) // 50)]:
+            verify(token, jwks, self.work)
+
+
 class Ends(Case):
     def test_a_term_signal_lets_what_is_in_flight_finish_and_leaves_nothing(self):
         service = self.dev()
