@@ -49,7 +49,7 @@ const struct problem_kind problem_kinds[] = {
 	{"token_unavailable", 503, "after", "The token that holds the key cannot sign now"},
 	{"shutting_down", 503, "after", "The service is stopping"},
 	{"deadline", 504, "same-key", "No answer was possible in time"},
-	{"internal", 500, "same-key", "The service failed to keep its own promise"},
+	{"internal", 500, "no", "The service failed to keep its own promise"},
 	{NULL, 0, NULL, NULL},
 };
 

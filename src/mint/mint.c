@@ -33,9 +33,10 @@ void mint_refuse(struct service *service, uint64_t generation, uint64_t id, cons
 	gate_answer(service->gate, generation, id, &reply);
 }
 
-static void refuse_pending(struct service *service, const struct pending *pending, const char *code)
+static void refuse_pending(struct service *service, const struct pending *pending, const char *code, const char *detail)
 {
 	struct hm_problem why = {.code = code};
+	snprintf(why.detail, sizeof why.detail, "%s", detail);
 	mint_refuse(service, pending->gate_generation, pending->gate_request, &why);
 }
 
@@ -53,7 +54,7 @@ static void answer(struct service *service, const struct pending *pending)
 	hm_json_member_number(&json, "expires_at", pending->expires);
 	hm_json_end(&json, '}');
 	if (json.out.failed) {
-		refuse_pending(service, pending, "internal");
+		refuse_pending(service, pending, "internal", "no room for the reply");
 		return;
 	}
 	struct gate_reply reply = {
@@ -153,7 +154,7 @@ void mint_signed(struct service *service, struct pending *pending, const uint8_t
 	if (!pending->answered) {
 		size_t end = pending->tbs_length;
 		if (end + 1 + base64url_length(length) + 1 > sizeof pending->jwt) {
-			refuse_pending(service, pending, "internal");
+			refuse_pending(service, pending, "internal", "no room for the signature");
 		} else {
 			pending->jwt[end++] = '.';
 			end += base64url_encode(signature, length, pending->jwt + end);
@@ -165,10 +166,10 @@ void mint_signed(struct service *service, struct pending *pending, const uint8_t
 	pending_release(service->pool, pending);
 }
 
-void mint_failed(struct service *service, struct pending *pending, const char *code)
+void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
 	if (!pending->answered)
-		refuse_pending(service, pending, code);
+		refuse_pending(service, pending, code, detail);
 	pending_release(service->pool, pending);
 }
 
@@ -182,7 +183,7 @@ static void on_deadline(uv_timer_t *timer)
 static void expire_one(struct service *service, struct pending *pending)
 {
 	/* One that no token ever had time for is not late by the caller's doing: the token is away. */
-	refuse_pending(service, pending, pending->tries ? "deadline" : "token_unavailable");
+	refuse_pending(service, pending, pending->tries ? "deadline" : "token_unavailable", "");
 	pending_mark_answered(service->pool, pending);
 	if (!pending->token || token_forget(pending->token, pending))
 		pending_release(service->pool, pending);

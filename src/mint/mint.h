@@ -10,7 +10,7 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 
 /* The token signed, or will not. Both release `pending`. */
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);
-void mint_failed(struct service *service, struct pending *pending, const char *code);
+void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail);
 
 /* Answer whatever is past its deadline and set the timer for the next. */
 void mint_expire(struct service *service);

@@ -202,8 +202,8 @@ static void put_token_metrics(const struct service *service, const struct gate_c
 			if (!audits_token(service, caller, i))
 				continue;
 			struct token_facts facts = token_facts(service->tokens[i]);
-			uint64_t values[] = {facts.state == TOKEN_READY, facts.signed_count, facts.failed_count,
-				facts.restarts, facts.queued, facts.outstanding};
+			uint64_t values[] = {facts.state == TOKEN_READY && !facts.failing, facts.signed_count,
+				facts.failed_count, facts.restarts, facts.queued, facts.outstanding};
 			line(w, "%s{token=\"%s\"} %" PRIu64, families[f].name,
 				token_configuration(service->tokens[i])->name, values[f]);
 		}

@@ -43,7 +43,12 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		if (facts.state != TOKEN_READY)
 			snprintf(reason, size, "token %s is %s", token_configuration(service->tokens[i])->name,
 				token_state_name(facts.state));
+		else if (facts.failing)
+			snprintf(reason, size, "key %s does not sign", facts.failing);
 	}
+	for (unsigned i = 0; i < service->config->keys_count && !reason[0]; i++)
+		if (!service->keys[i].known)
+			snprintf(reason, size, "key %s is not used", service->config->keys[i].name);
 	return !reason[0];
 }
 

@@ -71,9 +71,9 @@ static void on_signed(void *context, struct pending *pending, const uint8_t *sig
 	mint_signed(context, pending, signature, length);
 }
 
-static void on_failed(void *context, struct pending *pending, const char *code)
+static void on_failed(void *context, struct pending *pending, const char *code, const char *detail)
 {
-	mint_failed(context, pending, code);
+	mint_failed(context, pending, code, detail);
 }
 
 static void on_token_ended(void *context, struct token *token)

@@ -14,11 +14,12 @@ enum {
 	DEPTH_SLOW = 2,   /* a slow one's have the next; the others wait here, where they can be given up */
 	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather */
 	TRIES_MAX = 2,
-	STUCK_MS = 10 * 1000,   /* a signature that takes longer has hung its thread */
-	START_MS = 120 * 1000,  /* module, login and keys must be found within this */
-	END_MS = 10 * 1000,     /* a process that was hung up on ends within this, or is killed */
-	PROBE_MS = 60 * 1000,   /* an idle token signs a probe this often */
-	BACKOFF_FIRST_MS = 100, /* after a process that never became ready; doubles */
+	STUCK_MS = 10 * 1000,        /* a signature that takes longer has hung its thread */
+	START_MS = 120 * 1000,       /* module, login and keys must be found within this */
+	END_MS = 10 * 1000,          /* a process that was hung up on ends within this, or is killed */
+	PROBE_MS = 60 * 1000,        /* an idle token signs a probe this often, with each key in turn, */
+	PROBE_FAILING_MS = 5 * 1000, /* and one with a key that failed this often */
+	BACKOFF_FIRST_MS = 100,      /* after a process that never became ready; doubles */
 	BACKOFF_MAX_MS = 10 * 1000,
 	FAILING = 3, /* this many starts in vain: requests are refused instead of queued */
 	CONFIG_FRAME_MAX = 256 * 1024
@@ -34,6 +35,8 @@ struct token {
 	struct token_ready holdings;
 	enum token_state state;
 	bool was_ready, ending, probing, unlatch;
+	bool failing[HM_KEYS_MAX]; /* the key's last request failed, by the token's doing */
+	uint16_t probe_key;        /* signs the probe under way, or signed the last */
 	unsigned vain_starts, restarts, outstanding, queued;
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
 	struct pending_list queue, at_work;
@@ -59,7 +62,7 @@ static void give_up(struct token *token, struct pending *pending, const char *co
 {
 	token->failed_count++;
 	pending->token = NULL;
-	token->events.failed(token->events.context, pending, code);
+	token->events.failed(token->events.context, pending, code, token->last.detail);
 }
 
 static void give_up_queue(struct token *token)
@@ -184,6 +187,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	token->last_signed_ms = uv_now(token->loop);
 	if (frame->id == 0) {
 		token->probing = false;
+		token->failing[token->probe_key] = false;
 		return HM_OK;
 	}
 	struct pending *pending = take_back(token, frame->id);
@@ -194,6 +198,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 		return HM_REFUSED;
 	}
 	token->signed_count++;
+	token->failing[pending->key] = false;
 	pending->token = NULL;
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
 	dispatch(token);
@@ -210,11 +215,13 @@ static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader 
 		token_class_name(failure.class), failure.ckr, failure.detail);
 	if (id == 0) {
 		token->probing = false;
+		token->failing[token->probe_key] = true;
 		return HM_OK;
 	}
 	struct pending *pending = take_back(token, id);
 	if (!pending)
 		return HM_REFUSED;
+	token->failing[pending->key] = failure.class != TOKEN_REFUSED; /* of that the token knows nothing */
 	if (failure.class == TOKEN_PERMANENT || failure.class == TOKEN_REFUSED)
 		give_up(token, pending, "internal");
 	else
@@ -336,6 +343,7 @@ static void start_process(struct token *token)
 	token_config_put(&w, &token->config);
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
 	token->end = TOKEN_CLASSES;
+	memset(token->failing, 0, sizeof token->failing);
 	enter(token, TOKEN_STARTING);
 	if (child_start(token->loop, "hsmint-token", &events, &token->child, &why) != HM_OK) {
 		hm_log(HM_ERROR, "token_not_started", "token=%s detail=\"%s\"", token->config.name, why.detail);
@@ -400,13 +408,35 @@ void token_end(struct token *token)
 	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
 }
 
+/* The first key that fails, or key_count. */
+static uint32_t failing_key(const struct token *token)
+{
+	uint32_t key = 0;
+	while (key < token->config.key_count && !token->failing[key])
+		key++;
+	return key;
+}
+
 static void probe(struct token *token)
 {
-	uint16_t key = 0;
+	uint32_t failing = failing_key(token);
+	uint16_t key = failing < token->config.key_count
+			       ? (uint16_t)failing
+			       : (uint16_t)((token->probe_key + 1u) % token->config.key_count);
 	if (child_queue(token->child, HM_TOKEN_PROBE, 0, &key, sizeof key, NULL, 0) != HM_OK)
 		return;
+	token->probe_key = key;
 	token->probing = true;
 	token->probed_ms = uv_now(token->loop);
+}
+
+static bool wants_probe(const struct token *token, uint64_t now)
+{
+	if (token->state != TOKEN_READY || token->probing || token->outstanding || !token->config.key_count)
+		return false;
+	if (failing_key(token) < token->config.key_count)
+		return now - token->probed_ms > PROBE_FAILING_MS;
+	return now - token->last_signed_ms > PROBE_MS;
 }
 
 void token_tick(struct token *token)
@@ -419,8 +449,7 @@ void token_tick(struct token *token)
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
 		child_kill(token->child);
-	} else if (token->state == TOKEN_READY && token->config.key_count && !token->probing && !token->outstanding &&
-		   now - token->last_signed_ms > PROBE_MS) {
+	} else if (wants_probe(token, now)) {
 		probe(token);
 	}
 }
@@ -447,7 +476,9 @@ const struct token_ready *token_holdings(const struct token *token)
 
 struct token_facts token_facts(const struct token *token)
 {
+	uint32_t failing = failing_key(token);
 	return (struct token_facts){.state = token->state,
+		.failing = failing < token->config.key_count ? token->config.keys[failing].name : NULL,
 		.pid = token->child ? (int)child_pid(token->child) : 0,
 		.restarts = token->restarts ? token->restarts - 1 : 0,
 		.threads = token->holdings.threads,

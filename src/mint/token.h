@@ -21,14 +21,15 @@ struct token_events {
 	void (*ready)(void *context, struct token *token);
 	void (*stopped)(void *context, struct token *token); /* it needs a person */
 	void (*signed_)(void *context, struct pending *pending, const uint8_t *signature, size_t length);
-	void (*failed)(void *context, struct pending *pending, const char *code);
+	void (*failed)(void *context, struct pending *pending, const char *code, const char *detail);
 	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
 	void *context;
 };
 
 struct token_facts {
 	enum token_state state;
-	int pid; /* 0: none */
+	const char *failing; /* the name of a key whose last request failed, NULL if none: then it signs */
+	int pid;             /* 0: none */
 	unsigned restarts, threads, queued, outstanding;
 	uint64_t signed_count, failed_count;
 	uint64_t last_signed_ms; /* on the loop's clock; 0: never */
