@@ -12,6 +12,14 @@ hm_result fail_call(struct token_failure *why, const char *function, CK_RV ckr)
 	return HM_UNAVAILABLE;
 }
 
+/* It goes into a log line, in quotes, and to an operator's terminal; a module may have had a say in it. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~' || *text == '"')
+			*text = *text == '"' ? '\'' : '?';
+}
+
 hm_result fail(struct token_failure *why, enum token_class class, const char *format, ...)
 {
 	va_list args;
@@ -20,5 +28,6 @@ hm_result fail(struct token_failure *why, enum token_class class, const char *fo
 	va_start(args, format);
 	vsnprintf(why->detail, sizeof why->detail, format, args);
 	va_end(args);
+	make_printable(why->detail);
 	return HM_REFUSED;
 }

@@ -2,6 +2,7 @@
 #include "jose.h"
 
 #include "base64url.h"
+#include "json_members.h"
 #include "json_write.h"
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +40,7 @@ hm_result jose_check(const struct jose *jose, struct hm_bytes tbs, struct token_
 		return fail(why, TOKEN_REFUSED, "the payload is not base64url");
 	if (length <= jose->start_length || memcmp(payload, jose->start, jose->start_length) != 0)
 		return fail(why, TOKEN_REFUSED, "the payload does not begin with this key's issuer");
-	if (payload[length - 1] != '}' || memchr(payload, 0, length))
-		return fail(why, TOKEN_REFUSED, "the payload is not a JSON object");
+	if (!json_members_name_once((const char *)payload, length, "iss"))
+		return fail(why, TOKEN_REFUSED, "the payload is not one JSON object with one issuer");
 	return HM_OK;
 }

@@ -89,9 +89,9 @@ static hm_result take_point(struct key *key, const uint8_t *value, CK_ULONG leng
 static hm_result read_public(
 	const struct module *module, CK_SESSION_HANDLE session, struct key *key, struct token_failure *why)
 {
-	uint8_t id[ID_MAX], point[POINT_DER + 8];
+	uint8_t id[ID_MAX] = {0}, point[POINT_DER + 8] = {0};
 	CK_ULONG id_length = sizeof id, point_length = sizeof point;
-	CK_OBJECT_HANDLE public;
+	CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
 	HM_TRY(read_attribute(module, session, key->handle, CKA_ID, id, &id_length, why));
 	HM_TRY(find_one(module, session, CKO_PUBLIC_KEY, key->config, id, id_length, &public, why));
 	HM_TRY(read_attribute(module, session, public, CKA_EC_POINT, point, &point_length, why));

@@ -9,32 +9,22 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* 16 MiB and some 40 ms a guess: the file alone gives no PIN away quickly. */
 enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 1, SCRYPT_MEMORY = 32 * 1024 * 1024, DIGEST = 32 };
-enum { FILE_MAX = 4096, ENTRY_LINE = 80 };
+enum { FILE_MAX = 4096 };
 
 static const char first_line[] = "hsmint-latch 1\n";
 static const char *const state_names[LATCH_STATES] = {"trying", "good", "wrong"};
 
 /* ---- the file ---- */
 
-static int print_entry(char *line, size_t size, const char *state, const struct latch_entry *entry)
-{
-	return snprintf(line, size, "%s %s %u\n", state, entry->digest, entry->unanswered);
-}
-
 static bool parse_entry(const char *line, struct latch_entry *entry)
 {
-	char state[8], again[ENTRY_LINE];
+	char state[8];
 	if (sscanf(line, "%7s %43s %u", state, entry->digest, &entry->unanswered) != 3 ||
 		strlen(entry->digest) != LATCH_DIGEST_TEXT)
-		return false;
-	/* sscanf is lenient: a line counts only if it is what we would have written. */
-	int length = print_entry(again, sizeof again, state, entry);
-	if (strlen(line) + 1 != (size_t)length || strncmp(line, again, strlen(line)) != 0)
 		return false;
 	for (entry->state = 0; entry->state < LATCH_STATES; entry->state++)
 		if (strcmp(state, state_names[entry->state]) == 0)
@@ -55,6 +45,28 @@ static bool parse(char *text, struct latch *latch)
 		if (latch->count == LATCH_ENTRIES || !parse_entry(line, &latch->entries[latch->count++]))
 			return false;
 	return true;
+}
+
+static size_t print(const struct latch *latch, char text[FILE_MAX])
+{
+	char salt[2 * LATCH_SALT];
+	salt[base64url_encode(latch->salt, LATCH_SALT, salt)] = 0;
+	size_t used = (size_t)snprintf(text, FILE_MAX, "%ssalt %s\n", first_line, salt);
+	for (unsigned i = 0; i < latch->count; i++) {
+		const struct latch_entry *entry = &latch->entries[i];
+		used += (size_t)snprintf(text + used, FILE_MAX - used, "%s %s %u\n", state_names[entry->state],
+			entry->digest, entry->unanswered);
+	}
+	return used;
+}
+
+/* Reading is lenient: a file counts only if it is, byte for byte, what we would have written. */
+static bool is_whole(const char *text, size_t length, struct latch *latch)
+{
+	char torn[FILE_MAX], again[FILE_MAX];
+	memcpy(torn, text, length);
+	torn[length] = 0;
+	return parse(torn, latch) && print(latch, again) == length && memcmp(again, text, length) == 0;
 }
 
 static hm_result start_anew(struct latch *latch, struct token_failure *why)
@@ -87,8 +99,7 @@ hm_result latch_open(const char *state, const char *token, bool forget, struct l
 		return start_anew(latch, why);
 	if (file_read(latch->path, true, text, sizeof text - 1, &length, &problem) != HM_OK)
 		return fail(why, TOKEN_LATCH, "PIN latch: %s", problem.detail);
-	text[length] = 0;
-	bool whole = strlen(text) == length && parse(text, latch);
+	bool whole = is_whole(text, length, latch);
 	if (!whole && forget)
 		return start_anew(latch, why);
 	if (!whole)
@@ -104,18 +115,13 @@ hm_result latch_open(const char *state, const char *token, bool forget, struct l
 static hm_result write_file(const struct latch *latch, struct token_failure *why)
 {
 	struct hm_problem problem;
-	char directory[HM_PATH_MAX], text[FILE_MAX], salt[2 * LATCH_SALT];
+	char directory[HM_PATH_MAX], text[FILE_MAX];
 
 	snprintf(directory, sizeof directory, "%s", latch->path);
 	*strrchr(directory, '/') = 0;
-	if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-		return fail(why, TOKEN_DEVICE, "PIN latch: %s: %s", directory, strerror(errno));
-	salt[base64url_encode(latch->salt, LATCH_SALT, salt)] = 0;
-	size_t used = (size_t)snprintf(text, sizeof text, "%ssalt %s\n", first_line, salt);
-	for (unsigned i = 0; i < latch->count; i++)
-		used += (size_t)print_entry(
-			text + used, sizeof text - used, state_names[latch->entries[i].state], &latch->entries[i]);
-	if (file_replace(latch->path, text, used, 0600, &problem) != HM_OK)
+	if (file_make_directory(directory, &problem) != HM_OK)
+		return fail(why, TOKEN_DEVICE, "PIN latch: %s", problem.detail);
+	if (file_replace(latch->path, text, print(latch, text), 0600, &problem) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "PIN latch: %s", problem.detail);
 	return HM_OK;
 }
@@ -195,5 +201,13 @@ hm_result latch_answer(struct latch *latch, enum latch_state answer, struct toke
 {
 	latch->current->state = answer;
 	latch->current->unanswered = 0;
+	return write_file(latch, why);
+}
+
+hm_result latch_withdraw(struct latch *latch, struct token_failure *why)
+{
+	if (latch->current->state != LATCH_GOOD || !latch->current->unanswered)
+		return HM_OK;
+	latch->current->unanswered--;
 	return write_file(latch, why);
 }

@@ -45,4 +45,8 @@ hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_fai
 /* Record, durably, what the token said of it: LATCH_GOOD or LATCH_WRONG. */
 hm_result latch_answer(struct latch *latch, enum latch_state answer, struct token_failure *why) HM_MUST_USE;
 
+/* The token answered, but not about the PIN: an attempt with a good one does not count then. A PIN that was never good
+ * stays `trying`. */
+hm_result latch_withdraw(struct latch *latch, struct token_failure *why) HM_MUST_USE;
+
 #endif

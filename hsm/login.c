@@ -58,8 +58,8 @@ hm_result login_user(const struct token_config *config, const struct module *mod
 	CK_RV ckr = module->calls->C_Login(session, CKU_USER, pin.text, pin.length);
 	if (ckr == CKR_OK)
 		return latch_answer(&latch, LATCH_GOOD, why);
-	if (is_about_the_pin(ckr))
-		(void)!latch_answer(
-			&latch, LATCH_WRONG, &unrecorded); /* then it stays `trying`: not tried again either */
+	/* Unrecorded, a wrong one stays `trying`, and an attempt counted: neither is tried more often for it. */
+	(void)!(is_about_the_pin(ckr) ? latch_answer(&latch, LATCH_WRONG, &unrecorded)
+				      : latch_withdraw(&latch, &unrecorded));
 	return fail_call(why, "C_Login", ckr);
 }

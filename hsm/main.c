@@ -1,29 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* hsmint-token: the only program that speaks PKCS#11. Started by hsmint, one process for each configured token. */
 #include "admin.h"
-#include "frame.h"
 #include "process.h"
 #include "serve.h"
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #endif
 
-static bool is_started_by_hsmint(void)
-{
-	int type;
-	socklen_t length = sizeof type;
-	return getsockopt(HM_CHILD_FD, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
-}
-
 int main(int argc, char **argv)
 {
 	bool admin = argc == 2 && strcmp(argv[1], "admin") == 0;
-	if ((argc != 1 && !admin) || !is_started_by_hsmint()) {
+	if ((argc != 1 && !admin) || !process_is_child()) {
 		fputs("hsmint-token is started by hsmint; see hsmint --help\n", stderr);
 		return 2;
 	}

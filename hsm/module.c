@@ -8,12 +8,25 @@
 
 enum { SLOTS_MAX = 256 };
 
-void module_text(const CK_UTF8CHAR *padded, size_t length, char *text)
+static size_t trimmed(const CK_UTF8CHAR *padded, size_t length)
 {
 	while (length && (padded[length - 1] == ' ' || padded[length - 1] == 0))
 		length--;
-	memcpy(text, padded, length);
+	return length;
+}
+
+void module_text(const CK_UTF8CHAR *padded, size_t length, char *text)
+{
+	length = trimmed(padded, length);
+	for (size_t i = 0; i < length; i++)
+		text[i] = padded[i] >= ' ' && padded[i] <= '~' && padded[i] != '"' ? (char)padded[i] : '?';
 	text[length] = 0;
+}
+
+static bool is_text(const CK_UTF8CHAR *padded, size_t length, const char *text)
+{
+	length = trimmed(padded, length);
+	return length == strlen(text) && memcmp(padded, text, length) == 0;
 }
 
 static hm_result set_environment(const struct token_config *config, struct token_failure *why)
@@ -53,26 +66,19 @@ hm_result module_load(const struct token_config *config, struct module *module, 
 static hm_result list_slots(
 	const struct module *module, CK_SLOT_ID slots[SLOTS_MAX], CK_ULONG *count, struct token_failure *why)
 {
-	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, NULL, count);
+	CK_ULONG announced = 0;
+	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, NULL, &announced);
+	*count = SLOTS_MAX;
+	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, slots, count);
 	if (*count > SLOTS_MAX)
 		return fail(why, TOKEN_PERMANENT, "C_GetSlotList: %lu slots, at most %d", *count, SLOTS_MAX);
-	TRY_CALL(why, module->calls, C_GetSlotList, CK_TRUE, slots, count);
 	return HM_OK;
-}
-
-static bool has_label(const CK_TOKEN_INFO *info, const char *label)
-{
-	char text[sizeof info->label + 1];
-	module_text(info->label, sizeof info->label, text);
-	return strcmp(text, label) == 0;
 }
 
 static bool has_allowed_serial(const CK_TOKEN_INFO *info, const struct token_config *config)
 {
-	char text[sizeof info->serialNumber + 1];
-	module_text(info->serialNumber, sizeof info->serialNumber, text);
 	for (uint32_t i = 0; i < config->serial_count; i++)
-		if (strcmp(text, config->serials[i]) == 0)
+		if (is_text(info->serialNumber, sizeof info->serialNumber, config->serials[i]))
 			return true;
 	return config->serial_count == 0;
 }
@@ -86,7 +92,7 @@ static void look_at(const struct token_config *config, CK_SLOT_ID slot, struct m
 	CK_TOKEN_INFO info;
 	if (module->calls->C_GetTokenInfo(slot, &info) != CKR_OK)
 		return; /* the token went away between the two calls */
-	if (!(info.flags & CKF_TOKEN_INITIALIZED) || !has_label(&info, config->label))
+	if (!(info.flags & CKF_TOKEN_INITIALIZED) || !is_text(info.label, sizeof info.label, config->label))
 		return;
 	search->labelled++;
 	if (!has_allowed_serial(&info, config))
@@ -99,8 +105,8 @@ static void look_at(const struct token_config *config, CK_SLOT_ID slot, struct m
 static hm_result search_slots(
 	const struct token_config *config, struct module *module, struct search *search, struct token_failure *why)
 {
-	CK_SLOT_ID slots[SLOTS_MAX];
-	CK_ULONG count;
+	CK_SLOT_ID slots[SLOTS_MAX] = {0};
+	CK_ULONG count = 0;
 	HM_TRY(list_slots(module, slots, &count, why));
 	for (CK_ULONG i = 0; i < count; i++)
 		look_at(config, slots[i], module, search);
@@ -124,8 +130,8 @@ hm_result module_find_token(const struct token_config *config, struct module *mo
 
 hm_result module_find_blank(const struct token_config *config, struct module *module, struct token_failure *why)
 {
-	CK_SLOT_ID slots[SLOTS_MAX];
-	CK_ULONG count;
+	CK_SLOT_ID slots[SLOTS_MAX] = {0};
+	CK_ULONG count = 0;
 	struct search search = {0};
 	HM_TRY(search_slots(config, module, &search, why));
 	if (search.labelled)

@@ -28,7 +28,8 @@ hm_result module_find_token(
 hm_result module_find_blank(
 	const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
 
-/* Copy a fixed-width PKCS#11 text without the blanks behind it; `text` has room for `length` bytes and a NUL. */
+/* Copy a fixed-width PKCS#11 text without the blanks behind it, '?' for what is not printable ASCII; `text` has room
+ * for `length` bytes and a NUL. */
 void module_text(const CK_UTF8CHAR *padded, size_t length, char *text);
 
 #endif

@@ -118,4 +118,9 @@ Try next, in another terminal:
 END
 [ "$once" = no ] || exit 0
 say "Serving until Ctrl-C."
-wait "$service"
+status=0
+wait "$service" || status=$?
+service=""
+tail -n 20 "$work/service.log" >&2
+say "hsmint dev ended (status $status); what it said last stands above"
+exit 1

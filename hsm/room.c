@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room.h"
 
+#include "frame.h"
 #include "login.h"
 #include "sign.h"
 #include <time.h>
@@ -49,13 +50,12 @@ static unsigned count_threads(const struct room *room)
 	return most > SESSIONS_SPARE ? (unsigned)(most - SESSIONS_SPARE) : 1;
 }
 
-static hm_result open_locked(struct room *room, struct token_failure *why)
+static hm_result log_in(struct room *room, struct token_failure *why)
 {
 	HM_TRY(module_load(room->config, &room->module, why));
 	HM_TRY(module_find_token(room->config, &room->module, why));
 	HM_TRY(open_session(&room->module, &room->login, why));
-	HM_TRY(login_user(room->config, &room->module, room->login, why));
-	return find_keys(room, why);
+	return login_user(room->config, &room->module, room->login, why);
 }
 
 hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why)
@@ -65,10 +65,14 @@ hm_result room_open(const struct token_config *config, struct room *room, struct
 	room->probe_us = UINT32_MAX;
 	pthread_mutex_init(&room->sessions, NULL);
 	HM_TRY(login_lock(config, &lock, why));
-	hm_result result = open_locked(room, why);
+	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)
+		return fail(why, TOKEN_DEVICE, "mint is gone");
+	hm_result result = log_in(room, why);
 	close(lock);
+	if (result != HM_OK)
+		return result;
 	room->threads = count_threads(room);
-	return result;
+	return find_keys(room, why);
 }
 
 static hm_result check_login(const struct module *module, CK_SESSION_HANDLE session, struct token_failure *why)

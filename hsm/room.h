@@ -16,14 +16,14 @@ struct room {
 	struct key keys[HM_KEYS_MAX];
 	struct jose jose[HM_KEYS_MAX];
 	unsigned threads;
-	uint32_t probe_us; /* the quickest probe of the start */
+	uint32_t probe_us;            /* the quickest probe of the start */
 	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */
 	atomic_uint_fast64_t signed_; /* since the start, for sampled self-checks */
 };
 
 /*
- * Load the module, find the token, log in, find and check every key and sign a probe with each. All of it happens
- * under the start lock and before any thread is made.
+ * Load the module, find the token and log in, under the start lock, which mint is told of; then find and check every
+ * key and sign a probe with each. All of it happens before any thread is made.
  */
 hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why) HM_MUST_USE;
 

@@ -19,7 +19,7 @@ bool serve_receive_config(struct token_config *config)
 	bool good = frame.type == HM_TOKEN_CONFIG && token_config_get(&reader, config);
 	frame_done(&frame);
 	snprintf(name, sizeof name, "token/%s", good ? config->name : "");
-	hm_log_open(name, 0);
+	hm_log_open(name);
 	return good;
 }
 

@@ -23,8 +23,8 @@
  * which is the caller's; what `*error` held before is not looked at. On success `*error` is not touched.
  *
  * Threads: an object is used by one thread at a time; different objects by different threads freely. Nothing here
- * installs a signal handler, reads the environment or starts a thread. The first client initialises libcurl for the
- * process (curl_global_init).
+ * installs a signal handler, reads the environment or starts a thread; libcurl and OpenSSL read what they document
+ * (OPENSSL_CONF, SSLKEYLOGFILE). The first client initialises libcurl for the process (curl_global_init).
  */
 #ifndef HSMINT_CLIENT_H
 #define HSMINT_CLIENT_H

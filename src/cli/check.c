@@ -28,7 +28,7 @@ static const struct option options[] = {
 static hm_result check(const char *path, struct hm_problem *why)
 {
 	struct config *config;
-	struct gate_sockets sockets = {-1, -1, -1, -1, -1, SANDBOX_REQUIRE};
+	struct gate_sockets sockets = NO_SOCKETS;
 	HM_TRY(config_load(path, &config, why));
 	hm_result result = config->listen.tls ? credentials_load(config->listen.tls, &sockets, why) : HM_OK;
 	config_free(config);

@@ -107,7 +107,6 @@ static int run(struct dev *dev)
 {
 	struct hm_problem why;
 	int listener = -1;
-	(void)fcntl((int)dev->ready_fd, F_SETFD, FD_CLOEXEC); /* who reads it must see its end when we end */
 	int parent = (int)syscall(SYS_pidfd_open, getppid(), 0);
 	if (parent < 0) {
 		perror("hsmint: cannot watch the process that started this one: pidfd_open");
@@ -147,5 +146,8 @@ int command_dev(int argc, char **argv)
 		return usage_error("dev", "'%s' is not wanted", argv[optind]);
 	if (!dev.dir || !*dev.dir)
 		return usage_error("dev", "--dir is missing");
+	/* Before a descriptor of our own can have its number; and who reads it must see its end when we end. */
+	if (fcntl((int)dev.ready_fd, F_SETFD, FD_CLOEXEC) < 0)
+		return usage_error("dev", "--ready-fd: descriptor %ld is not open", dev.ready_fd);
 	return run(&dev);
 }

@@ -93,23 +93,40 @@ static hm_result check_ours(const char *path, struct hm_problem *why)
 	return HM_OK;
 }
 
+/* Keep the runtime directory that an earlier run wrote into the configuration: the environment may differ by now. */
+static hm_result keep_sockets(struct dev_directory *dir, const char *name, struct hm_problem *why)
+{
+	struct config *config;
+	if (!dev_directory_is_made(dir))
+		return HM_OK;
+	HM_TRY(config_load(dir->config, &config, why));
+	const char *socket = config->listen.socket;
+	const char *end = socket ? strrchr(socket, '/') : NULL;
+	size_t length = end ? (size_t)(end - socket) : 0;
+	if (length > strlen(name) && memcmp(end - strlen(name), name, strlen(name)) == 0)
+		snprintf(dir->sockets, sizeof dir->sockets, "%.*s", (int)length, socket);
+	config_free(config);
+	return HM_OK;
+}
+
 /* A Unix socket's path is short; a directory's need not be. Then the sockets live in a directory named by a digest. */
 static hm_result choose_sockets(struct dev_directory *dir, struct hm_problem *why)
 {
 	static const size_t room = sizeof((struct sockaddr_un *)0)->sun_path - sizeof "/control.sock";
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
 	uint8_t digest[32];
-	char name[17];
+	char name[sizeof "/hsmint-" + 16] = "/hsmint-";
 
 	memcpy(dir->sockets, dir->path, sizeof dir->sockets);
 	if (strlen(dir->path) <= room)
 		return HM_OK;
 	if (EVP_Digest(dir->path, strlen(dir->path), digest, NULL, EVP_sha256(), NULL) != 1)
 		return hm_broken(why, "SHA-256 failed");
-	name[base64url_encode(digest, 12, name)] = 0;
-	if (!runtime || runtime[0] != '/' || strlen(runtime) + strlen("/hsmint-") + 16 > room)
+	name[strlen("/hsmint-") + base64url_encode(digest, 12, name + strlen("/hsmint-"))] = 0;
+	if (!runtime || runtime[0] != '/' || strlen(runtime) + strlen(name) > room)
 		runtime = "/tmp";
-	snprintf(dir->sockets, sizeof dir->sockets, "%s/hsmint-%s", runtime, name);
+	snprintf(dir->sockets, sizeof dir->sockets, "%s%s", runtime, name);
+	HM_TRY(keep_sockets(dir, name, why));
 	if (mkdir(dir->sockets, 0700) < 0 && errno != EEXIST)
 		return hm_refuse(why, "system", NULL, "%s: %s", dir->sockets, strerror(errno));
 	return check_ours(dir->sockets, why);
@@ -122,27 +139,44 @@ static hm_result join(char *path, const char *dir, const char *name, struct hm_p
 	return hm_refuse(why, "system", NULL, "%s: too long a path: choose another --dir", dir);
 }
 
+/* Make the directory when it is missing, and give its absolute path. */
+static hm_result make_directory(const char *path, char absolute[HM_PATH_MAX], struct hm_problem *why)
+{
+	enum { MOST = HM_PATH_MAX - 64 }; /* the files in it have names */
+	char *found = NULL;
+	bool made = mkdir(path, 0700) == 0;
+	if (made || errno == EEXIST)
+		found = realpath(path, NULL);
+	if (found && strlen(found) < MOST) {
+		memcpy(absolute, found, strlen(found) + 1);
+		free(found);
+		return HM_OK;
+	}
+	if (made)
+		(void)rmdir(path);
+	if (!found && errno != ENAMETOOLONG)
+		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
+	free(found); /* the mend stands first, since the path would push it out of the message */
+	return hm_refuse(why, "system", NULL, "choose a shorter --dir, less than %d bytes: %s", MOST, path);
+}
+
 hm_result dev_directory_open(const char *path, struct dev_directory *dir, struct hm_problem *why)
 {
 	char lock[HM_PATH_MAX];
 	*dir = (struct dev_directory){.lock = -1};
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
-	char *absolute = realpath(path, NULL);
-	if (!absolute || strlen(absolute) >= sizeof dir->path - 64) {
-		free(absolute);
-		return hm_refuse(why, "system", NULL, "%s: no usable path: choose another --dir", path);
-	}
-	snprintf(dir->path, sizeof dir->path, "%s", absolute);
-	free(absolute);
+	HM_TRY(make_directory(path, dir->path, why));
 	HM_TRY(check_ours(dir->path, why));
 	HM_TRY(join(dir->config, dir->path, "hsmint.yaml", why));
 	HM_TRY(join(lock, dir->path, "lock", why));
 	dir->lock = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (dir->lock < 0 || flock(dir->lock, LOCK_EX | LOCK_NB) < 0)
-		return hm_refuse(
-			why, "system", NULL, "%s: in use by another `hsmint dev`, or %s", dir->path, strerror(errno));
-	return choose_sockets(dir, why);
+	if (dir->lock < 0)
+		return hm_refuse(why, "system", NULL, "%s: %s", lock, strerror(errno));
+	if (flock(dir->lock, LOCK_EX | LOCK_NB) == 0)
+		return choose_sockets(dir, why);
+	if (errno == EWOULDBLOCK)
+		return hm_refuse(why, "system", NULL,
+			"%s: in use by another `hsmint dev`: end that one or choose another --dir", dir->path);
+	return hm_refuse(why, "system", NULL, "%s: it cannot be locked: %s", lock, strerror(errno));
 }
 
 void dev_directory_close(struct dev_directory *dir)

@@ -81,7 +81,7 @@ static hm_result provision(
 
 hm_result dev_token_make(const struct token_config *config, const char *so_pin_file, struct hm_problem *why)
 {
-	struct admin admin;
+	struct admin admin = {.socket = -1};
 	HM_TRY(start(&admin, why));
 	hm_result result = provision(&admin, config, so_pin_file, why);
 	close(admin.socket);

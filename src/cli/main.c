@@ -20,7 +20,7 @@ static const struct {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static int help(FILE *out)
+static void print_help(FILE *out)
 {
 	fputs("Usage: hsmint COMMAND [OPTION...]\n"
 	      "       hsmint COMMAND --help | --help | --version\n"
@@ -39,17 +39,31 @@ static int help(FILE *out)
 	      "  hsmint mint jwt --socket run/hsmint.sock --profile demo-access \\\n"
 	      "      --subject spiffe://demo.test/agent/first --audience https://api.demo.test\n",
 		out);
-	return out == stdout ? EXIT_DONE : EXIT_USAGE;
+}
+
+/* The help or the version was asked for: it counts as done when it was written. */
+static int written(void)
+{
+	if (fflush(stdout) == 0)
+		return EXIT_DONE;
+	perror("hsmint: standard output");
+	return EXIT_FAILED;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc < 2)
-		return help(stderr);
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
-		return help(stdout);
-	if (strcmp(argv[1], "--version") == 0)
-		return printf("hsmint %s\n", hsmint_version()) > 0 ? EXIT_DONE : EXIT_FAILED;
+	if (argc < 2) {
+		print_help(stderr);
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		print_help(stdout);
+		return written();
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("hsmint %s\n", hsmint_version());
+		return written();
+	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

@@ -26,11 +26,12 @@ struct hsmint_client {
 	char detail[CURL_ERROR_SIZE];
 };
 
-/* An answer's body while it arrives. */
+/* An answer's body while it arrives, and what is known of its head. */
 struct body {
 	char *text;
 	size_t length, most;
 	bool too_long;
+	bool headed; /* the head before it is complete */
 };
 
 const char *hsmint_version(void)
@@ -61,6 +62,18 @@ static size_t receive(char *data, size_t one, size_t length, void *context)
 	return length;
 }
 
+/* libcurl takes a connection that ends within the head for the end of the answer. */
+static size_t receive_head(char *line, size_t one, size_t length, void *context)
+{
+	struct body *body = context;
+	(void)one; /* always 1 */
+	if (length > 5 && memcmp(line, "HTTP/", 5) == 0)
+		body->headed = false; /* a status 100 may have come before */
+	else if (line[0] == '\r' || line[0] == '\n')
+		body->headed = true;
+	return length;
+}
+
 /* What holds for every request of a client. Nothing of the user's environment or files may steer it. */
 static bool set_up(hsmint_client *client, const char *protocol)
 {
@@ -76,6 +89,7 @@ static bool set_up(hsmint_client *client, const char *protocol)
 	failed |= curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, (long)KEEP_SECONDS);
 	failed |= curl_easy_setopt(curl, CURLOPT_USERAGENT, "libhsmint/" HSMINT_VERSION);
 	failed |= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+	failed |= curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, receive_head);
 	return failed == CURLE_OK;
 }
 
@@ -248,6 +262,7 @@ static bool ask(hsmint_client *client, const char *path, const char *json, struc
 	client->detail[0] = 0;
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, body);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	if (json) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)strlen(json));
@@ -262,6 +277,8 @@ static bool ask(hsmint_client *client, const char *path, const char *json, struc
 	curl_slist_free_all(headers);
 	if (failure != CURLE_OK)
 		report(client, failure, body, error);
+	else if (!body->headed)
+		error_make(error, "client_lost", "the answer ends within its head");
 	else if (status != 200)
 		report_status(curl, (int)status, body, error);
 	else

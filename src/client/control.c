@@ -43,6 +43,20 @@ static int connect_to(const char *path, long timeout_ms, hsmint_error **error)
 	return -1;
 }
 
+/* An operator who is turned away is told why before it could ask: then asking fails, and the answer is there. */
+static hm_result exchange(int fd, const char *command, void *buffer, size_t size, struct hm_frame *frame)
+{
+	errno = 0;
+	hm_result asked = frame_send(fd, HM_CONTROL_REQUEST, 1, command, strlen(command), NULL, 0);
+	int error = errno;
+	if (asked != HM_OK && error != EPIPE)
+		return asked;
+	hm_result result = frame_receive(fd, buffer, size, frame);
+	if (asked != HM_OK)
+		errno = error;
+	return result;
+}
+
 static void report_exchange(hm_result result, hsmint_error **error)
 {
 	if (result == HM_REFUSED)
@@ -75,8 +89,10 @@ char *hsmint_control_call(const char *path, const char *command, long timeout_ms
 {
 	enum { SIZE = HM_FRAME_HEADER + HM_FRAME_MAX_INLINE };
 	struct hm_frame frame;
-	if (!command || timeout_ms < 1) {
-		error_make(error, "client_argument", "a command and a time limit above 0 ms");
+	size_t length = command ? strlen(command) : 0;
+	if (!length || length > HM_FRAME_MAX_INLINE || timeout_ms < 1) {
+		error_make(error, "client_argument", "a command of 1 to %d bytes and a time limit above 0 ms",
+			HM_FRAME_MAX_INLINE);
 		return NULL;
 	}
 	__attribute__((cleanup(close_socket))) int fd = connect_to(path, timeout_ms, error);
@@ -87,10 +103,7 @@ char *hsmint_control_call(const char *path, const char *command, long timeout_ms
 		error_make(error, "client_memory", "buffer");
 		return NULL;
 	}
-	errno = 0;
-	hm_result result = frame_send(fd, HM_CONTROL_REQUEST, 1, command, strlen(command), NULL, 0);
-	if (result == HM_OK)
-		result = frame_receive(fd, buffer, SIZE, &frame);
+	hm_result result = exchange(fd, command, buffer, SIZE, &frame);
 	if (result != HM_OK) {
 		report_exchange(result, error);
 		return NULL;

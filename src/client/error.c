@@ -33,18 +33,43 @@ static const struct {
 static hsmint_error out_of_memory = {
 	.code = "client_memory", .retry = "no", .title = "Out of memory", .message = "client_memory: Out of memory"};
 
-/* Copy one line of text: nothing in it can steer a terminal or forge a line, and no UTF-8 sequence is cut. */
+/* The length of the UTF-8 sequence (RFC 3629) at `text`; 0: none, or one of a control character. */
+static size_t character(const unsigned char *text)
+{
+	unsigned char first = text[0];
+	size_t length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	if (length == 1)
+		return first < 0x20 || first == 0x7f ? 0 : 1;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	bool too_long = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
+	bool none = (first == 0xed && text[1] > 0x9f) || (first == 0xf4 && text[1] > 0x8f);
+	bool control = first == 0xc2 && text[1] < 0xa0;
+	return too_long || none || control ? 0 : length;
+}
+
+/*
+ * Copy one line of text: whatever it came from (a file's name, a stranger's certificate), it becomes UTF-8 in which
+ * nothing steers a terminal or forges a line, and no character is cut.
+ */
 static void copy_line(char *to, size_t size, const char *from)
 {
-	size_t length = strlen(from);
-	if (length >= size) {
-		length = size - 1;
-		while (length && ((unsigned char)from[length] & 0xc0) == 0x80)
-			length--;
+	size_t used = 0;
+	while (*from) {
+		size_t length = character((const unsigned char *)from);
+		if (used + (length ? length : 1) >= size)
+			break;
+		if (length)
+			memcpy(to + used, from, length);
+		else
+			to[used] = '?';
+		used += length ? length : 1;
+		from += length ? length : 1;
 	}
-	for (size_t i = 0; i < length; i++)
-		to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? '?' : from[i];
-	to[length] = 0;
+	to[used] = 0;
 }
 
 static hsmint_error *make(hsmint_error **error, int status, const char *code, const char *title, const char *retry)

@@ -22,7 +22,7 @@ hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
 		return NULL;
 	}
 	reply->text = text;
-	reply->members = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+	reply->members = json_loadb(text ? text : "", length, JSON_REJECT_DUPLICATES, &where);
 	if (!reply->members)
 		error_make(error, "client_reply", "%s", where.text);
 	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "credential",

@@ -112,3 +112,10 @@ void hm_get_string(struct hm_reader *r, char *text, size_t size)
 	memcpy(text, bytes.data, bytes.length);
 	text[bytes.length] = 0;
 }
+
+void hm_get_printable(struct hm_reader *r, char *text, size_t size)
+{
+	hm_get_string(r, text, size);
+	for (const char *c = text; *c; c++)
+		r->failed |= *c < ' ' || *c > '~';
+}

@@ -61,6 +61,10 @@ struct hm_bytes hm_get_bytes(struct hm_reader *r, size_t most);
 /* The same, copied into `text` (of `size`) with a NUL behind; a NUL within fails the reader. */
 void hm_get_string(struct hm_reader *r, char *text, size_t size);
 
+/* The same for text that goes to logs and terminals: anything but printable ASCII fails the reader, so that a process
+ * that was taken over steers neither. */
+void hm_get_printable(struct hm_reader *r, char *text, size_t size);
+
 /* True when nothing failed and every byte was read. */
 static inline bool hm_reader_done(const struct hm_reader *r)
 {

@@ -79,7 +79,10 @@ static bool sync_directory(const char *path)
 hm_result file_replace(const char *path, const void *data, size_t length, mode_t mode, struct hm_problem *why)
 {
 	char beside[HM_PATH_MAX];
-	if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+	const char *slash = strrchr(path, '/');
+	int directory = slash ? (int)(slash - path) + 1 : 0;
+	/* Configured names do not begin with a dot, so this is no other file's name. */
+	if (snprintf(beside, sizeof beside, "%.*s.%s.new", directory, path, path + directory) >= (int)sizeof beside)
 		return hm_refuse(why, "system", NULL, "%s: path too long", path);
 	(void)unlink(beside); /* left by a crash, perhaps */
 	FD_AUTO fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -90,4 +93,11 @@ hm_result file_replace(const char *path, const void *data, size_t length, mode_t
 		return result;
 	}
 	return HM_OK;
+}
+
+hm_result file_make_directory(const char *path, struct hm_problem *why)
+{
+	if (mkdir(path, 0700) == 0 ? sync_directory(path) : errno == EEXIST)
+		return HM_OK;
+	return hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
 }

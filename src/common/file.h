@@ -16,8 +16,11 @@
 hm_result file_read(
 	const char *path, bool secret, void *data, size_t size, size_t *length, struct hm_problem *why) HM_MUST_USE;
 
-/* Replace `path` by these bytes: written beside it, synced, renamed, directory synced. */
+/* Replace `path` by these bytes: written beside it (as .NAME.new), synced, renamed, directory synced. */
 hm_result file_replace(
 	const char *path, const void *data, size_t length, mode_t mode, struct hm_problem *why) HM_MUST_USE;
+
+/* Make a directory (0700) that outlives a power cut; one that is there already is fine. */
+hm_result file_make_directory(const char *path, struct hm_problem *why) HM_MUST_USE;
 
 #endif

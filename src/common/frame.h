@@ -22,6 +22,7 @@ enum hm_frame_type {
 	HM_TOKEN_SIGN,       /* struct token_sign */
 	HM_TOKEN_PROBE,      /* u16 key: sign HM_PROBE_PREFIX and random bytes */
 	/* token → mint */
+	HM_TOKEN_TURN = 15,  /* empty string: it holds the start lock; how long its start takes counts from here */
 	HM_TOKEN_READY = 16, /* struct token_ready */
 	HM_TOKEN_SIGNED,     /* the signature's bytes: raw r‖s for ECDSA; for a probe empty */
 	HM_TOKEN_FAILED,     /* struct token_failure, of one request */

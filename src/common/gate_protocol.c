@@ -108,20 +108,12 @@ void gate_ready_put(struct hm_writer *w, const struct gate_ready *ready)
 	hm_put_string(w, ready->detail);
 }
 
-/* These two go to logs, /readyz and operators' terminals: a gate that was taken over must not steer those. */
-static bool is_printable(const char *text)
-{
-	while (*text >= ' ' && *text <= '~')
-		text++;
-	return !*text;
-}
-
 bool gate_ready_get(struct hm_reader *r, struct gate_ready *ready)
 {
 	ready->accepted = hm_get_u8(r);
-	hm_get_string(r, ready->sandbox, sizeof ready->sandbox);
-	hm_get_string(r, ready->detail, sizeof ready->detail);
-	return hm_reader_done(r) && ready->accepted <= 1 && is_printable(ready->sandbox) && is_printable(ready->detail);
+	hm_get_printable(r, ready->sandbox, sizeof ready->sandbox);
+	hm_get_printable(r, ready->detail, sizeof ready->detail);
+	return hm_reader_done(r) && ready->accepted <= 1;
 }
 
 void gate_stats_put(struct hm_writer *w, const struct gate_stats *stats)

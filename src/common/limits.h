@@ -70,10 +70,11 @@ enum {
 	HM_ISSUERS_MAX = 16,
 	HM_PROFILES_MAX = 256,
 	HM_CALLERS_MAX = 1024,
-	HM_PATTERNS_MAX = 64,   /* in one list of a profile */
-	HM_PENDING_MAX = 1024,  /* mint requests that wait for a token */
-	HM_REQUEST_MS = 5000,   /* a request is answered within this */
-	HM_CONTROL_CLIENTS = 32 /* connections to the control socket at once */
+	HM_PATTERNS_MAX = 64,        /* in one list of a profile */
+	HM_PENDING_MAX = 1024,       /* mint requests that wait for a token */
+	HM_REQUEST_MS = 5000,        /* a request is answered within this */
+	HM_CONTROL_CLIENTS = 32,     /* connections to the control socket at once */
+	HM_CONTROL_IDLE_SECONDS = 60 /* one that says nothing for so long is closed */
 };
 
 #endif

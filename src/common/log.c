@@ -9,12 +9,10 @@
 #include <unistd.h>
 
 static char process_name[64] = "hsmint";
-static int debug_lines;
 
-void hm_log_open(const char *process, int debug)
+void hm_log_open(const char *process)
 {
 	snprintf(process_name, sizeof process_name, "%s", process);
-	debug_lines = debug;
 }
 
 static size_t put_time(char *line, size_t size)
@@ -29,12 +27,10 @@ static size_t put_time(char *line, size_t size)
 
 void hm_log(enum hm_level level, const char *event, const char *format, ...)
 {
-	static const char *const names[] = {"debug", "info", "warning", "error"};
+	static const char *const names[] = {"info", "warning", "error"};
 	char line[2048];
 	int saved = errno;
 
-	if (level == HM_DEBUG && !debug_lines)
-		return;
 	size_t used = put_time(line, sizeof line);
 	used += (size_t)snprintf(
 		line + used, sizeof line - used, " level=%s process=%s event=%s ", names[level], process_name, event);

@@ -5,11 +5,10 @@
 
 #include "result.h"
 
-enum hm_level { HM_DEBUG, HM_INFO, HM_WARNING, HM_ERROR };
+enum hm_level { HM_INFO, HM_WARNING, HM_ERROR };
 
-/* Name this process in every later line ("mint", "gate", "token/soft"), at most 63 characters. Debug lines are
- * written only when `debug`. */
-void hm_log_open(const char *process, int debug);
+/* Name this process in every later line ("mint", "gate", "token/soft"), at most 63 characters. */
+void hm_log_open(const char *process);
 
 /* Write one line. `event` is a constant word; `format` gives the rest as key=value pairs, values with spaces in
  * double quotes. Control characters are written as '?', so that no value can forge a line. */

@@ -45,6 +45,13 @@ void process_end_with_parent(void)
 		_exit(0);
 }
 
+bool process_is_child(void)
+{
+	int type;
+	socklen_t length = sizeof type;
+	return getsockopt(HM_CHILD_FD, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET;
+}
+
 bool process_program(const char *name, char path[HM_PATH_MAX])
 {
 	char self[HM_PATH_MAX];

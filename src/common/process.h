@@ -14,6 +14,9 @@ void process_harden(void);
  * that a terminal or a service manager sends to the whole group to mint. */
 void process_end_with_parent(void);
 
+/* Whether mint started us: HM_CHILD_FD is the kind of socket that it gives a child. */
+bool process_is_child(void);
+
 /* The path of another hsmint program: beside this one, else in ../libexec/hsmint. False: neither is there. */
 bool process_program(const char *name, char path[HM_PATH_MAX]);
 

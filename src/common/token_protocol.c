@@ -142,10 +142,10 @@ void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
 bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
 {
 	memset(ready, 0, sizeof *ready);
-	hm_get_string(r, ready->manufacturer, sizeof ready->manufacturer);
-	hm_get_string(r, ready->model, sizeof ready->model);
-	hm_get_string(r, ready->serial, sizeof ready->serial);
-	hm_get_string(r, ready->firmware, sizeof ready->firmware);
+	hm_get_printable(r, ready->manufacturer, sizeof ready->manufacturer);
+	hm_get_printable(r, ready->model, sizeof ready->model);
+	hm_get_printable(r, ready->serial, sizeof ready->serial);
+	hm_get_printable(r, ready->firmware, sizeof ready->firmware);
 	ready->threads = hm_get_u32(r);
 	ready->probe_us = hm_get_u32(r);
 	ready->key_count = hm_get_u32(r);
@@ -172,6 +172,6 @@ bool token_failure_get(struct hm_reader *r, struct token_failure *failure)
 {
 	failure->class = hm_get_u8(r);
 	failure->ckr = hm_get_u64(r);
-	hm_get_string(r, failure->detail, sizeof failure->detail);
+	hm_get_printable(r, failure->detail, sizeof failure->detail);
 	return hm_reader_done(r) && failure->class < TOKEN_CLASSES;
 }

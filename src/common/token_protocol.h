@@ -79,8 +79,8 @@ enum token_class {
 	TOKEN_PRESSURE,  /* D: the token has too much to do */
 	TOKEN_PERMANENT, /* E: will not work again the same way: configuration or hardware */
 	TOKEN_LATCH,     /* F: the PIN is not tried again until an operator acts */
-	TOKEN_REFUSED, /* the token process refused: bytes that the key is not for, a signature that fails its check */
-	TOKEN_CUSTODY, /* a key or the PIN file is not as promised: the detail names it */
+	TOKEN_REFUSED,   /* the token process refused: bytes that the key is not for */
+	TOKEN_CUSTODY,   /* a key or the token is not as promised: the detail names it */
 	TOKEN_CLASSES
 };
 const char *token_class_name(enum token_class class); /* "session", "login", … */

@@ -27,6 +27,7 @@ enum {
 	POLLED_MAX = 8,
 	EXIT_REFUSED = 1,  /* the first configuration; mint was told why */
 	EXIT_DESERTED = 2, /* mint is gone, or speaks wrongly */
+	EXIT_NOT_A_CHILD = 2,
 };
 
 struct process {
@@ -337,12 +338,17 @@ static bool prepare_libraries(void)
 	return gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL) >= 0 && gnutls_global_init() >= 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct process process;
+	(void)argv;
+	if (argc != 1 || !process_is_child()) {
+		fputs("hsmint-gate is started by hsmint; see hsmint --help\n", stderr);
+		return EXIT_NOT_A_CHILD;
+	}
 	process_end_with_parent();
 	process_harden();
-	hm_log_open("gate", 0);
+	hm_log_open("gate");
 	if (!prepare_libraries() || !open_process(&process)) {
 		hm_log(HM_ERROR, "not_started", "detail=\"%s\"", strerror(errno));
 		return EXIT_REFUSED;

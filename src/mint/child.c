@@ -11,6 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum {
+	BATCHES_AT_ONCE = 4, /* a child that never stops talking must not keep us from everything else */
+	BATCHES_LAST = 1024  /* more than its socket holds */
+};
+
 struct child {
 	uv_process_t process;
 	uv_poll_t poll;
@@ -45,11 +50,11 @@ static void stop_listening(struct child *child)
 	child->channel = NULL;
 }
 
-/* Take every frame that is there. False: the child cannot be listened to any longer. */
-static bool take_frames(struct child *child)
+/* Take the frames that are there, at most so many batches. False: the child cannot be listened to any longer. */
+static bool take_frames(struct child *child, unsigned batches)
 {
 	bool more = true;
-	while (more && child->channel) {
+	while (more && child->channel && batches--) {
 		hm_result result = channel_receive(child->channel, child->events.take, child->events.context, &more);
 		if (result == HM_UNAVAILABLE)
 			return false;
@@ -67,7 +72,7 @@ static void on_ended(uv_process_t *process, int64_t status, int signal)
 	char how[32];
 	child->exited = true;
 	if (child->channel)
-		(void)take_frames(child); /* its last words */
+		(void)take_frames(child, BATCHES_LAST); /* its last words */
 	stop_listening(child);
 	if (signal)
 		snprintf(how, sizeof how, "signal %d", signal);
@@ -96,7 +101,7 @@ static void listen_for(struct child *child, bool room)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct child *child = poll->data;
-	if (status < 0 || ((events & UV_READABLE) && !take_frames(child))) {
+	if (status < 0 || ((events & UV_READABLE) && !take_frames(child, BATCHES_AT_ONCE))) {
 		end_without(child);
 		stop_listening(child);
 		return;

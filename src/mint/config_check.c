@@ -273,6 +273,10 @@ static hm_result check_constant(const struct place *place, const struct config_c
 static hm_result check_claim(const struct place *place, const struct config_profile *profile, unsigned index)
 {
 	struct config_claim *claim = &profile->claims[index];
+	for (const char *c = claim->name; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '"' || *c == '\\')
+			return complain(place, "claims",
+				"'%.64s': printable ASCII without spaces, quotes and backslashes", claim->name);
 	for (size_t i = 0; reserved_claims[i]; i++)
 		if (strcmp(claim->name, reserved_claims[i]) == 0)
 			return complain(place, "claims", "'%.64s' is set by hsmint alone", claim->name);

@@ -13,17 +13,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { IDLE_MS = HM_CONTROL_IDLE_SECONDS * 1000, LOOK_MS = IDLE_MS / 6 };
+
 struct client {
 	uv_poll_t poll;
 	struct control *control;
 	struct channel *channel; /* NULL: this place is free */
 	struct ucred peer;
+	uint64_t heard_ms; /* when it last said something */
 	bool closing;
 };
 
 struct control {
 	struct service *service;
 	uv_poll_t poll;
+	uv_timer_t idle;
 	int listener;
 	unsigned open_handles;
 	bool closing;
@@ -88,6 +92,8 @@ static hm_result run(struct control *control, const struct client *client, const
 	json_error_t error;
 	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = client->peer.uid};
 	json_t *request = json_loadb((const char *)frame->payload, frame->length, JSON_REJECT_DUPLICATES, &error);
+	if (!request)
+		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
 	hm_result result = hm_refuse(why, "unknown_command", "command", "status, reload, token-unlatch");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
@@ -111,6 +117,7 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	struct hm_problem why;
 	size_t length = 0;
 
+	client->heard_ms = uv_now(&control->service->loop);
 	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_FRAME_MAX_INLINE)
 		return HM_REFUSED;
 	if (run(control, client, frame, &length, &why) != HM_OK)
@@ -162,37 +169,70 @@ static struct client *free_place(struct control *control)
 	return NULL;
 }
 
-static bool may_connect(const struct control *control, int fd, struct ucred *peer)
+/* So that operators who say nothing cannot keep the others out. */
+static void on_idle_timer(uv_timer_t *timer)
+{
+	struct control *control = timer->data;
+	uint64_t now = uv_now(&control->service->loop);
+	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
+		if (control->clients[i].channel && now - control->clients[i].heard_ms >= IDLE_MS)
+			close_client(&control->clients[i]);
+}
+
+static void attend(struct control *control, struct client *client, const struct ucred *peer)
+{
+	uv_loop_t *loop = &control->service->loop;
+	client->control = control;
+	client->peer = *peer;
+	client->heard_ms = uv_now(loop);
+	uv_poll_init(loop, &client->poll, channel_fd(client->channel));
+	client->poll.data = client;
+	control->open_handles++;
+	uv_poll_start(&client->poll, UV_READABLE, on_client);
+}
+
+static hm_result admit(struct control *control, int fd, struct ucred *peer, struct hm_problem *why)
 {
 	socklen_t length = sizeof *peer;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0)
-		return false;
+		return hm_unavailable(why, "system", "SO_PEERCRED: %s", strerror(errno));
 	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = peer->uid};
-	if (policy_knows_caller(control->service->config, &caller))
-		return true;
-	hm_log(HM_WARNING, "control_refused", "uid=%u pid=%d", peer->uid, peer->pid);
-	return false;
+	if (!policy_knows_caller(control->service->config, &caller))
+		return hm_refuse(why, "unknown_caller", NULL, "a uid that a caller of the configuration has");
+	struct client *client = free_place(control);
+	if (!client)
+		return hm_unavailable(why, "overload", "%d operators are connected already", HM_CONTROL_CLIENTS);
+	if (!(client->channel = channel_open(fd)))
+		return hm_unavailable(why, "system", "no memory for an operator");
+	attend(control, client, peer);
+	return HM_OK;
+}
+
+/* Say why and close. What came unread would make the kernel report a reset in place of the answer: so it is read, after
+ * the end of reading has kept more from coming. */
+static void turn_away(struct control *control, int fd, const struct hm_problem *why)
+{
+	char unread;
+	size_t length = problem_write(why, control->reply, sizeof control->reply);
+	if (frame_send(fd, HM_CONTROL_REPLY, 0, control->reply, length, NULL, 0) == HM_OK) {
+		shutdown(fd, SHUT_RD);
+		while (recv(fd, &unread, sizeof unread, MSG_DONTWAIT) > 0)
+			;
+	}
+	close(fd);
 }
 
 static void on_connection(uv_poll_t *poll, int status, int events)
 {
 	struct control *control = poll->data;
-	struct ucred peer;
+	struct hm_problem why;
+	struct ucred peer = {0};
 	(void)events;
 	int fd = status < 0 ? -1 : accept4(control->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
+	if (fd < 0 || admit(control, fd, &peer, &why) == HM_OK)
 		return;
-	struct client *client = free_place(control);
-	if (!client || !may_connect(control, fd, &peer) || !(client->channel = channel_open(fd))) {
-		close(fd);
-		return;
-	}
-	client->control = control;
-	client->peer = peer;
-	uv_poll_init(&control->service->loop, &client->poll, fd);
-	client->poll.data = client;
-	control->open_handles++;
-	uv_poll_start(&client->poll, UV_READABLE, on_client);
+	hm_log(HM_WARNING, "control_refused", "uid=%u pid=%d result=%s", peer.uid, peer.pid, why.code);
+	turn_away(control, fd, &why);
 }
 
 struct control *control_open(struct service *service, int listener)
@@ -204,8 +244,11 @@ struct control *control_open(struct service *service, int listener)
 	control->listener = listener;
 	uv_poll_init(&service->loop, &control->poll, listener);
 	control->poll.data = control;
-	control->open_handles = 1;
+	uv_timer_init(&service->loop, &control->idle);
+	control->idle.data = control;
+	control->open_handles = 2;
 	uv_poll_start(&control->poll, UV_READABLE, on_connection);
+	uv_timer_start(&control->idle, on_idle_timer, LOOK_MS, LOOK_MS);
 	return control;
 }
 
@@ -217,6 +260,7 @@ void control_close(struct control *control)
 	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
 		if (control->clients[i].channel)
 			close_client(&control->clients[i]);
+	uv_close((uv_handle_t *)&control->idle, on_closed);
 	uv_close((uv_handle_t *)&control->poll, on_closed);
 	close(control->listener);
 }

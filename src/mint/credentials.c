@@ -40,12 +40,6 @@ static hm_result read_pem(const char *path, bool secret, struct pem *pem, struct
 	return file_read(path, secret, pem->text, sizeof pem->text, &pem->length, why);
 }
 
-static X509 *first_certificate(const struct pem *pem)
-{
-	BIO_AUTO *bio = BIO_new_mem_buf(pem->text, (int)pem->length);
-	return bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
-}
-
 /* No pass phrase is ever asked for: an encrypted key is refused. */
 static int no_phrase(char *buffer, int size, int writing, void *context)
 {
@@ -53,14 +47,29 @@ static int no_phrase(char *buffer, int size, int writing, void *context)
 	return -1;
 }
 
+/* The first certificate. Every further one must be readable too: gate refuses a file with one that is not. */
+static hm_result read_certificates(const struct pem *pem, X509 **first, struct hm_problem *why)
+{
+	BIO_AUTO *bio = BIO_new_mem_buf(pem->text, (int)pem->length);
+	STACK_OF(X509_INFO) *blocks = bio ? PEM_X509_INFO_read_bio(bio, NULL, no_phrase, NULL) : NULL;
+	*first = NULL;
+	for (int i = 0; i < sk_X509_INFO_num(blocks) && !*first; i++)
+		*first = sk_X509_INFO_value(blocks, i)->x509;
+	if (*first)
+		X509_up_ref(*first);
+	sk_X509_INFO_pop_free(blocks, X509_INFO_free);
+	if (!*first)
+		return hm_refuse(why, "config", NULL, "%s: holds no certificate in PEM, or a damaged one", pem->path);
+	return HM_OK;
+}
+
 static hm_result check_pair(const struct pem *chain, const struct pem *key, struct hm_problem *why)
 {
 	BIO_AUTO *bio = BIO_new_mem_buf(key->text, (int)key->length);
-	__attribute__((cleanup(free_certificate))) X509 *certificate = first_certificate(chain);
+	__attribute__((cleanup(free_certificate))) X509 *certificate = NULL;
 	__attribute__((cleanup(free_key))) EVP_PKEY *private =
 		bio ? PEM_read_bio_PrivateKey(bio, NULL, no_phrase, NULL) : NULL;
-	if (!certificate)
-		return hm_refuse(why, "config", NULL, "%s: holds no certificate in PEM", chain->path);
+	HM_TRY(read_certificates(chain, &certificate, why));
 	if (!private)
 		return hm_refuse(why, "config", NULL, "%s: holds no unencrypted private key in PEM", key->path);
 	if (X509_check_private_key(certificate, private) != 1)
@@ -70,15 +79,22 @@ static hm_result check_pair(const struct pem *chain, const struct pem *key, stru
 
 static hm_result check_trust(const struct pem *trust, struct hm_problem *why)
 {
-	__attribute__((cleanup(free_certificate))) X509 *certificate = first_certificate(trust);
-	return certificate ? HM_OK : hm_refuse(why, "config", NULL, "%s: holds no certificate in PEM", trust->path);
+	__attribute__((cleanup(free_certificate))) X509 *certificate = NULL;
+	return read_certificates(trust, &certificate, why);
 }
 
-static void replace(int *fd, int new)
+static void close_one(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
-	*fd = new;
+	*fd = -1;
+}
+
+void credentials_close(struct gate_sockets *sockets)
+{
+	close_one(&sockets->certificate);
+	close_one(&sockets->key);
+	close_one(&sockets->trust);
 }
 
 static hm_result seal(const struct pem *chain, const struct pem *key, const struct pem *trust,
@@ -88,12 +104,12 @@ static hm_result seal(const struct pem *chain, const struct pem *key, const stru
 		memfd_sealed("tls-key", key->text, key->length), memfd_sealed("tls-trust", trust->text, trust->length)};
 	if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
 		for (int i = 0; i < 3; i++)
-			replace(&fds[i], -1);
+			close_one(&fds[i]);
 		return hm_unavailable(why, "system", "memfd_create: %s", strerror(errno));
 	}
-	replace(&sockets->certificate, fds[0]);
-	replace(&sockets->key, fds[1]);
-	replace(&sockets->trust, fds[2]);
+	sockets->certificate = fds[0];
+	sockets->key = fds[1];
+	sockets->trust = fds[2];
 	return HM_OK;
 }
 

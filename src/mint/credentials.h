@@ -7,11 +7,14 @@
 #include "gate.h"
 
 /*
- * Read certificate chain, key and trusted CAs into sealed memfds in `sockets` (replacing, and closing, what was there).
- * HM_REFUSED: `why` names the file: unreadable, not PEM, a key that others can read or that is not the certificate's.
- * On failure `sockets` is unchanged.
+ * Read certificate chain, key and trusted CAs into sealed memfds in `sockets` (replacing what was there, which stays
+ * open). HM_REFUSED: `why` names the file: unreadable, not PEM, a key that others can read or that is not the
+ * certificate's. On failure `sockets` is unchanged.
  */
 hm_result credentials_load(
 	const struct config_tls *tls, struct gate_sockets *sockets, struct hm_problem *why) HM_MUST_USE;
+
+/* Close them; the sockets stay. */
+void credentials_close(struct gate_sockets *sockets);
 
 #endif

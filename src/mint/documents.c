@@ -158,7 +158,7 @@ static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem
 	const struct config_issuer *issuer = &work->config->issuers[index];
 	char text[44];
 	uint8_t digest[32];
-	uint64_t sequence;
+	uint64_t sequence = 0;
 
 	begin(work);
 	put_bundle_keys(work, index);

@@ -23,7 +23,7 @@ struct gate {
 	struct gate_ready ready;
 	struct gate_stats stats;
 	bool is_ready, ending;
-	unsigned vain_starts;
+	unsigned vain_starts, unanswered; /* configurations that were sent */
 	uint64_t generation;
 };
 
@@ -32,8 +32,9 @@ struct gate {
 static hm_result take_ready(struct gate *gate, struct hm_reader *reader)
 {
 	struct gate_ready ready;
-	if (!gate_ready_get(reader, &ready))
+	if (!gate->unanswered || !gate_ready_get(reader, &ready))
 		return HM_REFUSED;
+	gate->unanswered--;
 	if (ready.accepted) {
 		gate->ready = ready;
 		gate->is_ready = true;
@@ -50,9 +51,11 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	struct gate *gate = context;
 	struct gate_request request;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
-	switch (frame->type) {
-	case HM_GATE_READY:
+	if (frame->type == HM_GATE_READY)
 		return take_ready(gate, &reader);
+	if (!gate->is_ready)
+		return HM_REFUSED;
+	switch (frame->type) {
 	case HM_GATE_STATS:
 		return gate_stats_get(&reader, &gate->stats) ? HM_OK : HM_REFUSED;
 	case HM_GATE_REQUEST:
@@ -88,6 +91,7 @@ static hm_result send_config(struct gate *gate, bool first)
 	}
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 	gate_config_put(&w, &config);
+	gate->unanswered++;
 	return child_queue(gate->child, HM_GATE_CONFIG, 0, payload, w.used, fds, count);
 }
 
@@ -143,6 +147,7 @@ static void start_process(struct gate *gate)
 	struct hm_problem why;
 	struct child_events events = {take_frame, on_process_ended, gate};
 	gate->generation++;
+	gate->unanswered = 0;
 	if (child_start(gate->loop, "hsmint-gate", &events, &gate->child, &why) != HM_OK) {
 		hm_log(HM_ERROR, "gate_not_started", "detail=\"%s\"", why.detail);
 		gate->vain_starts++;
@@ -176,6 +181,11 @@ uint64_t gate_generation(const struct gate *gate)
 	return gate->generation;
 }
 
+static bool queue_reply(struct gate *gate, uint64_t id, const struct hm_writer *w)
+{
+	return child_queue(gate->child, HM_GATE_REPLY, id, w->data, w->used, NULL, 0) == HM_OK;
+}
+
 void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const struct gate_reply *reply)
 {
 	uint8_t inline_room[32 * 1024];
@@ -187,7 +197,7 @@ void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const stru
 		return; /* gate's own time limit answers */
 	struct hm_writer w = hm_writer(room, room == inline_room ? sizeof inline_room : size);
 	gate_reply_put(&w, reply);
-	if (w.failed || child_queue(gate->child, HM_GATE_REPLY, id, room, w.used, NULL, 0) != HM_OK)
+	if (w.failed || (!queue_reply(gate, id, &w) && (child_flush(gate->child), !queue_reply(gate, id, &w))))
 		child_kill(gate->child); /* it does not read: its connections are lost anyway */
 	if (room != inline_room)
 		free(room);
@@ -204,6 +214,11 @@ void gate_publish_one(struct gate *gate, const struct gate_publish *publication)
 	if (w.failed || child_queue(gate->child, HM_GATE_PUBLISH, 0, room, w.used, NULL, 0) != HM_OK)
 		child_kill(gate->child); /* rather none than one that serves what is old */
 	free(room);
+}
+
+void gate_keep(struct gate *gate, const struct gate_sockets *sockets)
+{
+	gate->sockets = *sockets;
 }
 
 void gate_reconfigure(struct gate *gate, const struct gate_sockets *sockets)

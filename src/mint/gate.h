@@ -45,6 +45,11 @@ void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const stru
 
 void gate_publish_one(struct gate *gate, const struct gate_publish *publish);
 
+#define NO_SOCKETS ((struct gate_sockets){-1, -1, -1, -1, -1, SANDBOX_REQUIRE})
+
+/* What the next gate gets; this one has it already. */
+void gate_keep(struct gate *gate, const struct gate_sockets *sockets);
+
 /* Give it new certificates, without dropping a connection; `ready` tells what came of it. */
 void gate_reconfigure(struct gate *gate, const struct gate_sockets *sockets);
 

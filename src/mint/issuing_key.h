@@ -16,7 +16,7 @@ struct issuing_key {
 	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs under */
 };
 
-/* Read the public key that the token showed for `key`. HM_REFUSED: its kid is not that of its public key. */
+/* Read the public key that the token showed for `key`, which token.c has checked. HM_REFUSED: it cannot be read. */
 hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key *key,
 	const struct token_ready *holdings, struct hm_problem *why) HM_MUST_USE;
 

@@ -88,7 +88,6 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 	HM_TRY(jwt_build(
 		decision, request, key->header, pending->id_text, &times, pending->jwt, &pending->tbs_length, why));
 	pending->kind = decision->profile->kind;
-	pending->issuer_index = decision->profile->issuer_index;
 	pending->issued = times.issued;
 	pending->expires = times.expires;
 	snprintf(pending->profile, sizeof pending->profile, "%s", decision->profile->name);
@@ -182,8 +181,8 @@ static void on_deadline(uv_timer_t *timer)
 
 static void expire_one(struct service *service, struct pending *pending)
 {
-	/* One that no token ever had time for is not late by the caller's doing: the token is away. */
-	refuse_pending(service, pending, pending->tries ? "deadline" : "token_unavailable", "");
+	/* One that waits for the token's process is not late by the caller's doing: the token is away. */
+	refuse_pending(service, pending, pending->at_work ? "deadline" : "token_unavailable", "");
 	pending_mark_answered(service->pool, pending);
 	if (!pending->token || token_forget(pending->token, pending))
 		pending_release(service->pool, pending);

@@ -38,7 +38,7 @@ struct pending *pending_take(struct pending_pool *pool)
 	struct pending *pending = &pool->places[place];
 	pending->id = (((pending->id >> PLACE_BITS) + 1) << PLACE_BITS) | place;
 	pending->in_use = true;
-	pending->answered = false;
+	pending->answered = pending->at_work = false;
 	pending->tries = 0;
 	TAILQ_INSERT_TAIL(&pool->waiting, pending, by_age);
 	pool->in_use++;

@@ -14,6 +14,7 @@ struct pending {
 	TAILQ_ENTRY(pending) at_token; /* in the token's queue, or among those it works on */
 	uint64_t id;                   /* names this use of this place; frames to the token carry it */
 	bool in_use, answered;         /* answered: the caller has its reply; the token may still be at work */
+	bool at_work;                  /* the token's process has it; else it is in the token's queue, or at none */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
@@ -30,7 +31,6 @@ struct pending {
 	char kid[HM_KID_MAX + 1];
 	char id_text[HM_ID_MAX + 1];
 	int64_t issued, expires;
-	unsigned issuer_index;
 
 	size_t tbs_length;
 	char jwt[HM_JWT_MAX]; /* what is signed; then a dot and the signature behind it */

@@ -11,7 +11,6 @@ struct publications {
 	unsigned count;
 	struct entry {
 		struct gate_publish publish; /* its body is ours */
-		bool current;
 	} entries[HM_PUBLISHED_MAX];
 };
 
@@ -65,7 +64,6 @@ bool publications_set(struct publications *publications, const char *path, int s
 	if (!entry)
 		return false;
 	struct gate_publish *publish = &entry->publish;
-	entry->current = true;
 	if (publish->status == status && publish->body.length == length &&
 		memcmp(publish->body.data, body, length) == 0)
 		return false;
@@ -85,37 +83,15 @@ bool publications_set(struct publications *publications, const char *path, int s
 	return true;
 }
 
-static void remove_entry(
-	struct publications *publications, struct entry *entry, publication_use *removed, void *context)
+void publications_remove(struct publications *publications, const char *path, publication_use *removed, void *context)
 {
+	struct entry *entry = find(publications, path);
+	if (!entry)
+		return;
 	entry->publish.status = 0;
 	removed(context, &entry->publish);
 	free((void *)entry->publish.body.data);
 	*entry = publications->entries[--publications->count];
-}
-
-void publications_remove(struct publications *publications, const char *path, publication_use *removed, void *context)
-{
-	struct entry *entry = find(publications, path);
-	if (entry)
-		remove_entry(publications, entry, removed, context);
-}
-
-void publications_begin(struct publications *publications)
-{
-	for (unsigned i = 0; i < publications->count; i++)
-		publications->entries[i].current = false;
-}
-
-void publications_end(struct publications *publications, publication_use *removed, void *context)
-{
-	for (unsigned i = 0; i < publications->count;) {
-		struct entry *entry = &publications->entries[i];
-		if (entry->current)
-			i++;
-		else
-			remove_entry(publications, entry, removed, context);
-	}
 }
 
 void publications_each(const struct publications *publications, publication_use *use, void *context)

@@ -21,11 +21,6 @@ bool publications_set(struct publications *publications, const char *path, int s
 typedef void publication_use(void *context, const struct gate_publish *publish);
 void publications_remove(struct publications *publications, const char *path, publication_use *removed, void *context);
 
-/* Remove every document that was not set since the last call of publications_begin, at the end of a rebuild. `removed`
- * is called for each, with a status of 0. */
-void publications_begin(struct publications *publications);
-void publications_end(struct publications *publications, publication_use *removed, void *context);
-
 void publications_each(const struct publications *publications, publication_use *use, void *context);
 const struct gate_publish *publications_find(const struct publications *publications, const char *path);
 

@@ -73,28 +73,10 @@ void service_update_readiness(struct service *service)
 		service->on_ready(service->on_ready_context, service);
 }
 
-static bool knows_every_key(const struct service *service)
-{
-	for (unsigned i = 0; i < service->config->keys_count; i++)
-		if (!service->keys[i].known)
-			return false;
-	return true;
-}
-
 hm_result service_publish_documents(struct service *service, struct hm_problem *why)
 {
-	bool whole = knows_every_key(service);
-	if (whole)
-		publications_begin(service->publications);
 	HM_TRY(documents_publish(service->config, service->keys, service->publications, publish, service, why));
 	service_update_readiness(service);
-	if (whole) {
-		const struct gate_publish *ready = publications_find(service->publications, "/readyz");
-		if (ready) /* set again, so that it counts as current */
-			publications_set(service->publications, "/readyz", ready->status, ready->content_type, false,
-				ready->body.data, ready->body.length);
-		publications_end(service->publications, publish, service);
-	}
 	return HM_OK;
 }
 
@@ -130,14 +112,26 @@ static void on_request(void *context, uint64_t id, const struct gate_request *re
 		mint_request(service, id, request);
 }
 
+/* Gate's library refuses certificates that ours took: neither this gate nor the next shall have them. */
+static void go_back(struct service *service)
+{
+	credentials_close(&service->sockets);
+	service->sockets = service->before;
+	service->before = NO_SOCKETS;
+	gate_keep(service->gate, &service->sockets);
+}
+
 static void on_gate_ready(void *context, const struct gate_ready *ready)
 {
 	struct service *service = context;
 	if (ready->accepted) {
+		credentials_close(&service->before);
 		service_update_readiness(service);
 		return;
 	}
 	hm_log(HM_ERROR, "gate_refused", "detail=\"%s\"", ready->detail);
+	if (service->before.certificate >= 0)
+		go_back(service);
 	if (!gate_facts(service->gate).ready && !service->reported_ready)
 		service_fail_start(service, ready->detail);
 }
@@ -292,7 +286,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->config_path = options->config_path;
 	service->on_ready = options->on_ready;
 	service->on_ready_context = options->on_ready_context;
-	service->sockets = (struct gate_sockets){-1, -1, -1, -1, -1, SANDBOX_REQUIRE};
+	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
 	HM_TRY(lock_state(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
@@ -327,14 +321,25 @@ static hm_result check_unchanged(const struct config *old, const struct config *
 	return HM_OK;
 }
 
+static void give_certificates(struct service *service, const struct gate_sockets *sockets)
+{
+	credentials_close(&service->before); /* another reload came before gate's word on the last */
+	service->before = service->sockets;
+	service->sockets = *sockets;
+	gate_reconfigure(service->gate, &service->sockets);
+}
+
 hm_result service_reload(struct service *service, struct hm_problem *why)
 {
 	struct config *new = NULL;
+	if (service->stopping)
+		return hm_refuse(why, "reload_refused", NULL, "nothing any more: the service is stopping");
+	struct gate_sockets sockets = service->sockets;
 	hm_result result = config_load(service->config_path, &new, why);
 	if (result == HM_OK)
 		result = check_unchanged(service->config, new, why);
 	if (result == HM_OK && new->listen.tls)
-		result = credentials_load(new->listen.tls, &service->sockets, why);
+		result = credentials_load(new->listen.tls, &sockets, why);
 	if (result != HM_OK) {
 		config_free(new);
 		why->code = "reload_refused";
@@ -344,7 +349,8 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	config_free(service->config);
 	service->config = new;
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
-	gate_reconfigure(service->gate, &service->sockets); /* first: the descriptors it had are closed */
+	if (new->listen.tls)
+		give_certificates(service, &sockets);
 	result = signing_adopt(service, why);
 	if (result == HM_OK)
 		result = service_publish_documents(service, why);
@@ -364,8 +370,9 @@ static void close_service(struct service *service)
 	pending_close(service->pool);
 	publications_close(service->publications);
 	config_free(service->config);
-	const int fds[] = {service->sockets.unix_socket, service->sockets.tcp_socket, service->sockets.certificate,
-		service->sockets.key, service->sockets.trust, service->lock};
+	credentials_close(&service->before);
+	credentials_close(&service->sockets);
+	const int fds[] = {service->sockets.unix_socket, service->sockets.tcp_socket, service->lock};
 	for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -376,7 +383,7 @@ int service_run(const struct service_options *options)
 	static struct service service;
 	struct hm_problem why;
 
-	hm_log_open("mint", 0);
+	hm_log_open("mint");
 	process_harden();
 	if (open_service(&service, options, &why) != HM_OK) {
 		fprintf(stderr, "hsmint: %s\n", why.detail);

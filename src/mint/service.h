@@ -39,7 +39,8 @@ struct service {
 	struct publications *publications;
 	struct gate *gate;
 	struct gate_sockets sockets;
-	uint16_t port; /* where TCP listens; 0: not */
+	struct gate_sockets before; /* the certificates of before a reload, until gate has taken the new ones */
+	uint16_t port;              /* where TCP listens; 0: not */
 	struct control *control;
 	struct counters counters;
 	uint64_t started_ms;
@@ -65,7 +66,8 @@ int service_run(const struct service_options *options);
 /* True when a mint would succeed; else `reason` says why not. */
 bool service_is_ready(const struct service *service, char *reason, size_t size);
 
-/* Read the configuration and certificates again. HM_REFUSED: the one before stays in force. */
+/* Read the configuration and certificates again. With `why->code` reload_refused the one before stays in force; another
+ * failure is one of ours, met while bringing the new one into force. */
 hm_result service_reload(struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 void service_stop(struct service *service);

@@ -2,6 +2,7 @@
 #include "token.h"
 
 #include "child.h"
+#include "jwk.h"
 #include "log.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,14 +15,15 @@ enum {
 	DEPTH_SLOW = 2,   /* a slow one's have the next; the others wait here, where they can be given up */
 	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather */
 	TRIES_MAX = 2,
-	STUCK_MS = 10 * 1000,        /* a signature that takes longer has hung its thread */
-	START_MS = 120 * 1000,       /* module, login and keys must be found within this */
-	END_MS = 10 * 1000,          /* a process that was hung up on ends within this, or is killed */
-	PROBE_MS = 60 * 1000,        /* an idle token signs a probe this often, with each key in turn, */
+	STUCK_MS = 10 * 1000,  /* a signature that takes longer has hung its thread */
+	START_MS = 120 * 1000, /* module, login and keys must be found within this, once it holds the start lock */
+	END_MS = 10 * 1000,    /* a process that was hung up on ends within this, or is killed */
+	PROBE_MS = 60 * 1000,  /* an idle token signs a probe this often, with each key in turn, */
 	PROBE_FAILING_MS = 5 * 1000, /* and one with a key that failed this often */
 	BACKOFF_FIRST_MS = 100,      /* after a process that never became ready; doubles */
 	BACKOFF_MAX_MS = 10 * 1000,
-	FAILING = 3, /* this many starts in vain: requests are refused instead of queued */
+	LASTS_MS = 10 * 1000, /* a process that was ready for so long is no vain start, though it signed nothing */
+	FAILING = 3,          /* this many starts in vain: requests are refused instead of queued */
 	CONFIG_FRAME_MAX = 256 * 1024
 };
 
@@ -35,9 +37,13 @@ struct token {
 	struct token_ready holdings;
 	enum token_state state;
 	bool was_ready, ending, probing, unlatch;
+	bool was_of_use;           /* this process signed for a request */
+	bool has_turn;             /* this process holds the start lock, so its time counts */
 	bool failing[HM_KEYS_MAX]; /* the key's last request failed, by the token's doing */
 	uint16_t probe_key;        /* signs the probe under way, or signed the last */
-	unsigned vain_starts, restarts, outstanding, queued;
+	unsigned vain_starts;      /* processes in a row that never got ready */
+	unsigned short_lives;      /* processes in a row that got ready and ended before they were of use */
+	unsigned restarts, outstanding, queued;
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
 	struct pending_list queue, at_work;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
@@ -99,6 +105,7 @@ static void dispatch(struct token *token)
 		TAILQ_INSERT_TAIL(&token->at_work, pending, at_token);
 		token->queued--;
 		token->outstanding++;
+		pending->at_work = true;
 		pending->tries++;
 		pending->sent_ms = uv_now(token->loop);
 	}
@@ -119,9 +126,10 @@ static void retry_or_give_up(struct token *token, struct pending *pending)
 static struct pending *take_back(struct token *token, uint64_t id)
 {
 	struct pending *pending = pending_find(token->pool, id);
-	if (!pending || pending->token != token || !token->outstanding)
-		return NULL;
+	if (!pending || pending->token != token || !pending->at_work)
+		return NULL; /* the process names what it was never given */
 	TAILQ_REMOVE(&token->at_work, pending, at_token);
+	pending->at_work = false;
 	token->outstanding--;
 	return pending;
 }
@@ -140,9 +148,7 @@ hm_result token_submit(struct token *token, uint16_t key, struct pending *pendin
 
 bool token_forget(struct token *token, struct pending *pending)
 {
-	struct pending *at_work;
-	TAILQ_FOREACH(at_work, &token->at_work, at_token)
-	if (at_work == pending)
+	if (pending->at_work)
 		return false; /* its place is needed until the token answers */
 	TAILQ_REMOVE(&token->queue, pending, at_token);
 	token->queued--;
@@ -151,22 +157,36 @@ bool token_forget(struct token *token, struct pending *pending)
 
 /* ---- what the process says ---- */
 
+/* A key's identity is its public key: what was published must stay what signs, and kid is what the key makes it. */
+static hm_result check_key(struct token *token, uint32_t place, const struct token_key_ready *shown)
+{
+	struct hm_problem why;
+	char members[256], kid[HM_KID_MAX + 1];
+	const char *name = token->config.keys[place].name;
+	bool is_whole = jwk_from_spki(shown->spki, shown->spki_length, members, sizeof members, kid, &why) == HM_OK &&
+			strcmp(kid, shown->kid) == 0;
+	if (is_whole && (!token->was_ready || strcmp(kid, token->holdings.keys[place].kid) == 0))
+		return HM_OK;
+	token->last = (struct token_failure){.class = TOKEN_CUSTODY};
+	token->end = TOKEN_CUSTODY;
+	if (!is_whole)
+		snprintf(token->last.detail, sizeof token->last.detail,
+			"key %s: the kid is not its public key's thumbprint", name);
+	else
+		snprintf(token->last.detail, sizeof token->last.detail,
+			"key %s is another one since the token came back: kid %s was %s", name, kid,
+			token->holdings.keys[place].kid);
+	return HM_REFUSED;
+}
+
 static hm_result take_ready(struct token *token, struct hm_reader *reader)
 {
 	struct token_ready ready;
 	if (token->state != TOKEN_STARTING || !token_ready_get(reader, &ready) ||
 		ready.key_count != token->config.key_count || ready.threads < 1)
 		return HM_REFUSED;
-	for (uint32_t i = 0; token->was_ready && i < ready.key_count; i++)
-		if (strcmp(ready.keys[i].kid, token->holdings.keys[i].kid) != 0) {
-			/* A key's identity is its public key: what was published must stay what signs. */
-			token->last = (struct token_failure){.class = TOKEN_CUSTODY};
-			token->end = TOKEN_CUSTODY;
-			snprintf(token->last.detail, sizeof token->last.detail,
-				"key %s is another one since the token came back: kid %s was %s",
-				token->config.keys[i].name, ready.keys[i].kid, token->holdings.keys[i].kid);
-			return HM_REFUSED;
-		}
+	for (uint32_t i = 0; i < ready.key_count; i++)
+		HM_TRY(check_key(token, i, &ready.keys[i]));
 	token->holdings = ready;
 	token->was_ready = true;
 	token->vain_starts = 0;
@@ -198,6 +218,8 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 		return HM_REFUSED;
 	}
 	token->signed_count++;
+	token->was_of_use = true;
+	token->short_lives = 0;
 	token->failing[pending->key] = false;
 	pending->token = NULL;
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
@@ -240,11 +262,22 @@ static hm_result take_ending(struct token *token, struct hm_reader *reader)
 	return HM_OK;
 }
 
+static hm_result take_turn(struct token *token)
+{
+	if (token->state != TOKEN_STARTING || token->has_turn)
+		return HM_REFUSED;
+	token->has_turn = true;
+	token->changed_ms = uv_now(token->loop);
+	return HM_OK;
+}
+
 static hm_result take_frame(void *context, struct hm_frame *frame)
 {
 	struct token *token = context;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	switch (frame->type) {
+	case HM_TOKEN_TURN:
+		return take_turn(token);
 	case HM_TOKEN_READY:
 		return take_ready(token, &reader);
 	case HM_TOKEN_SIGNED:
@@ -270,8 +303,9 @@ static void on_timer(uv_timer_t *timer)
 static void start_later(struct token *token)
 {
 	uint64_t wait = 0;
-	if (token->vain_starts) {
-		unsigned doublings = token->vain_starts > 8 ? 8 : token->vain_starts - 1;
+	unsigned failures = token->vain_starts + token->short_lives;
+	if (failures) {
+		unsigned doublings = failures > 8 ? 8 : failures - 1;
 		wait = (uint64_t)BACKOFF_FIRST_MS << doublings;
 	}
 	enter(token, TOKEN_BACKOFF);
@@ -305,6 +339,15 @@ static void stop(struct token *token)
 	token->events.stopped(token->events.context, token);
 }
 
+static void count_end(struct token *token)
+{
+	bool was_of_use = token->was_of_use || uv_now(token->loop) - token->changed_ms > LASTS_MS;
+	if (token->state != TOKEN_READY)
+		token->vain_starts++;
+	else
+		token->short_lives = was_of_use ? 0 : token->short_lives + 1;
+}
+
 static void on_process_ended(void *context, const char *how)
 {
 	struct token *token = context;
@@ -316,9 +359,10 @@ static void on_process_ended(void *context, const char *how)
 		token->last.detail);
 	token->child = NULL;
 	token->probing = false;
-	token->vain_starts = token->state == TOKEN_READY ? 0 : token->vain_starts + 1;
+	count_end(token);
 	while ((pending = TAILQ_LAST(&token->at_work, pending_list))) { /* so that the oldest ends up first again */
 		TAILQ_REMOVE(&token->at_work, pending, at_token);
+		pending->at_work = false;
 		retry_or_give_up(token, pending);
 	}
 	token->outstanding = 0;
@@ -343,6 +387,7 @@ static void start_process(struct token *token)
 	token_config_put(&w, &token->config);
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
 	token->end = TOKEN_CLASSES;
+	token->was_of_use = token->has_turn = false;
 	memset(token->failing, 0, sizeof token->failing);
 	enter(token, TOKEN_STARTING);
 	if (child_start(token->loop, "hsmint-token", &events, &token->child, &why) != HM_OK) {
@@ -382,7 +427,7 @@ void token_retry(struct token *token, bool unlatch)
 	token->unlatch = token->unlatch || unlatch;
 	if (token->child)
 		return; /* it may be about to end for the latch */
-	token->vain_starts = 0;
+	token->vain_starts = token->short_lives = 0;
 	uv_timer_stop(&token->timer);
 	start_process(token);
 }
@@ -445,7 +490,7 @@ void token_tick(struct token *token)
 	struct pending *oldest = TAILQ_FIRST(&token->at_work);
 	bool hung = (oldest && now - oldest->sent_ms > STUCK_MS) ||
 		    (token->probing && now - token->probed_ms > STUCK_MS) ||
-		    (token->state == TOKEN_STARTING && now - token->changed_ms > START_MS);
+		    (token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > START_MS);
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
 		child_kill(token->child);

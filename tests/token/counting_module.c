@@ -1,43 +1,59 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A PKCS#11 module for tests. It wraps another one, counts logins, and fails where a script says so.
+ * A PKCS#11 module for tests. It wraps another one, records calls, and fails where a script says so.
  *
  *	HSMINT_TEST_MODULE  the module to wrap
- *	HSMINT_TEST_LOGINS  a file that gets a line for each C_Login that comes in, before anything is done with it
+ *	HSMINT_TEST_CALLS   a file that gets a line for each C_Initialize, C_Finalize, C_Login, C_Logout, C_Sign,
+ *	                    C_SignUpdate and C_SignFinal that comes in, before anything is done with it, and for each
+ *	                    C_OpenSession, C_CloseSession and C_CloseAllSessions that the wrapped module was asked
  *	HSMINT_TEST_SCRIPT  a file read anew at every call of a function below; it may be missing
  *
  * A script has one rule a line, "FUNCTION ACTION" or "FUNCTION ACTION TIMES"; the first rule that fits a call is
  * obeyed. With TIMES a rule is obeyed that often in all, over all processes: its count is the length of the file
  * SCRIPT.FUNCTION.ACTION, which grows by a byte each time. FUNCTION is C_Login, C_OpenSession, C_CloseSession,
- * C_SignInit or C_Sign.
+ * C_SignInit, C_Sign or C_GetTokenInfo.
  * ACTION is
  *
- *	0x…    return this value; the wrapped module is not asked
- *	exit   end the process at once, before the wrapped module is asked
- *	hang   never return, nor ask the wrapped module
- *	flip   ask it, then change one bit of the signature (C_Sign)
- *	short  ask it, then give one byte less of the signature (C_Sign)
- *	pass   ask it: with TIMES, such calls are counted
+ *	0x…        return this value; the wrapped module is not asked
+ *	exit       end the process at once, before the wrapped module is asked
+ *	hang       never return, nor ask the wrapped module
+ *	wait-MS    ask it so many milliseconds later
+ *	pass       ask it: with TIMES, such calls are counted
+ *	flip       ask it, then change one bit of the signature (C_Sign)
+ *	short      ask it, then give one byte less of the signature (C_Sign)
+ *	close      close this session for good, then ask it (C_SignInit, C_Sign)
+ *	close-all  close every session, which ends the login too, then ask it (C_SignInit, C_Sign)
+ *	logout     log out, then ask it (C_SignInit, C_Sign)
+ *	+0x… -0x…  ask it, then set or clear these flags (C_GetTokenInfo)
  *
  * C_GetAttributeValue:0x… is a function too, for an attribute asked for alone: its value is that of the wrapped module,
  * but then `true`, `false`, `unavailable` (CK_UNAVAILABLE_INFORMATION), `nameless` (the length that says so) or `given`
  * (CKR_OK whatever the wrapped module says). 0x… returns as above.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <p11-kit/pkcs11.h>
+#include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { PATH = 1024, WORD = 32 };
+enum { PATH = 1024, WORD = 32, LINE = 256 };
 
 static CK_FUNCTION_LIST wrapped; /* the other module's functions */
 static CK_FUNCTION_LIST given;   /* the same, but ours in places */
+static CK_SLOT_ID used_slot;     /* of the first session */
+
+/* Held for writing while sessions are taken away: not every module survives that in the middle of a signature. */
+static pthread_rwlock_t signing = PTHREAD_RWLOCK_INITIALIZER;
 
 struct rule {
 	char function[WORD], action[WORD];
@@ -88,6 +104,12 @@ static void find_action(const char *function, char action[WORD])
 		fclose(file);
 }
 
+static void sleep_ms(unsigned long ms)
+{
+	struct timespec rest = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+	nanosleep(&rest, NULL);
+}
+
 /* Do what is done before the wrapped module is asked. True: it is not asked, return `*ckr`. */
 static bool acts(const char *function, char action[WORD], CK_RV *ckr)
 {
@@ -96,29 +118,93 @@ static bool acts(const char *function, char action[WORD], CK_RV *ckr)
 		_exit(98);
 	while (strcmp(action, "hang") == 0)
 		pause();
+	if (strncmp(action, "wait-", 5) == 0)
+		sleep_ms(strtoul(action + 5, NULL, 10));
 	if (strncmp(action, "0x", 2) != 0)
 		return false;
 	*ckr = strtoul(action, NULL, 16);
 	return true;
 }
 
+/* ---- the record of calls ---- */
+
+__attribute__((format(printf, 1, 2))) static void record(const char *format, ...)
+{
+	const char *path = getenv("HSMINT_TEST_CALLS");
+	char line[LINE];
+	va_list arguments;
+	va_start(arguments, format);
+	int length = vsnprintf(line, sizeof line, format, arguments);
+	va_end(arguments);
+	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	if (fd < 0 || length >= LINE || write(fd, line, (size_t)length) != length)
+		give_up("calls cannot be recorded in HSMINT_TEST_CALLS");
+	close(fd);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* How many threads the process has. */
+static unsigned count_threads(void)
+{
+	unsigned count = 0;
+	DIR *tasks = opendir("/proc/self/task");
+	if (!tasks)
+		give_up("threads cannot be counted");
+	for (struct dirent *task; (task = readdir(tasks));)
+		count += task->d_name[0] != '.';
+	closedir(tasks);
+	return count;
+}
+
 /* ---- our functions ---- */
 
-static void count_login(void)
+static CK_RV initialize(void *given_arguments)
 {
-	const char *path = getenv("HSMINT_TEST_LOGINS");
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-	if (fd < 0 || write(fd, "C_Login\n", 8) != 8)
-		give_up("logins cannot be counted in HSMINT_TEST_LOGINS");
-	close(fd);
+	CK_C_INITIALIZE_ARGS none = {0}, *arguments = given_arguments ? given_arguments : &none;
+	bool callbacks =
+		arguments->CreateMutex || arguments->DestroyMutex || arguments->LockMutex || arguments->UnlockMutex;
+	record("C_Initialize thread=%d flags=0x%lx callbacks=%d\n", gettid(), arguments->flags, callbacks);
+	return wrapped.C_Initialize(given_arguments);
+}
+
+static CK_RV finalize(void *reserved)
+{
+	record("C_Finalize thread=%d\n", gettid());
+	return wrapped.C_Finalize(reserved);
+}
+
+static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
+{
+	char action[WORD];
+	CK_RV ckr;
+	if (acts("C_GetTokenInfo", action, &ckr))
+		return ckr;
+	ckr = wrapped.C_GetTokenInfo(slot, info);
+	if (action[0] == '+')
+		info->flags |= strtoul(action + 1, NULL, 16);
+	else if (action[0] == '-')
+		info->flags &= ~strtoul(action + 1, NULL, 16);
+	return ckr;
 }
 
 static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG length)
 {
 	char action[WORD];
 	CK_RV ckr;
-	count_login();
+	record("C_Login thread=%d session=%lu\n", gettid(), session);
 	return acts("C_Login", action, &ckr) ? ckr : wrapped.C_Login(session, user, pin, length);
+}
+
+static CK_RV logout(CK_SESSION_HANDLE session)
+{
+	record("C_Logout thread=%d session=%lu\n", gettid(), session);
+	return wrapped.C_Logout(session);
 }
 
 static CK_RV open_session(
@@ -126,36 +212,89 @@ static CK_RV open_session(
 {
 	char action[WORD];
 	CK_RV ckr;
-	return acts("C_OpenSession", action, &ckr) ? ckr
-						   : wrapped.C_OpenSession(slot, flags, application, notify, session);
+	int64_t began = now_us();
+	used_slot = slot;
+	if (acts("C_OpenSession", action, &ckr))
+		return ckr;
+	ckr = wrapped.C_OpenSession(slot, flags, application, notify, session);
+	record("C_OpenSession thread=%d threads=%u session=%lu ckr=0x%lx began=%" PRId64 " ended=%" PRId64 "\n",
+		gettid(), count_threads(), *session, ckr, began, now_us());
+	return ckr;
 }
 
 static CK_RV close_session(CK_SESSION_HANDLE session)
 {
 	char action[WORD];
 	CK_RV ckr;
-	return acts("C_CloseSession", action, &ckr) ? ckr : wrapped.C_CloseSession(session);
+	int64_t began = now_us();
+	if (acts("C_CloseSession", action, &ckr))
+		return ckr;
+	ckr = wrapped.C_CloseSession(session);
+	record("C_CloseSession thread=%d session=%lu ckr=0x%lx began=%" PRId64 " ended=%" PRId64 "\n", gettid(),
+		session, ckr, began, now_us());
+	return ckr;
+}
+
+static CK_RV close_all_sessions(CK_SLOT_ID slot)
+{
+	record("C_CloseAllSessions thread=%d\n", gettid());
+	return wrapped.C_CloseAllSessions(slot);
+}
+
+/* What happens to a session without its owner's doing. */
+static void take_away(CK_SESSION_HANDLE session, const char *action)
+{
+	pthread_rwlock_wrlock(&signing);
+	if (strcmp(action, "close") == 0)
+		wrapped.C_CloseSession(session);
+	else if (strcmp(action, "close-all") == 0)
+		wrapped.C_CloseAllSessions(used_slot);
+	else if (strcmp(action, "logout") == 0)
+		wrapped.C_Logout(session);
+	pthread_rwlock_unlock(&signing);
 }
 
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
 	char action[WORD];
 	CK_RV ckr;
-	return acts("C_SignInit", action, &ckr) ? ckr : wrapped.C_SignInit(session, mechanism, key);
+	if (acts("C_SignInit", action, &ckr))
+		return ckr;
+	take_away(session, action);
+	pthread_rwlock_rdlock(&signing);
+	ckr = wrapped.C_SignInit(session, mechanism, key);
+	pthread_rwlock_unlock(&signing);
+	return ckr;
 }
 
 static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_BYTE *signature, CK_ULONG *size)
 {
 	char action[WORD];
 	CK_RV ckr;
+	record("C_Sign thread=%d session=%lu length=%lu\n", gettid(), session, length);
 	if (acts("C_Sign", action, &ckr))
 		return ckr;
+	take_away(session, action);
+	pthread_rwlock_rdlock(&signing);
 	ckr = wrapped.C_Sign(session, data, length, signature, size);
+	pthread_rwlock_unlock(&signing);
 	if (ckr == CKR_OK && signature && strcmp(action, "flip") == 0)
 		signature[*size - 1] ^= 1;
 	if (ckr == CKR_OK && signature && strcmp(action, "short") == 0)
 		--*size;
 	return ckr;
+}
+
+static CK_RV sign_update(CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG length)
+{
+	record("C_SignUpdate thread=%d session=%lu length=%lu\n", gettid(), session, length);
+	return wrapped.C_SignUpdate(session, part, length);
+}
+
+static CK_RV sign_final(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *size)
+{
+	record("C_SignFinal thread=%d session=%lu\n", gettid(), session);
+	return wrapped.C_SignFinal(session, signature, size);
 }
 
 static void pretend(CK_ATTRIBUTE *attribute, const char *action)
@@ -197,12 +336,19 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		give_up("HSMINT_TEST_MODULE names no PKCS#11 module");
 	wrapped = given = *theirs;
 	given.C_GetFunctionList = C_GetFunctionList;
+	given.C_Initialize = initialize;
+	given.C_Finalize = finalize;
+	given.C_GetTokenInfo = get_token_info;
 	given.C_Login = login;
+	given.C_Logout = logout;
 	given.C_OpenSession = open_session;
 	given.C_CloseSession = close_session;
+	given.C_CloseAllSessions = close_all_sessions;
 	given.C_GetAttributeValue = get_attribute_value;
 	given.C_SignInit = sign_init;
 	given.C_Sign = sign;
+	given.C_SignUpdate = sign_update;
+	given.C_SignFinal = sign_final;
 	*list = &given;
 	return CKR_OK;
 }

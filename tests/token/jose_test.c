@@ -62,12 +62,12 @@ Test(jose, what_the_key_is_for_is_accepted)
 Test(jose, the_longest_payload_is_accepted_and_no_longer_one)
 {
 	static char payload[HM_JWT_PAYLOAD_MAX + 1];
-	memset(payload, 'x', sizeof payload);
-	memcpy(payload, CLAIMS, strlen(CLAIMS));
+	memset(payload, ' ', sizeof payload);
+	memcpy(payload, CLAIMS, strlen(CLAIMS) - 1);
 	payload[HM_JWT_PAYLOAD_MAX - 1] = '}';
 	build(HEADER, payload, HM_JWT_PAYLOAD_MAX);
 	cr_expect_eq(check(), HM_OK);
-	payload[HM_JWT_PAYLOAD_MAX - 1] = 'x';
+	payload[HM_JWT_PAYLOAD_MAX - 1] = ' ';
 	payload[HM_JWT_PAYLOAD_MAX] = '}';
 	build(HEADER, payload, sizeof payload);
 	expect_refused("one byte more", "base64url");
@@ -118,6 +118,41 @@ Test(jose, another_payload_is_refused)
 	for (size_t i = 0; i < sizeof payloads / sizeof *payloads; i++) {
 		build(HEADER, payloads[i].payload, strlen(payloads[i].payload));
 		expect_refused(payloads[i].what, "issuer");
+	}
+}
+
+#define OWN "{\"iss\":\"" ISSUER "\","
+
+/* RFC 8259, section 4: of two members with one name readers take either. So there is one, spelled plainly. */
+static const struct {
+	const char *what, *payload;
+	bool good;
+} members[] = {
+	{"members further in", OWN "\"act\":{\"iss\":\"https://other.example\",\"iss\":1},\"a\":[{\"iss\":2}]}", true},
+	{"text that looks like a member", OWN "\"sub\":\"x\\\",\\\"iss\\\":\\\"y\"}", true},
+	{"brackets in text", OWN "\"sub\":\"]}{[\"}", true},
+	{"numbers and words", OWN "\"exp\":1,\"a\":true,\"b\":null,\"c\":-1e3}", true},
+	{"a second issuer", OWN "\"iss\":\"https://other.example\"}", false},
+	{"the same issuer twice", OWN "\"iss\":\"" ISSUER "\"}", false},
+	{"a second issuer at the end", OWN "\"sub\":{\"a\":[1,2]},\"iss\":3}", false},
+	{"a second issuer, escaped", OWN "\"\\u0069ss\":\"https://other.example\"}", false},
+	{"a member's name with an escape", OWN "\"a\\n\":1}", false},
+	{"two objects", OWN "\"sub\":1}{\"iss\":2}", false},
+	{"an object within, unclosed", OWN "\"sub\":{}", false},
+	{"closed by the wrong bracket", OWN "\"sub\":[}}", false},
+	{"a text that does not end", OWN "\"sub\":\"x}", false},
+	{"nothing behind a comma", OWN "}", false},
+	{"too deep", OWN "\"a\":[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]}", false},
+};
+
+Test(jose, a_payload_names_one_issuer_and_no_reader_can_find_another)
+{
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+		build(HEADER, members[i].payload, strlen(members[i].payload));
+		if (members[i].good)
+			cr_expect_eq(check(), HM_OK, "%s: %s", members[i].what, why.detail);
+		else
+			expect_refused(members[i].what, "one issuer");
 	}
 }
 

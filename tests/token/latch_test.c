@@ -262,6 +262,9 @@ static const struct {
 	{"something behind the count", BEGIN("wrong " DIGEST " 0 1\n")},
 	{"a NUL within", BEGIN("wrong " DIGEST " 0\n\0")},
 	{"cut off", BEGIN("wrong AAAAAAAAAAAAAAAAAAA")},
+	{"the last line's end cut off", BEGIN("wrong " DIGEST " 0")},
+	{"an empty line", BEGIN("\nwrong " DIGEST " 0\n")},
+	{"a count with a zero before it", BEGIN("wrong " DIGEST " 00\n")},
 };
 
 Test(latch, a_damaged_file_allows_nothing_until_an_operator_acts)

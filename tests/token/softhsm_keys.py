@@ -67,7 +67,7 @@ class Token:
                 return ULONG(slot)
         raise OSError("no token " + label)
 
-    def make(self, label, id, kind="P-256", public_label=None, **attributes):
+    def make(self, label, id, kind="P-256", public_label=None, only_public=False, **attributes):
         names = {"LABEL": label.encode(), "ID": bytes.fromhex(id)}
         public = {**names, "TOKEN": True, "PRIVATE": False, "VERIFY": True}
         public["LABEL"] = (public_label or label).encode()
@@ -81,6 +81,8 @@ class Token:
         handles = ULONG(), ULONG()
         self.call("C_GenerateKeyPair", self.session, ctypes.byref(mechanism), public, ULONG(len(public)), private,
                   ULONG(len(private)), ctypes.byref(handles[0]), ctypes.byref(handles[1]))
+        if only_public:
+            self.call("C_DestroyObject", self.session, handles[1])
 
 
 def read(path):

@@ -5,7 +5,7 @@ import re
 import unittest
 
 from softhsm_keys import make_keys, module_of
-from token_case import TokenCase, read, run, verify
+from token_case import TokenCase, read, run, verify, wait_for
 
 # What is wrong with the key, how it is made, and how it is refused.
 MADE = [
@@ -110,6 +110,23 @@ class Custody(TokenCase):
             with self.subTest(label + " " + str(id)):
                 self.use(label, id)
                 self.assert_refused(fault)
+
+    def test_a_public_key_that_is_not_alone(self):
+        make_keys(self.directory, [dict(label="twin", id="20"), dict(label="twin", id="20", only_public=True)])
+        self.use("twin")
+        self.assert_refused("more than one public key is labelled 'twin' and has its id")
+
+    def test_a_public_key_that_is_another_ones_half(self):
+        make_keys(self.directory, [dict(label="crossed", id="20", public_label="elsewhere"),
+                                   dict(label="crossed", id="20", only_public=True)])
+        self.use("crossed")
+        service = self.serve(wait=False)
+        wait_for(lambda: (service.status_if_any() or {"tokens": [{}]})["tokens"][0].get("restarts", 0) >= 3,
+                 "its process to fail at every start")
+        self.assertRegex(service.log(), r"event=token_ended .* class=device .*key demo-access: C_Sign gave a signature "
+                         "that its public key does not verify")
+        self.assertNotIn("event=token_ready", service.log())
+        self.refused(service.mint(), 503, "token_unavailable")
 
     def test_a_good_key_is_found_by_id_or_by_label_alone_and_is_the_one_that_signs(self):
         make_keys(self.directory, [dict(label=label, id=id) for label, id in

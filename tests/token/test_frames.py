@@ -13,7 +13,7 @@ from softhsm_keys import module_of
 from token_case import BUILD, COUNTING, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
 from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, frame, string, token_config
 
-SIGN, PROBE, READY, SIGNED, ENDING = 2, 3, 16, 17, 19
+SIGN, PROBE, TURN, READY, SIGNED, ENDING = 2, 3, 15, 16, 17, 19
 CLASS_REFUSED = 6
 INHERIT = 'exec "$0" "$@" %d<&0 </dev/null' % CHILD_FD
 PROGRAM = os.path.join(BUILD, "bin", "hsmint-token")
@@ -107,7 +107,8 @@ class Frames(TokenCase):
     def ready(self):
         """A process that is ready, and the kid and public key of each of its keys."""
         peer = self.peer()
-        kind, identity, payload = peer.ask(frame(CONFIG, self.configuration()))
+        self.assertEqual(peer.ask(frame(CONFIG, self.configuration()))[:2], (TURN, 0))
+        kind, identity, payload = peer.receive()
         self.assertEqual((kind, identity), (READY, 0), payload)
         reader = Reader(payload)
         for _ in range(4):
@@ -174,7 +175,7 @@ class Frames(TokenCase):
                     (0, b"hsmint probe\n" + bytes(16), "not the JOSE header"),
                     (0, good + b"=", "not base64url"),
                     (0, good + b".", "not base64url"),
-                    (0, header + b"." + base64url(unbase64(payload.decode()) + b"\n"), "not a JSON object"),
+                    (0, header + b"." + base64url(unbase64(payload.decode()) + b"\n"), "not one JSON object"),
                     (0, b"", "not the JOSE header"),
                     (0, b"\0" * 24 * 1024, "not the JOSE header")]
         for identity, (key, data, said) in enumerate(refusals, 1):
@@ -188,7 +189,7 @@ class Frames(TokenCase):
         """The same configuration with the counting module before SoftHSM."""
         module = module_of(self.directory)
         one = "SOFTHSM2_CONF=%s/softhsm2.conf" % self.directory
-        more = ("HSMINT_TEST_MODULE=" + module, "HSMINT_TEST_LOGINS=%s/logins" % self.directory,
+        more = ("HSMINT_TEST_MODULE=" + module, "HSMINT_TEST_CALLS=%s/calls" % self.directory,
                 "HSMINT_TEST_SCRIPT=" + script)
         for old, new in ((string(module), string(COUNTING)),
                          (struct.pack("=I", 1) + string(one),
@@ -271,7 +272,8 @@ class Frames(TokenCase):
     def test_it_says_why_it_ends(self):
         os.chmod(self.pin_file, 0o644)
         peer = self.peer()
-        kind, _, payload = peer.ask(frame(CONFIG, self.configuration()))
+        self.assertEqual(peer.ask(frame(CONFIG, self.configuration()))[0], TURN)
+        kind, _, payload = peer.receive()
         self.assertEqual(kind, ENDING)
         self.assertIn(b"chmod 600", payload)
         self.assertIsNone(peer.receive())
@@ -306,7 +308,7 @@ class Frames(TokenCase):
         wait_for(lambda: self.waits_for_lock(peer.process.pid), "the process to wait for the lock")
         self.assertEqual(select.select([peer.socket], [], [], 0)[0], [])
         holder.communicate()
-        self.assertEqual(peer.receive()[0], READY)
+        self.assertEqual([peer.receive()[0], peer.receive()[0]], [TURN, READY])
 
     @staticmethod
     def waits_for_lock(pid):

@@ -57,6 +57,28 @@ class Pin(TokenCase):
         self.assertEqual((service.mint().status, self.logins()), (200, 1))
 
 
+class Flags(TokenCase):
+    """What the token says of its PIN before an attempt is spent."""
+
+    def test_a_pin_that_the_token_would_not_survive_or_does_not_have_is_not_tried(self):
+        self.count_and_script()
+        latch = read(self.latch_file)
+        for action, said in (("+0x40000", "the token's user PIN is locked"),
+                             ("+0x20000", "the token allows one last attempt"),
+                             ("-0x8", "the token's user PIN was never set")):
+            with self.subTest(said):
+                self.script("C_GetTokenInfo " + action)
+                service = self.serve(wait=False)
+                token = self.wait_stopped(service)
+                self.assertEqual((token["last_class"], self.logins()), ("latch", 0))
+                self.assertIn(said, token["last_error"])
+                self.refused(service.mint(), 503, "token_unavailable")
+                self.assertEqual(read(self.latch_file), latch)
+                service.stop()
+        self.script("C_GetTokenInfo +0x10000")  # an attempt failed once: that alone is no reason
+        self.assertEqual((self.serve().mint().status, self.logins()), (200, 1))
+
+
 class Hanging(TokenCase):
     def test_a_module_that_hangs_does_not_keep_the_service_from_stopping(self):
         self.count_and_script("C_Login hang")

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a token does wrong while it signs: no wrong credential comes out, and minting goes on by itself."""
+import re
 import threading
+import time
 import unittest
 
-from token_case import TokenCase, verify, wait_for
+from token_case import PATIENCE, TokenCase, verify, wait_for
+
+DEADLINE = 5  # seconds
 
 
 class Signing(TokenCase):
@@ -100,19 +104,76 @@ class Signing(TokenCase):
         self.refused(self.service.mint(), 503, "token_unavailable")
         self.assertEqual(self.obeyed("C_Sign", "0xb3"), 2)
 
-    def test_a_hung_signature_holds_up_nobody_for_long(self):
-        self.script("C_Sign hang 1")
-        hung = threading.Thread(target=self.service.mint)
-        hung.start()
-        wait_for(lambda: self.obeyed("C_Sign", "hang"), "the hung call")
-        for _ in range(5):
-            self.assert_minted()  # by the other thread
-        self.assertEqual(self.token()["pid"], self.pid)
-        hung.join()
+
+class FourThreads(TokenCase):
+    def setUp(self):
+        super().setUp()
+        self.count_and_script()
+        self.edit("self_check: sampled", "self_check: always")
+        self.use_threads(4)
+        self.service = self.serve()
+        self.assertEqual(self.token()["threads"], 4)
+
+    def token(self):
+        return self.service.status()["tokens"][0]
+
+    def minted(self):
+        """How many credentials were released, by mint's own count."""
+        metrics = self.service.ask("GET", "/metrics").body.decode()
+        return sum(map(int, re.findall(r"^hsmint_minted_total\{.*\} (\d+)$", metrics, re.M)))
+
+    def test_one_fault_among_requests_at_once_costs_nobody_a_credential(self):
+        restarts = 0
+        for function, action, ends in (("C_Sign", "flip", True), ("C_Sign", "short", True), ("C_Sign", "exit", True),
+                                       ("C_SignInit", "0x101", True), ("C_Sign", "0x30", True),
+                                       ("C_Sign", "0xb3", False), ("C_SignInit", "0x90", False),
+                                       ("C_Sign", "0x2", False)):
+            with self.subTest(function + " " + action):
+                answers = self.mint_together_with_fault(self.service, function, action)
+                self.assert_credentials(self.service, answers)
+                restarts += ends
+                self.assertEqual(self.token()["restarts"], restarts)
+
+    def test_what_will_never_work_fails_the_requests_it_met_and_no_other(self):
+        self.script("C_SignInit 0x68 2")
+        answers = self.mint_together(self.service)
+        failed = [answer for answer in answers if answer.status != 200]
+        self.assertEqual(len(failed), 2)
+        for answer in failed:
+            self.refused(answer, 500, "internal")
+        self.assert_credentials(self.service, [answer for answer in answers if answer.status == 200])
+        self.assertEqual(self.token()["restarts"], 0)
+
+    def test_a_hung_signature_holds_up_nobody_for_long_and_a_late_one_is_never_released(self):
+        """The late one comes after its request was answered, and before the process is killed over the hung one."""
+        self.script("C_Sign hang 1\nC_Sign wait-%d 1\n" % (1000 * (DEADLINE + 1)))
+        pid = self.token()["pid"]
+        ends = []
+
+        def mint():
+            began = time.monotonic()
+            answer = self.service.mint()
+            ends.append((answer, time.monotonic() - began))
+        waiting = [threading.Thread(target=mint) for _ in range(2)]
+        for thread in waiting:
+            thread.start()
+        wait_for(lambda: self.obeyed("C_Sign", "wait-%d" % (1000 * (DEADLINE + 1))), "both calls to hang")
+        self.assert_credentials(self.service, [self.service.mint() for _ in range(5)])  # by the other threads
+        for thread in waiting:
+            thread.join()
+        self.assertEqual((self.token()["pid"], len(ends)), (pid, 2))
+        for answer, took in ends:
+            self.refused(answer, 504, "deadline")
+            self.assertEqual(answer.json["retry"], "same-key")
+            self.assertTrue(DEADLINE - 0.1 < took < DEADLINE + PATIENCE / 20, took)
+
+        wait_for(lambda: self.token()["signed"] == 6, "the late signature")
+        self.assertEqual((self.token()["pid"], self.minted()), (pid, 5))
         wait_for(lambda: self.token()["restarts"] == 1, "the hung process to be replaced")
-        self.assertRegex(self.service.log(), r"event=token_stuck token=soft pid=%d\b" % self.pid)
+        self.assertRegex(self.service.log(), r"event=token_stuck token=soft pid=%d\b" % pid)
         self.service.wait_ready()
-        self.assert_minted()
+        self.assertEqual((self.minted(), self.token()["signed"], self.token()["outstanding"]), (5, 6, 0))
+        self.assert_credentials(self.service, self.mint_together(self.service))
 
 
 if __name__ == "__main__":

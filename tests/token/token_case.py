@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the token process share: a directory that `hsmint dev` made, its configuration rewritten, and a
-PKCS#11 module in between that counts logins and fails where a script says so (counting_module.c)."""
+PKCS#11 module in between that records calls and fails where a script says so (counting_module.c)."""
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "e2e"))
@@ -31,9 +32,13 @@ class TokenCase(Case):
         self.pin_file = os.path.join(self.directory, "pin")
         self.pin = read(self.pin_file)
         self.latch_file = os.path.join(self.directory, "state", "latch", "soft")
+        self.faults = 0
 
     def edit(self, old, new):
         edit(self.config, old, new)
+
+    def use_threads(self, number):
+        self.edit("threads: 1 ", "threads: %d " % number)
 
     # ---- the module in between ----
 
@@ -43,7 +48,7 @@ class TokenCase(Case):
         self.edit("module: " + module, "module: " + COUNTING)
         self.edit("    environment:\n", "    environment:\n"
                   "      - {name: HSMINT_TEST_MODULE, value: %s}\n"
-                  "      - {name: HSMINT_TEST_LOGINS, value: logins, path: true}\n"
+                  "      - {name: HSMINT_TEST_CALLS, value: calls, path: true}\n"
                   "      - {name: HSMINT_TEST_SCRIPT, value: script, path: true}\n" % module)
         self.script(script)
 
@@ -58,9 +63,19 @@ class TokenCase(Case):
         path = os.path.join(self.directory, "script.%s.%s" % (function, action))
         return os.path.getsize(path) if os.path.exists(path) else 0
 
+    def calls(self, *functions):
+        """The recorded calls of these functions, of all when none is named, by all processes so far: a dictionary each."""
+        path = os.path.join(self.directory, "calls")
+        found = []
+        for line in read(path).splitlines() if os.path.exists(path) else ():
+            function, *values = line.split()
+            if not functions or function in functions:
+                found.append(dict({name: int(value, 0) for name, value in (word.split("=") for word in values)},
+                                  function=function))
+        return found
+
     def logins(self):
-        path = os.path.join(self.directory, "logins")
-        return read(path).count("\n") if os.path.exists(path) else 0
+        return len(self.calls("C_Login"))
 
     # ---- the service ----
 
@@ -70,6 +85,38 @@ class TokenCase(Case):
         if wait:
             service.wait_ready()
         return service
+
+    @staticmethod
+    def mint_together(service, clients=8, each=4):
+        """The answers to that many clients who ask at once, each on a connection of its own."""
+        answers = []
+
+        def client():
+            connection = service.unix()
+            answers.extend(service.mint(connection) for _ in range(each))
+            connection.close()
+        threads = [threading.Thread(target=client) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return answers
+
+    def mint_together_with_fault(self, service, function, action):
+        """The same, where one call of a token process meets this fault while others are under way."""
+        self.faults += 1  # a rule's count is by its action
+        self.script("%s wait-%d 6\n%s %s 1\nC_Sign wait-3\n" % (function, 3 + self.faults, function, action))
+        answers = self.mint_together(service)
+        self.assertEqual(self.obeyed(function, action), 1)
+        return answers
+
+    def assert_credentials(self, service, answers):
+        """Each of the answers is a credential that verifies, and no two are the same."""
+        jwks = service.ask("GET", "/demo/.well-known/jwks.json").body
+        self.assertEqual([answer.body for answer in answers if answer.status != 200], [])
+        for answer in answers:
+            verify(answer.json["credential"], jwks, self.work)
+        self.assertEqual(len({answer.json["credential"] for answer in answers}), len(answers))
 
     def end(self, service):
         if service.log_fd < 0:

@@ -17,7 +17,7 @@ static void make_directory(void)
 {
 	cr_assert_not_null(mkdtemp(directory));
 	snprintf(path, sizeof path, "%s/file", directory);
-	snprintf(beside, sizeof beside, "%s/file.new", directory);
+	snprintf(beside, sizeof beside, "%s/.file.new", directory);
 }
 
 static void remove_directory(void)

@@ -102,38 +102,22 @@ static void note_removed(void *context, const struct gate_publish *publish)
 	snprintf(removed_path, sizeof removed_path, "%s", publish->path);
 }
 
-Test(publication, a_rebuild_removes_what_it_did_not_set_again)
+Test(publication, one_that_is_removed_is_told_of_and_makes_room)
 {
 	unsigned removed = 0;
 	set("/first", "1");
 	set("/second", "2");
 	set("/third", "3");
-	publications_begin(publications);
-	set("/third", "3");
-	set("/first", "changed");
-	set("/fourth", "4");
-	publications_end(publications, note_removed, &removed);
+	publications_remove(publications, "/first", note_removed, &removed);
 	cr_expect_eq(removed, 1);
-	cr_expect_str_eq(removed_path, "/second");
-	cr_expect_eq(count_all(), 3);
-	cr_expect_null(publications_find(publications, "/second"));
+	cr_expect_str_eq(removed_path, "/first");
+	cr_expect_eq(count_all(), 2);
+	cr_expect_null(publications_find(publications, "/first"));
+	cr_expect_arr_eq(publications_find(publications, "/second")->body.data, "2", 1);
 	cr_expect_arr_eq(publications_find(publications, "/third")->body.data, "3", 1);
-	cr_expect_arr_eq(publications_find(publications, "/fourth")->body.data, "4", 1);
-}
-
-Test(publication, a_rebuild_that_sets_nothing_removes_all)
-{
-	unsigned removed = 0;
-	char path[32];
-	for (int i = 0; i < 10; i++) {
-		snprintf(path, sizeof path, "/%d", i);
-		set(path, path);
-	}
-	publications_begin(publications);
-	publications_end(publications, note_removed, &removed);
-	cr_expect_eq(removed, 10);
-	cr_expect_eq(count_all(), 0);
-	cr_expect(set("/0", "again"));
+	publications_remove(publications, "/first", note_removed, &removed);
+	cr_expect_eq(removed, 1, "what is not there is not removed");
+	cr_expect(set("/first", "again"));
 }
 
 Test(publication, there_is_place_for_so_many_and_no_more)
