@@ -3,21 +3,20 @@
 # Everything a developer or CI runs: builds, tests, sanitizers, format, install, quickstart.
 #   sh tests/run.sh [--quick | --long]
 #   --quick  release build and its tests, format check: under two minutes
-#   --long   as always, with fault tests and fuzzers for hours
+#   --long   as always, with longer fuzzing and the fault tests twenty times over: about an hour more
 set -u
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
-cd "$repository" || exit 1
+usage() { sed -n '3,6s/^# *//p' "$0"; }
 mode=whole
 case "${1:-}" in
 "") ;;
 --quick) mode=quick ;;
 --long) mode=long; export HSMINT_LONG=1 ;;
-*)
-	sed -n '3,6s/^# *//p' "$0" >&2
-	exit 2
-	;;
+--help | -h) usage; exit 0 ;;
+*) usage >&2; exit 2 ;;
 esac
+cd "$repository" || exit 1
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -84,7 +83,7 @@ format() {
 }
 
 licence() {
-	git ls-files | grep -vE '(\.json|\.md|^LICENSE)$' | while read -r file; do
+	git ls-files | grep -v '\.json$' | while read -r file; do # JSON has no comments
 		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || echo "$file: no SPDX line"
 	done >"$work/licence"
 	cat "$work/licence"
@@ -96,15 +95,30 @@ shell_syntax() {
 	[ ! -e "$work/syntax" ]
 }
 
+# The program that README shows, built and run as it says there, must print a credential.
+readme_program() {
+	PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name hsmint.pc)")
+	export PKG_CONFIG_PATH
+	[ "$("$work/prefix/bin/hsmint" --version)" = "hsmint $(pkg-config --modversion hsmint)" ] || return 1
+	sed -n '/^```c$/,/^```$/p' README.md | sed '1d;$d' >"$work/mint.c"
+	# shellcheck disable=SC2046 # a list of words
+	cc -Wall -Wextra -Werror -o "$work/mint" "$work/mint.c" $(pkg-config --cflags --libs hsmint) || return 1
+	(cd "$work" && LD_LIBRARY_PATH=$(pkg-config --variable=libdir hsmint) ./mint) >"$work/credential"
+	status=$?
+	cat "$work/credential"
+	[ "$status" = 0 ] && grep -qE '^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$' "$work/credential"
+}
+
 # What is installed works from where it is installed.
 installed() {
 	cmake --install build/release --prefix "$work/prefix" || return 1
 	mkfifo "$work/ready"
-	"$work/prefix/bin/hsmint" dev --dir "$work/dev" --ready-fd 3 3>"$work/ready" &
+	"$work/prefix/bin/hsmint" dev --dir "$work/run" --ready-fd 3 3>"$work/ready" &
 	service=$!
 	read -r ready <"$work/ready"
-	"$work/prefix/bin/hsmint" mint jwt --socket "$work/dev/hsmint.sock" --profile demo-access \
-		--subject spiffe://demo.test/agent/installed --audience https://api.demo.test
+	"$work/prefix/bin/hsmint" mint jwt --socket "$work/run/hsmint.sock" --profile demo-access \
+		--subject spiffe://demo.test/agent/installed --audience https://api.demo.test &&
+		readme_program
 	status=$?
 	kill "$service"
 	wait "$service"
@@ -112,7 +126,12 @@ installed() {
 }
 
 quickstart() {
-	sh hsm/quickstart.sh --once --dir "$work/quickstart" && sh hsm/quickstart.sh --once --dir "$work/quickstart"
+	(cd tests/quickstart && python3 -B -m unittest -v test_quickstart)
+}
+
+# Faults come at another moment each time.
+faults() {
+	ctest --preset release --no-tests=error -R '^(e2e-supervision|token-program-)' --repeat until-fail:20
 }
 
 sh hsm/packages.sh build run test || exit 1
@@ -124,6 +143,7 @@ run_suites release
 if [ "$mode" != quick ]; then
 	step "install" installed
 	step "quickstart" quickstart
+	[ "$mode" != long ] || step "faults, twenty times over" faults
 	for sanitizer in asan tsan; do
 		step "build $sanitizer" build "$sanitizer"
 		run_suites "$sanitizer"

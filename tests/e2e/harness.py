@@ -66,7 +66,8 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Answer:
-    def __init__(self, response):
+    def __init__(self, response, service=None):
+        self.service = service
         self.status = response.status
         self.headers = response.headers
         self.body = response.read()
@@ -79,8 +80,9 @@ class Answer:
 class Service:
     """One running hsmint and what it said when ready."""
 
-    def __init__(self, process, ready, log):
+    def __init__(self, process, ready, log, directory):
         self.process = process
+        self.directory = directory
         self.log_fd = log
         self.ready = ready
         self.socket = ready["socket"]
@@ -91,6 +93,19 @@ class Service:
     def log(self):
         """What the processes have logged so far."""
         return os.pread(self.log_fd, 1 << 24, 0).decode()
+
+    def names(self):
+        """What the configuration calls its profiles and callers."""
+        sections = re.split(r"(?m)^(?=\w+:)", read(os.path.join(self.directory, "hsmint.yaml")))
+        return [name for section in sections if section.startswith(("profiles:", "callers:"))
+                for name in re.findall(r"(?m)^  - \{?name: ([\w-]+)", section)]
+
+    def leaks(self, text):
+        """What stands in an answer that a caller must not learn."""
+        inside = [self.directory, os.path.realpath(self.directory), "/tmp", "CKR_", "errno", ".c:",
+                  read(os.path.join(self.directory, "pin")).strip()]
+        return ([word for word in inside if word in text] +
+                [name for name in self.names() if re.search(r"(?<![\w./-])%s(?![\w./-])" % re.escape(name), text)])
 
     def unix(self):
         return UnixConnection(self.socket)
@@ -116,7 +131,7 @@ class Service:
             if body is not None:
                 headers.setdefault("Content-Type", "application/json")
             connection.request(method, path, body, headers)
-            return Answer(connection.getresponse())
+            return Answer(connection.getresponse(), self)
         finally:
             if own:
                 connection.close()
@@ -187,7 +202,7 @@ def start_dev(directory, *arguments, check=True, **more):
         with os.fdopen(reader) as ready:
             line = ready.readline()
         if line:
-            return Service(process, json.loads(line), os.dup(log.fileno()))
+            return Service(process, json.loads(line), os.dup(log.fileno()), directory)
         process.wait(PATIENCE)
         log.seek(0)
         if check:
@@ -195,17 +210,17 @@ def start_dev(directory, *arguments, check=True, **more):
         return None
 
 
-def start_serve(config, directory, wait=True, **more):
+def start_serve(config, directory, wait=True, program=HSMINT, **more):
     """`hsmint serve` with a configuration in a directory that `dev` made."""
     port = re.search(r"port: (\d+)", read(config))
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([HSMINT, "serve", "--config", config], stderr=log, **more)
+        process = subprocess.Popen([program, "serve", "--config", config], stderr=log, **more)
         fd = os.dup(log.fileno())
     service = Service(process, {"socket": os.path.join(directory, "hsmint.sock"),
                                 "control": os.path.join(directory, "control.sock"), "pid": process.pid,
                                 "url": "https://localhost:" + port.group(1) if port else "",
                                 "ca": directory + "/tls/ca.crt", "cert": directory + "/tls/client.crt",
-                                "key": directory + "/tls/client.key"}, fd)
+                                "key": directory + "/tls/client.key"}, fd, directory)
     if wait:
         service.wait_ready()
     return service
@@ -255,6 +270,7 @@ class Case(unittest.TestCase):
         self.assertEqual((answer.status, answer.json.get("code")), (status, code), answer.body)
         self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
         self.assertEqual(answer.json["status"], status)
+        self.assertEqual(answer.service.leaks(str(answer.headers) + answer.body.decode()), [])
         if field is not None:
             self.assertEqual(answer.json.get("field"), field, answer.body)
 

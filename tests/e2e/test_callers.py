@@ -146,14 +146,14 @@ class Certificates(Case):
 
 ASK = """
 import json, os, socket, subprocess, sys
-os.setgroups([]); os.setgid(65534); os.setuid(65534)
 sys.path.insert(0, %r)
 from harness import Answer, UnixConnection
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
 connection = UnixConnection(sys.argv[1])
 connection.request("POST", "/v1/mint/jwt", sys.argv[2], {"Content-Type": "application/json"})
 answer = Answer(connection.getresponse())
 control = subprocess.run([sys.argv[3], "status", "--control", sys.argv[4]], capture_output=True, text=True)
-print(json.dumps([answer.status, answer.json.get("code"), control.returncode, control.stdout]))
+print(json.dumps([answer.status, answer.json.get("code"), control.returncode, control.stdout, control.stderr]))
 """
 
 
@@ -175,7 +175,10 @@ class UnixUsers(Case):
         body = json.dumps({"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE})
         result = run([sys.executable, "-B", "-c", ASK % os.path.dirname(os.path.abspath(__file__)), service.socket, body,
                       HSMINT, service.control], env=dict(os.environ, HSMINT_BUILD=BUILD))
-        self.assertEqual(json.loads(result.stdout), [403, "unknown_caller", 1, ""])
+        *answers, said = json.loads(result.stdout)
+        self.assertEqual(answers, [403, "unknown_caller", 1, ""])
+        self.assertIn("unknown_caller", said)
+        self.assertEqual(service.leaks(said.replace(service.control, "")), [])
 
 
 if __name__ == "__main__":

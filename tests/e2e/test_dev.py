@@ -81,6 +81,21 @@ class Dev(Case):
         self.assertEqual((result.returncode, result.stdout), (1, ""))
         self.assertIn("in use", result.stderr)
 
+    def test_a_directory_that_cannot_be_locked_says_why(self):
+        os.makedirs(self.work + "/dev/lock", mode=0o700)
+        os.chmod(self.work + "/dev", 0o700)
+        result = run([HSMINT, "dev", "--dir", self.work + "/dev"], check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("/dev/lock: Is a directory", result.stderr)
+        self.assertNotIn("in use", result.stderr)
+
+    def test_a_descriptor_that_is_not_open_is_refused_before_anything_is_made(self):
+        for descriptor in ("3", "7", "1023"):
+            result = run([HSMINT, "dev", "--dir", self.work + "/dev", "--ready-fd", descriptor], check=False)
+            self.assertEqual((result.returncode, result.stdout), (2, ""))
+            self.assertIn("descriptor %s is not open" % descriptor, result.stderr)
+            self.assertFalse(os.path.exists(self.work + "/dev"))
+
     def test_a_directory_that_others_can_write_is_refused(self):
         os.mkdir(self.work + "/open")
         os.chmod(self.work + "/open", 0o777)
@@ -105,6 +120,63 @@ class Dev(Case):
         self.assertEqual(stat.S_IMODE(os.stat(runtime).st_mode), 0o700)
         service.stop()
         self.assertFalse(os.path.exists(runtime))
+
+    def long_name(self):
+        name = "/".join(["long" * 20] * 3)
+        os.makedirs(os.path.join(self.work, os.path.dirname(name)))
+        return os.path.join(self.work, name)
+
+    def test_a_long_path_uses_the_users_runtime_directory(self):
+        directory, runtime = self.long_name(), self.work + "/runtime"
+        os.mkdir(runtime, 0o700)
+        service = start_dev(directory, env={**os.environ, "XDG_RUNTIME_DIR": runtime})
+        self.addCleanup(service.stop)
+        self.assertEqual(os.path.dirname(os.path.dirname(service.socket)), runtime)
+        self.assertEqual(service.mint().status, 200)
+        service.stop()
+        self.assertEqual(os.listdir(runtime), [])
+
+        without = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+        again = start_dev(directory, env=without)  # as from cron, where there is none
+        self.addCleanup(again.stop)
+        self.assertEqual(again.socket, service.socket)
+        self.assertEqual(again.mint().status, 200)
+
+    def test_a_runtime_directory_that_is_no_use_is_left_alone(self):
+        for runtime in ("relative", "/" + "x" * 90, ""):
+            service = start_dev(self.long_name(), env={**os.environ, "XDG_RUNTIME_DIR": runtime})
+            self.addCleanup(service.stop)
+            self.assertTrue(service.socket.startswith("/tmp/hsmint-"))
+            self.assertEqual(service.mint().status, 200)
+            service.stop()
+            shutil.rmtree(self.work + "/" + "long" * 20)
+
+    def test_a_path_too_long_altogether_fails_first(self):
+        parts = ["long" * 60] * 5
+        deep = os.path.join(self.work, *parts)
+        os.makedirs(os.path.dirname(deep))
+        for directory in (deep, deep + "/x" * 4096, self.work + "/" + "x" * 300):
+            result = run([HSMINT, "dev", "--dir", directory], check=False)
+            self.assertEqual((result.returncode, result.stdout), (1, ""))
+            self.assertIn("choose a shorter --dir", result.stderr)
+        self.assertFalse(os.path.exists(deep))
+        self.assertEqual(os.listdir(os.path.dirname(deep)), [])
+
+    @unittest.skipIf(os.geteuid() != 0, "a network of its own needs root")
+    def test_a_network_with_nothing_but_loopback_is_enough(self):
+        reader, writer = os.pipe()
+        script = 'ip link set lo up && exec "$@"'
+        process = subprocess.Popen(["unshare", "-n", "sh", "-c", script, "sh", HSMINT, "dev", "--dir", self.work + "/dev",
+                                    "--ready-fd", str(writer)], pass_fds=[writer], stderr=subprocess.DEVNULL)
+        os.close(writer)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        with os.fdopen(reader) as line:
+            ready = json.loads(line.readline())
+        way = ["--url", ready["url"], "--cert", ready["cert"], "--key", ready["key"], "--ca", ready["ca"]]
+        result = run(["nsenter", "-n", "-t", str(ready["pid"]), HSMINT, "mint", "jwt", *way, "--profile", "demo-access",
+                      "--subject", SUBJECT, "--audience", AUDIENCE])
+        self.assertEqual(result.stdout.count("."), 2)
 
     def test_twenty_started_at_once_all_mint(self):
         services, failures = [], []

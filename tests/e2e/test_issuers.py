@@ -12,7 +12,7 @@ class Issuers(Case):
     def setUp(self):
         super().setUp()
         directory = self.made()
-        config = os.path.join(directory, "hsmint.yaml")
+        config = self.config = os.path.join(directory, "hsmint.yaml")
         port = int(re.search(r"port: (\d+)", read(config)).group(1))
         create_key(directory, config, "other-access", "03")
         edit(config, "tokens:\n", '  - {name: other, url: "https://localhost:%d/other", trust_domain: other.test}\ntokens:\n' % port)
@@ -63,6 +63,18 @@ class Issuers(Case):
     def test_an_agent_of_one_is_none_of_the_other(self):
         self.refused(self.mint_other(subject=SUBJECT), 403, "subject_not_allowed", "subject")
         self.refused(self.service.mint(subject="spiffe://other.test/agent/first"), 403, "subject_not_allowed", "subject")
+
+    def test_an_issuer_that_is_taken_out_publishes_nothing_any_more(self):
+        self.assertEqual(self.service.ask("GET", "/other/.well-known/jwks.json").status, 200)
+        text = read(self.config)
+        text = "".join(line for line in text.splitlines(True) if "issuer: other" not in line and "name: other," not in line)
+        with open(self.config, "w") as out:
+            out.write(re.sub(r"  - name: other-access\n(?:    .*\n)+", "", text))
+        self.service.command("reload", "--control", self.service.control)
+        for path in ("/other/.well-known/jwks.json", "/other/.well-known/openid-configuration", "/other/spiffe/bundle.json",
+                     "/.well-known/oauth-authorization-server/other"):
+            self.refused(self.service.ask("GET", path), 404, "not_found")
+        self.assertEqual(self.service.ask("GET", "/demo/.well-known/jwks.json").status, 200)
 
     def test_metrics_tell_a_caller_of_its_own_issuers_alone(self):
         self.assertEqual(self.mint_other().status, 200)

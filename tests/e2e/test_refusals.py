@@ -138,11 +138,17 @@ class Refusals(SharedCase):
     def test_subjects_of_somebody_else(self):
         self.each([(body(subject=subject), 403, "subject_not_allowed", "subject") for subject in FOREIGN_SUBJECTS])
 
-    def test_a_refusal_says_what_would_be_accepted_and_nothing_of_the_inside(self):
+    def test_a_refusal_says_what_would_be_accepted(self):
         answer = self.service.ask("POST", "/v1/mint/jwt", body(lifetime=901))
         self.assertEqual(set(answer.json), {"type", "title", "status", "code", "field", "accepts", "retry"})
         self.assertEqual(answer.json["accepts"], "1 to 900 seconds")
-        self.assertNotIn("/", answer.json["title"])
+
+    def test_a_leak_would_be_seen(self):
+        """Each refusal of these tests is searched for what callers must not learn: the search finds it."""
+        self.assertEqual(self.service.names(), ["demo-access", "demo-svid", "demo"])
+        for word in (self.service.directory, "CKR_PIN_INCORRECT", "demo-svid", "sign.c:12"):
+            self.assertNotEqual(self.service.leaks('{"accepts":"%s"}' % word), [])
+        self.assertEqual(self.service.leaks('{"accepts":"spiffe://demo.test/agent/demo-other"}'), [])
 
     def test_a_body_at_the_limit_is_read_and_one_beyond_is_not(self):
         most = 64 * 1024 - 1024

@@ -7,12 +7,13 @@ import re
 import socket
 import unittest
 
-from harness import SANITIZED, Case, edit, read, start_dev, start_serve
+from harness import SANITIZED, Case, children_of, edit, read, start_dev, start_serve
 
 SECCOMP = ctypes.CDLL("libseccomp.so.2", use_errno=True)
 SECCOMP.seccomp_init.restype = ctypes.c_void_p
 ALLOW, ERRNO, EQUAL = 0x7FFF0000, 0x00050000, 4
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
+NOBODY = 54321  # a uid that no passwd entry names
 
 
 class Compare(ctypes.Structure):
@@ -88,9 +89,9 @@ class Sandbox(Case):
         limits = read("/proc/%d/limits" % service.status()["gate"]["pid"])
         self.assertRegex(limits, r"Max core file size\s+0\s+0")
 
-    def require(self, **more):
+    def require(self, directory=None, **more):
         """`sandbox: require` on a directory that is made already."""
-        directory = self.made("strict")
+        directory = directory or self.made("strict")
         config = os.path.join(directory, "hsmint.yaml")
         edit(config, "sandbox: best", "sandbox: require")
         service = start_serve(config, directory, wait=False, **more)
@@ -100,6 +101,30 @@ class Sandbox(Case):
     def assert_refuses(self, service, what):
         self.assertEqual(service.process.wait(30), 1)
         self.assertIn(what, service.log())
+
+    def assert_serves_in_full(self, service):
+        service.wait_ready()
+        told = self.sandbox_of(service)
+        if not SANITIZED:
+            self.assertRegex(told, "^seccomp=on landlock=[1-9][0-9]* capabilities=none dumpable=no$")
+        for connection in (service.unix(), service.tls()):
+            self.assertEqual(service.mint(connection).status, 200)
+            connection.close()
+
+    def test_required_and_had(self):
+        self.assert_serves_in_full(self.require())
+
+    @unittest.skipIf(os.geteuid() != 0, "becoming another user needs root")
+    def test_required_and_had_by_a_user_without_name_or_privilege(self):
+        directory = self.made("strict")
+        os.chmod(self.work, 0o755)
+        for place, _, files in os.walk(directory):
+            for path in [place] + [os.path.join(place, file) for file in files]:
+                os.chown(path, NOBODY, NOBODY)
+        service = self.require(directory, user=NOBODY, group=NOBODY, extra_groups=[])
+        self.assert_serves_in_full(service)
+        for pid in [service.pid] + children_of(service.pid):
+            self.assertEqual(proc_status(pid)["Uid"].split(), [str(NOBODY)] * 4)
 
     def test_no_landlock(self):
         service = self.started(preexec_fn=NO_LANDLOCK)

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SOCKET_PATH "/tmp/hsmint-sandbox-test.%d"
+#define SOCKET_PATH "/tmp/hsmint-sandbox-test.%d.%s"
 
 /* A child's exit status names the first thing that was not as it must be. */
 typedef int in_child(void);
@@ -49,50 +49,111 @@ static struct sockaddr_un address_of(const char *path)
 	return address;
 }
 
-static int listening_somewhere(struct sockaddr_un *address)
+/* Sockets that exist already stand for what a taken-over gate may have kept. */
+struct kept {
+	int unix_socket, sequenced_socket, tcp_socket;
+	struct sockaddr_un unix_address, sequenced_address;
+	struct sockaddr_in tcp_address;
+};
+
+static int connect_kept(int fd, const void *address, socklen_t size)
 {
-	char path[64];
-	snprintf(path, sizeof path, SOCKET_PATH, (int)getppid());
-	*address = address_of(path);
-	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (bind(listener, (struct sockaddr *)address, sizeof *address) < 0 || listen(listener, 1) < 0)
-		return -1;
-	return listener;
+	return connect(fd, address, size) == 0 || errno != EPERM;
 }
 
-/* Sockets that exist already stand for what a taken-over gate may have kept. */
-static int reaches_nothing(void)
+/* 0: nothing can be reached, by sockets old or new, though somebody listens at each address. */
+static int reach_out(const struct kept *kept)
 {
-	char state[SANDBOX_STATE_SIZE];
-	struct sockaddr_un unix_address;
-	struct sockaddr_in tcp = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(9)};
-	int listener = listening_somewhere(&unix_address);
-	int unix_socket = socket(AF_UNIX, SOCK_STREAM, 0);
-	int tcp_socket = socket(AF_INET, SOCK_STREAM, 0);
-	if (listener < 0 || enter(SANDBOX_REQUIRE, state) != HM_OK)
-		return 1;
-	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || errno != EPERM)
-		return 2;
-	if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != EPERM)
+	static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (socket(families[i], SOCK_STREAM, 0) >= 0 || errno != EPERM)
+			return 2;
+	if (connect_kept(kept->unix_socket, &kept->unix_address, sizeof kept->unix_address))
 		return 3;
-	if (connect(unix_socket, (struct sockaddr *)&unix_address, sizeof unix_address) == 0 || errno != EPERM)
+	if (connect_kept(kept->sequenced_socket, &kept->sequenced_address, sizeof kept->sequenced_address))
 		return 4;
-	if (connect(tcp_socket, (struct sockaddr *)&tcp, sizeof tcp) == 0 || errno != EPERM)
+	if (connect_kept(kept->tcp_socket, &kept->tcp_address, sizeof kept->tcp_address))
 		return 5;
-	if (bind(tcp_socket, (struct sockaddr *)&tcp, sizeof tcp) == 0 || errno != EPERM)
+	const struct sockaddr *tcp = (const struct sockaddr *)&kept->tcp_address;
+	if (bind(kept->tcp_socket, tcp, sizeof kept->tcp_address) == 0 || errno != EPERM)
 		return 6;
 	char *arguments[] = {"true", NULL};
 	if (execv("/bin/true", arguments) == 0 || errno != EPERM)
 		return 7;
 #if !HSMINT_SANITIZED
-	if (sendto(tcp_socket, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&tcp, sizeof tcp) >= 0 || errno != EPERM)
+	if (sendto(kept->tcp_socket, "x", 1, MSG_FASTOPEN, tcp, sizeof kept->tcp_address) >= 0 || errno != EPERM)
 		return 8;
-	struct msghdr message = {.msg_name = &tcp, .msg_namelen = sizeof tcp};
-	if (sendmsg(tcp_socket, &message, MSG_FASTOPEN) >= 0 || errno != EPERM)
+	struct msghdr message = {.msg_name = (void *)tcp, .msg_namelen = sizeof kept->tcp_address};
+	if (sendmsg(kept->tcp_socket, &message, MSG_FASTOPEN) >= 0 || errno != EPERM)
 		return 9;
 #endif
 	return 0;
+}
+
+static bool listens(int type, const char *name, struct sockaddr_un *address)
+{
+	char path[64];
+	snprintf(path, sizeof path, SOCKET_PATH, (int)getppid(), name);
+	*address = address_of(path);
+	unlink(path);
+	int listener = socket(AF_UNIX, type, 0);
+	return bind(listener, (struct sockaddr *)address, sizeof *address) == 0 && listen(listener, 1) == 0;
+}
+
+static bool listens_on_tcp(struct sockaddr_in *address)
+{
+	socklen_t size = sizeof *address;
+	*address = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	return bind(listener, (struct sockaddr *)address, size) == 0 && listen(listener, 1) == 0 &&
+	       getsockname(listener, (struct sockaddr *)address, &size) == 0;
+}
+
+/* Without the sandbox each of them can be reached: or the test would prove nothing. */
+static bool are_reachable(const struct kept *kept)
+{
+	int unix_socket = socket(AF_UNIX, SOCK_STREAM, 0);
+	int sequenced_socket = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	int tcp_socket = socket(AF_INET, SOCK_STREAM, 0);
+	return connect(unix_socket, (const struct sockaddr *)&kept->unix_address, sizeof kept->unix_address) == 0 &&
+	       connect(sequenced_socket, (const struct sockaddr *)&kept->sequenced_address,
+		       sizeof kept->sequenced_address) == 0 &&
+	       connect(tcp_socket, (const struct sockaddr *)&kept->tcp_address, sizeof kept->tcp_address) == 0;
+}
+
+static int reaches_nothing(enum sandbox_mode mode, const char *expected)
+{
+	char state[SANDBOX_STATE_SIZE];
+	struct kept kept = {.unix_socket = socket(AF_UNIX, SOCK_STREAM, 0),
+		.sequenced_socket = socket(AF_UNIX, SOCK_SEQPACKET, 0),
+		.tcp_socket = socket(AF_INET, SOCK_STREAM, 0)};
+	if (!listens(SOCK_STREAM, "hsmint", &kept.unix_address) ||
+		!listens(SOCK_SEQPACKET, "control", &kept.sequenced_address) || !listens_on_tcp(&kept.tcp_address) ||
+		!are_reachable(&kept))
+		return 20;
+	if (enter(mode, state) != HM_OK || !strstr(state, expected))
+		return 1;
+	return reach_out(&kept);
+}
+
+static int require_reaches_nothing(void)
+{
+	return reaches_nothing(SANDBOX_REQUIRE, "seccomp=on");
+}
+
+static int best_reaches_nothing(void)
+{
+	return reaches_nothing(SANDBOX_BEST, "seccomp=on");
+}
+
+static void unlink_sockets(void)
+{
+	static const char *const names[] = {"hsmint", "control"};
+	char path[64];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, SOCKET_PATH, (int)getpid(), names[i]);
+		unlink(path);
+	}
 }
 
 static int works_on(void)
@@ -148,10 +209,9 @@ static int without_capabilities_to_drop(void)
 
 Test(sandbox, from_inside_no_socket_is_reached)
 {
-	char path[64];
-	cr_expect_eq(run(reaches_nothing), 0);
-	snprintf(path, sizeof path, SOCKET_PATH, (int)getpid());
-	unlink(path);
+	cr_expect_eq(run(require_reaches_nothing), 0);
+	cr_expect_eq(run(best_reaches_nothing), 0);
+	unlink_sockets();
 }
 
 Test(sandbox, from_inside_what_the_loop_needs_works)
@@ -211,9 +271,12 @@ static int best_without_landlock(void)
 	char state[SANDBOX_STATE_SIZE];
 	if (!deny(ENOSYS, landlock_calls) || enter(SANDBOX_BEST, state) != HM_OK)
 		return 1;
-	if (!strstr(state, "seccomp=on") || !strstr(state, "landlock=off"))
-		return 2;
-	return socket(AF_UNIX, SOCK_STREAM, 0) >= 0 ? 3 : 0;
+	return strstr(state, "seccomp=on") && strstr(state, "landlock=off") ? 0 : 2;
+}
+
+static int without_landlock_best_reaches_nothing(void)
+{
+	return deny(ENOSYS, landlock_calls) ? reaches_nothing(SANDBOX_BEST, "landlock=off") : 30;
 }
 
 static int require_without_landlock(void)
@@ -235,6 +298,8 @@ Test(sandbox, from_inside_nothing_is_opened_or_started)
 Test(sandbox, without_landlock_best_says_so_and_require_refuses)
 {
 	cr_expect_eq(run(best_without_landlock), 0);
+	cr_expect_eq(run(without_landlock_best_reaches_nothing), 0);
+	unlink_sockets();
 	cr_expect_eq(run(require_without_landlock), 0);
 }
 #endif

@@ -4,8 +4,10 @@
 import os
 import resource
 import socket
+import subprocess
 import threading
 import time
+import unittest
 
 import fake_mint
 from program import PROGRAM, SANITIZED, Client, GateTest, post, request
@@ -60,9 +62,36 @@ class Slow(GateTest):
 
     def test_a_client_that_does_not_read(self):
         self.mint.publish("/large", b"x" * 8000000)
-        client = self.unix()
-        client.send(request(b"GET", b"/large") * 3)
-        self.assertEqual(self.unix().ask(post()).status, 200)
+        began = time.monotonic()
+        stuck = [self.unix(), self.tls()]
+        for client in stuck:
+            client.send(request(b"GET", b"/large") * 3)
+        served = self.unix()
+        self.assertEqual(served.ask(post()).status, 200)
+        served.close()
+        self.mint.wait(lambda: self.mint.stats and self.mint.stats[-1][CONNECTIONS_OPEN] == 2)
+        if os.environ.get("HSMINT_LONG"):
+            self.mint.wait(lambda: self.mint.stats[-1][CONNECTIONS_OPEN] == 0, 40)
+            self.assertLess(abs(time.monotonic() - began - 31), 3)
+            self.assertEqual(self.mint.stats[-1][TIMEOUTS], 2)
+
+
+class ByHand(unittest.TestCase):
+    def check(self, arguments, **more):
+        result = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=20, **more)
+        self.assertEqual((result.returncode, result.stdout), (2, ""))
+        self.assertEqual(result.stderr, "hsmint-gate is started by hsmint; see hsmint --help\n")
+
+    def test_started_by_hand_it_says_who_starts_it(self):
+        for arguments in ([], ["--help"], ["--version"]):
+            self.check(arguments)
+
+    def test_a_pipe_or_a_stream_in_place_of_its_socket_is_refused(self):
+        pairs = [os.pipe(), [end.detach() for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)]]
+        for pair in pairs:
+            self.check([], preexec_fn=lambda end=pair[0]: os.dup2(end, 3), close_fds=False)
+            for end in pair:
+                os.close(end)
 
 
 class SlowMint(GateTest):

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames as docs/frames.md describes them, good and bad, for tests that speak them themselves."""
+import array
+import fcntl
+import os
+import socket
+import struct
+
+HEADER = 16
+INLINE_MAX = 64 * 1024
+TOKEN_CONFIG, TOKEN_READY, TOKEN_SIGNED, TOKEN_FAILED = 1, 16, 17, 18
+GATE_CONFIG, GATE_REPLY, GATE_DRAIN, GATE_READY, GATE_REQUEST, GATE_STATS = 64, 66, 67, 80, 81, 82
+CONTROL_REQUEST, CONTROL_REPLY = 96, 97
+ALL_SEALS = 1 | 2 | 4 | 8
+
+
+def frame(kind, payload=b"", frame_id=0, version=1, flags=0, length=None):
+    """One datagram; the last three say what is not so when they are given."""
+    payload = payload or bytes(4)
+    return struct.pack("=BBHIQ", version, kind, flags, len(payload) if length is None else length, frame_id) + payload
+
+
+def split(data):
+    """The type, id and inline payload of a datagram."""
+    _, kind, _, _, frame_id = struct.unpack_from("=BBHIQ", data)
+    return kind, frame_id, data[HEADER:]
+
+
+def text(value):
+    data = value.encode() if isinstance(value, str) else value
+    return struct.pack("=I", len(data)) + data
+
+
+def receive(sock):
+    """One datagram and its descriptors; no bytes: the end."""
+    data, ancillary, _, _ = sock.recvmsg(HEADER + INLINE_MAX, 1024)
+    fds = array.array("i")
+    for _, _, content in ancillary:
+        fds.frombytes(content)
+    return data, list(fds)
+
+
+def send(sock, data, fds=()):
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sock.sendmsg([data], ancillary)
+
+
+def send_in_memfd(sock, kind, payload, frame_id=0):
+    """A frame whose payload travels as a sealed memfd, however long it is."""
+    fd = os.memfd_create("frame", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.write(fd, payload)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, ALL_SEALS)
+        send(sock, struct.pack("=BBHIQ", 1, kind, 1, len(payload), frame_id), [fd])
+    finally:
+        os.close(fd)
+
+
+def split_reply(payload):
+    """The status and body of a gate's reply."""
+    status, _, length = struct.unpack_from("=HII", payload)
+    return status, payload[struct.calcsize("=HII") + length + 4:].decode()
+
+
+def gate_request(operation, caller, body, frame_id):
+    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + text(body), frame_id)
+
+
+def unix_caller(uid, kind=0):
+    return struct.pack("=BIII", kind, uid, uid, os.getpid())
+
+
+def certificate_caller(uri, spki=bytes(32)):
+    return struct.pack("=B", 1) + text(uri) + spki

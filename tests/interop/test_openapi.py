@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/openapi.yaml is valid, names every code under its status, and describes what the service really answers."""
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+from harness import AUDIENCE, SUBJECT, Answer, Case, SharedCase, start_serve, wait_for  # noqa: E402
+
+# What only operators meet, over the control socket.
+CONTROL_ONLY = {"unknown_command", "unknown_token", "reload_refused"}
+DOCUMENTS = ["/demo/.well-known/jwks.json", "/demo/.well-known/openid-configuration",
+             "/.well-known/oauth-authorization-server/demo", "/demo/spiffe/bundle.json"]
+REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
+
+
+def judge(replies):
+    question = {"document": os.path.join(ROOT, "docs", "openapi.yaml"), "replies": replies}
+    result = subprocess.run(["node", os.path.join(HERE, "openapi.mjs")], input=json.dumps(question),
+                            capture_output=True, text=True, timeout=60)
+    if result.returncode != 0:
+        raise AssertionError(result.stderr)
+    return json.loads(result.stdout)
+
+
+def kinds():
+    """Code and status of each problem there is."""
+    with open(os.path.join(ROOT, "src", "common", "problem.c")) as source:
+        return {code: int(status) for code, status in re.findall(r'^\t\{"(\w+)", (\d+), ', source.read(), re.M)}
+
+
+def reply(method, path, answer, request=None):
+    told = {"method": method, "path": path, "status": answer.status, "body": answer.body.decode(),
+            "headers": {name.lower(): value for name, value in answer.headers.items()}}
+    if request is not None:
+        told["request"] = request
+    return told
+
+
+class Document(unittest.TestCase):
+    def test_it_is_valid_and_so_are_its_examples(self):
+        self.assertEqual(judge([])["errors"], [])
+
+    def test_it_names_each_code_under_its_status(self):
+        expected = {code: status for code, status in kinds().items() if code not in CONTROL_ONLY}
+        self.assertGreater(len(expected), 30)
+        named = {code: statuses for code, statuses in judge([])["codes"].items() if code in kinds()}
+        self.assertEqual(set(named), set(expected))
+        for code, status in expected.items():
+            self.assertLessEqual(set(named[code]), {str(status), "%dXX" % (status // 100)}, code)
+
+
+class Replies(SharedCase):
+    def setUp(self):
+        super().setUp()
+        self.replies = []
+
+    def ask(self, method, path, body=None, request=None, service=None, **more):
+        answer = (service or self.service).ask(method, path, body, **more)
+        self.replies.append(reply(method, path, answer, request))
+        return answer
+
+    def mint(self, status, **members):
+        body = {name: value for name, value in dict(REQUEST, **members).items() if value is not None}
+        answer = self.ask("POST", "/v1/mint/jwt", body, body if status == 200 else None)
+        self.assertEqual(answer.status, status, answer.body)
+
+    def mint_all(self):
+        self.mint(200)
+        self.mint(200, scope="read write", lifetime=60, claims={"session": "s", "environment": "test"},
+                  context={"trace": "x"}, audience=[AUDIENCE, "https://b.demo.test/mcp"])
+        self.mint(200, profile="demo-svid")
+        for members in ({"surprise": 1}, {"profile": None}, {"subject": "x"}, {"audience": []}, {"scope": ""},
+                        {"claims": {"other": 1}}, {"claims": {"session": 1}}, {"profile": "nobody"}):
+            self.mint(400, **members)
+        for members in ({"scope": "admin"}, {"lifetime": 901}, {"audience": "https://elsewhere.test"},
+                        {"subject": "spiffe://other.test/agent/first"}):
+            self.mint(403, **members)
+
+    def refuse_all(self):
+        mint = "/v1/mint/jwt"
+        self.ask("POST", mint, "{")
+        self.ask("POST", mint, b" " * 65000)
+        self.ask("POST", mint, "{}", headers={"Content-Type": "text/plain"})
+        self.ask("GET", mint)
+        connection = self.service.unix()
+        connection.putrequest("POST", mint)
+        connection.putheader("Content-Type", "application/json")
+        connection.endheaders()
+        self.replies.append(reply("POST", mint, Answer(connection.getresponse())))
+        connection.close()
+        nobody = self.service.tls(None)
+        for method, path in (("POST", mint), ("GET", "/metrics")):
+            self.ask(method, path, dict(REQUEST) if method == "POST" else None, connection=nobody)
+        nobody.close()
+
+    def read_all(self):
+        for path in ["/healthz", "/readyz", "/metrics"] + DOCUMENTS:
+            answer = self.ask("GET", path)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(self.ask("DELETE", path).status, 405)
+            self.assertEqual(self.ask("GET", path + "?x=1").status, 400)
+            if path in DOCUMENTS:
+                self.assertEqual(self.ask("GET", path, headers={"If-None-Match": answer.headers["ETag"]}).status, 304)
+        self.assertEqual(self.ask("GET", "/nobody/.well-known/jwks.json").status, 404)
+
+    def test_it_describes_what_the_service_answers(self):
+        self.mint_all()
+        self.refuse_all()
+        self.read_all()
+        verdict = judge(self.replies)
+        self.assertEqual(verdict["faults"], [])
+        self.assertEqual(set(verdict["operations"]) - set(verdict["covered"]), set(), "paths that nobody asked for")
+        mint = {line.rsplit(" ", 1)[1] for line in verdict["covered"] if "/v1/mint/jwt" in line}
+        self.assertEqual(mint, {"200", "400", "401", "403", "405", "411", "413", "415"})
+
+    def test_a_reply_that_is_not_as_described_would_be_seen(self):
+        answer = self.service.mint()
+        good = reply("POST", "/v1/mint/jwt", answer)
+        for changed in (dict(good, status=418), dict(good, path="/v1/mint"), dict(good, body='{"kind":"jwt-svid"}'),
+                        dict(good, headers={"content-type": "application/json"}), dict(good, request={"profile": "x"}),
+                        dict(good, headers=dict(good["headers"], **{"content-type": "text/html"}))):
+            self.assertNotEqual(judge([changed])["faults"], [], changed)
+        self.assertEqual(judge([good])["faults"], [])
+
+
+class NotReady(Case):
+    def test_it_describes_a_service_without_its_token(self):
+        directory = self.made()
+        with open(os.path.join(directory, "pin"), "w") as out:
+            out.write("not the PIN")
+        service = start_serve(os.path.join(directory, "hsmint.yaml"), directory, wait=False)
+        self.addCleanup(service.stop)
+
+        def stopped():
+            try:
+                answer = service.ask("GET", "/readyz")
+            except (OSError, http.client.HTTPException):
+                return None
+            return answer if answer.status == 503 and answer.json["tokens"].get("soft") == "stopped" else None
+        ready = wait_for(stopped, "the token to be stopped")
+        mint = service.mint()
+        self.refused(mint, 503, "token_unavailable")
+        verdict = judge([reply("GET", "/readyz", ready), reply("POST", "/v1/mint/jwt", mint)])
+        self.assertEqual(verdict["faults"], [])
+        self.assertEqual(set(verdict["covered"]), {"get /readyz 503", "post /v1/mint/jwt 503"})
+
+
+if __name__ == "__main__":
+    unittest.main()
