@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -19,8 +20,7 @@ static const char *const denied[] = {"socket", "socketpair", "connect", "bind", 
 static const char *const allowed[] = {
 	/* the loop and its sockets */
 	"accept", "accept4", "close", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "getpeername",
-	"getsockname", "read", "readv", "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "shutdown", "write",
-	"writev",
+	"getsockname", "read", "readv", "recvfrom", "recvmmsg", "recvmmsg_time64", "recvmsg", "write", "writev",
 	/* memory */
 	"brk", "madvise", "mremap", "munmap",
 	/* long frames */
@@ -45,17 +45,17 @@ static const struct guarded guarded[] = {
 	{"mprotect", {2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}},
 	{"newfstatat", {3, SCMP_CMP_EQ, AT_EMPTY_PATH, 0}}, /* how the C library asks about a descriptor */
 	{"getsockopt", {1, SCMP_CMP_EQ, SOL_SOCKET, 0}},
-	{"fcntl", {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}},
 	{"fcntl", {1, SCMP_CMP_EQ, F_GETFL, 0}},
 	{"fcntl", {1, SCMP_CMP_EQ, F_SETFL, 0}},
 	{"fcntl", {1, SCMP_CMP_EQ, F_GET_SEALS, 0}},
 	{"fcntl", {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
-	{"fcntl64", {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}},
 	{"fcntl64", {1, SCMP_CMP_EQ, F_GETFL, 0}},
 	{"fcntl64", {1, SCMP_CMP_EQ, F_SETFL, 0}},
 	{"fcntl64", {1, SCMP_CMP_EQ, F_GET_SEALS, 0}},
 	{"fcntl64", {1, SCMP_CMP_EQ, F_ADD_SEALS, 0}},
 };
+
+enum { LISTENERS_BELOW = 256 }; /* they are among the first descriptors of a gate */
 
 static const int socket_options[] = {TCP_NODELAY, TCP_CORK};
 #endif
@@ -96,9 +96,29 @@ static int allow_abort(scmp_filter_ctx filter)
 	return allow(filter, "tgkill", 1, &self);
 }
 
+static bool is_listener(int fd)
+{
+	int listens = 0;
+	socklen_t size = sizeof listens;
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
+}
+
+/* The listeners are mint's: shut down here, they would be so for every gate to come. Connections get higher numbers,
+ * and nothing here can give a listener another one. */
+static int allow_shutdown(scmp_filter_ctx filter)
+{
+	int highest = LISTENERS_BELOW - 1;
+	while (highest >= 0 && !is_listener(highest))
+		highest--;
+	struct scmp_arg_cmp above = SCMP_A0_32(SCMP_CMP_GT, (uint32_t)(highest < 0 ? 0 : highest));
+	return allow(filter, "shutdown", 1, &above);
+}
+
 static int add_rules(scmp_filter_ctx filter)
 {
 	int error = allow_abort(filter);
+	if (!error)
+		error = allow_shutdown(filter);
 	for (size_t i = 0; !error && i < sizeof allowed / sizeof *allowed; i++)
 		error = allow(filter, allowed[i], 0, NULL);
 	for (size_t i = 0; !error && i < sizeof guarded / sizeof *guarded; i++)

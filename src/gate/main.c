@@ -300,6 +300,7 @@ static bool has_drained(struct process *process)
 		return true;
 	if (process->gate.now_ms < process->drain_until_ms)
 		return false;
+	process->gate.given_up = true; /* whose request is whole only now must not be suspended */
 	upstream_give_up(process->gate.upstream);
 	process->left_to_do = server_run(process->server);
 	return true;

@@ -179,6 +179,10 @@ static enum MHD_Result ask_mint(struct request *request)
 		return finish_refused(request, why);
 	ask.operation = (uint8_t)request->route->operation;
 	ask.body = (struct hm_bytes){request->body, request->body_used};
+	if (gate->given_up) {
+		(void)!hm_unavailable(why, "shutting_down", "the drain is over");
+		return finish_refused(request, why);
+	}
 	if (upstream_ask(gate->upstream, &ask, request, gate->now_ms, why) != HM_OK) {
 		count(request, GATE_OVERLOAD_TOTAL);
 		return finish_refused(request, why);

@@ -197,8 +197,8 @@ static hm_result admit(struct control *control, int fd, struct ucred *peer, stru
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0)
 		return hm_unavailable(why, "system", "SO_PEERCRED: %s", strerror(errno));
 	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = peer->uid};
-	if (!policy_knows_caller(control->service->config, &caller))
-		return hm_refuse(why, "unknown_caller", NULL, "a uid that a caller of the configuration has");
+	HM_TRY(policy_check_role(
+		control->service->config, &caller, ROLE_OPERATE | ROLE_AUDIT, "operate or audit", why));
 	struct client *client = free_place(control);
 	if (!client)
 		return hm_unavailable(why, "overload", "%d operators are connected already", HM_CONTROL_CLIENTS);

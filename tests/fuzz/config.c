@@ -80,7 +80,7 @@ static const char least[] =
 	"listen: {socket: s, control: c}\n"
 	"state: state\n"
 	"issuers: [{name: a, url: \"https://a.test\", trust_domain: a.test}]\n"
-	"tokens: [{name: t, module: m, label: l, pin: p}]\n"
+	"tokens: [{name: t, module: m, label: as-long-as-a-token-s-label-gets-, pin: p}]\n"
 	"keys: [{name: k, issuer: a, token: t, label: k, use: jwt-svid}]\n"
 	"profiles: [{name: p, issuer: a, kind: jwt-svid, key: k, lifetime: {default: 1, maximum: 2}, audiences: [x],"
 	" subjects: [\"spiffe://a.test/*\"], callers: [c]}]\n"
@@ -95,12 +95,26 @@ static void check(bool holds)
 		abort();
 }
 
+/* Nothing is cut off on its way into a frame. */
+static void check_whole(const struct config_token *token, const struct token_config *frame)
+{
+	check(strcmp(token->name, frame->name) == 0 && strcmp(token->module, frame->module) == 0);
+	check(strcmp(token->label, frame->label) == 0 && strcmp(token->pin, frame->pin_file) == 0);
+	check(token->threads == frame->threads && token->serials_count == frame->serial_count);
+	for (unsigned i = 0; i < frame->serial_count; i++)
+		check(strcmp(token->serials[i], frame->serials[i]) == 0);
+	for (unsigned i = 0; i < frame->environment_count; i++)
+		check(strlen(frame->environment[i]) ==
+			strlen(token->environment[i].name) + 1 + strlen(token->environment[i].value));
+}
+
 static void check_frames(const struct config *config)
 {
 	static struct token_config sent, received;
 	static uint8_t payload[FRAME_MAX];
 	for (unsigned i = 0; i < config->tokens_count; i++) {
 		config_token_frame(config, i, &sent);
+		check_whole(&config->tokens[i], &sent);
 		struct hm_writer w = hm_writer(payload, sizeof payload);
 		token_config_put(&w, &sent);
 		struct hm_reader r = hm_reader(payload, w.used);

@@ -207,6 +207,31 @@ static int without_capabilities_to_drop(void)
 	return strstr(state, "capabilities=none") ? 0 : 3;
 }
 
+#if !HSMINT_SANITIZED
+/* The listeners are shared with mint and with every gate to come. */
+static int keeps_listeners(void)
+{
+	struct sockaddr_un address;
+	char state[SANDBOX_STATE_SIZE];
+	int ends[2];
+	if (!listens(SOCK_STREAM, "shared", &address))
+		return 20;
+	int listener = open("/dev/null", O_RDONLY) - 1; /* the one that was opened last */
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0 || enter(SANDBOX_BEST, state) != HM_OK)
+		return 21;
+	if (shutdown(listener, SHUT_RD) == 0 || errno != EPERM)
+		return 22;
+	if (fcntl(listener, F_DUPFD_CLOEXEC, 64) >= 0 || errno != EPERM || dup(listener) >= 0 || errno != EPERM)
+		return 23;
+	return shutdown(ends[0], SHUT_RDWR) == 0 ? 0 : 24; /* a connection's end is gate's to make */
+}
+
+Test(sandbox, a_listener_cannot_be_shut_down_for_those_who_come_after)
+{
+	cr_expect_eq(run(keeps_listeners), 0);
+}
+#endif
+
 Test(sandbox, from_inside_no_socket_is_reached)
 {
 	cr_expect_eq(run(require_reaches_nothing), 0);
