@@ -90,6 +90,11 @@ licence() {
 	[ ! -s "$work/licence" ]
 }
 
+# gcc's options that clang does not know are in the compile commands, too.
+tidy() {
+	git ls-files 'src/*.c' 'hsm/*.c' | xargs clang-tidy -p build/release --quiet --extra-arg=-Wno-unknown-warning-option
+}
+
 shell_syntax() {
 	git ls-files '*.sh' '.ci/run' | while read -r file; do sh -n "$file" || echo "$file" >>"$work/syntax"; done
 	[ ! -e "$work/syntax" ]
@@ -141,6 +146,7 @@ step "shell syntax" shell_syntax
 step "build release" build release
 run_suites release
 if [ "$mode" != quick ]; then
+	step "clang-tidy" tidy
 	step "install" installed
 	step "quickstart" quickstart
 	[ "$mode" != long ] || step "faults, twenty times over" faults
