@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,4 +85,42 @@ char *control_call(const char *path, const char *json, const char *command, int 
 	if (!reply)
 		*status = report_error(error);
 	return reply;
+}
+
+enum { OPTION_CONTROL = 256, OPTION_JSON, OPTION_HELP };
+
+static const struct option control_options[] = {
+	{"control", required_argument, NULL, OPTION_CONTROL},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{0},
+};
+
+int control_command(int argc, char **argv, const char *help, const char *request, int (*print)(const char *reply))
+{
+	const char *name = argv[0];
+	const char *control = NULL;
+	bool json = false;
+	int status = EXIT_FAILED;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", control_options, NULL)) != -1) {
+		if (option == OPTION_HELP)
+			return print_line(help);
+		if (option == OPTION_CONTROL)
+			control = optarg;
+		else if (option == OPTION_JSON)
+			json = true;
+		else
+			return usage_error(name, "see the options");
+	}
+	if (optind != argc)
+		return usage_error(name, "'%s' is not wanted", argv[optind]);
+
+	char *reply = control_call(control, request, name, &status);
+	if (!reply)
+		return status;
+	status = json ? print_line(reply) : print ? print(reply) : EXIT_DONE;
+	hsmint_text_free(reply);
+	return status;
 }

@@ -36,4 +36,11 @@ hsmint_client *connection_open(const struct connection *connection, const char *
  */
 char *control_call(const char *path, const char *json, const char *command, int *status);
 
+/*
+ * A whole command that takes --control, --json and --help, and gives `request` to the control socket; argv[0] is its
+ * name. `print` shows the reply to people and returns the exit status; NULL: there is nothing to show. Returns the exit
+ * status.
+ */
+int control_command(int argc, char **argv, const char *help, const char *request, int (*print)(const char *reply));
+
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdio.h>
 
@@ -15,15 +14,6 @@ static const char help[] =
 	"\n"
 	"Example:\n"
 	"  hsmint status --control run/control.sock";
-
-enum { OPTION_CONTROL = 256, OPTION_JSON, OPTION_HELP };
-
-static const struct option options[] = {
-	{"control", required_argument, NULL, OPTION_CONTROL},
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"help", no_argument, NULL, OPTION_HELP},
-	{0},
-};
 
 static const char *text(const json_t *object, const char *member)
 {
@@ -100,28 +90,5 @@ static int print_status(const char *reply)
 
 int command_status(int argc, char **argv)
 {
-	const char *control = NULL;
-	bool json = false;
-	int status = EXIT_FAILED;
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_HELP)
-			return print_line(help);
-		if (option == OPTION_CONTROL)
-			control = optarg;
-		else if (option == OPTION_JSON)
-			json = true;
-		else
-			return usage_error("status", "see the options");
-	}
-	if (optind != argc)
-		return usage_error("status", "'%s' is not wanted", argv[optind]);
-
-	char *reply = control_call(control, "{\"command\":\"status\"}", "status", &status);
-	if (!reply)
-		return status;
-	status = json ? print_line(reply) : print_status(reply);
-	hsmint_text_free(reply);
-	return status;
+	return control_command(argc, argv, help, "{\"command\":\"status\"}", print_status);
 }
