@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
+
 static const char help[] =
 	"Usage: hsmint reload [--control PATH]\n"
 	"\n"
