@@ -248,6 +248,18 @@ def verify(token, jwks, directory):
     return json.loads(run(["jose", "jws", "ver", "-i", path("token"), "-k", path("key.jwk"), "-O-"]).stdout)
 
 
+def verify_all(tokens, jwks):
+    """Have node verify every token; the number that was good. Fails when one was not."""
+    result = subprocess.run(["node", os.path.join(os.path.dirname(os.path.abspath(__file__)), "verify_all.mjs")],
+                            input=json.dumps({"tokens": tokens, "jwks": jwks}), capture_output=True, text=True, timeout=300)
+    if result.returncode != 0:
+        raise AssertionError("verify_all.mjs: " + result.stderr)
+    answer = json.loads(result.stdout)
+    if answer["bad"]:
+        raise AssertionError("%d of %d do not verify: %s" % (len(answer["bad"]), len(tokens), answer["bad"][:3]))
+    return answer["good"]
+
+
 class Case(unittest.TestCase):
     """A test with a directory of its own."""
 
