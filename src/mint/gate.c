@@ -261,6 +261,7 @@ struct gate_facts gate_facts(const struct gate *gate)
 	return (struct gate_facts){.ready = gate->is_ready,
 		.pid = gate->child ? (int)child_pid(gate->child) : 0,
 		.restarts = (unsigned)gate->generation - 1,
+		.unanswered = gate->unanswered,
 		.sandbox = gate->ready.sandbox,
 		.stats = gate->stats};
 }

@@ -28,6 +28,7 @@ struct gate_facts {
 	bool ready;
 	int pid; /* 0: none */
 	unsigned restarts;
+	unsigned unanswered; /* configurations on which its word is still to come */
 	const char *sandbox; /* what is in force */
 	struct gate_stats stats;
 };

@@ -124,13 +124,15 @@ static void go_back(struct service *service)
 static void on_gate_ready(void *context, const struct gate_ready *ready)
 {
 	struct service *service = context;
+	bool is_about_the_last = !gate_facts(service->gate).unanswered;
 	if (ready->accepted) {
-		credentials_close(&service->before);
+		if (is_about_the_last)
+			credentials_close(&service->before);
 		service_update_readiness(service);
 		return;
 	}
 	hm_log(HM_ERROR, "gate_refused", "detail=\"%s\"", ready->detail);
-	if (service->before.certificate >= 0)
+	if (is_about_the_last && service->before.certificate >= 0)
 		go_back(service);
 	if (!gate_facts(service->gate).ready && !service->reported_ready)
 		service_fail_start(service, ready->detail);
@@ -189,7 +191,7 @@ static void on_hang_up(uv_signal_t *handle, int signal)
 {
 	struct hm_problem why;
 	(void)signal;
-	if (service_reload(handle->data, &why) != HM_OK)
+	if (service_reload(handle->data, &why) != HM_OK && strcmp(why.code, "reload_refused") == 0)
 		hm_log(HM_ERROR, "reload_refused", "detail=\"%s\"", why.detail);
 }
 
@@ -321,10 +323,13 @@ static hm_result check_unchanged(const struct config *old, const struct config *
 	return HM_OK;
 }
 
+/* What gate took last is kept until its word on these: when it is yet to come for those of another reload, they go. */
 static void give_certificates(struct service *service, const struct gate_sockets *sockets)
 {
-	credentials_close(&service->before); /* another reload came before gate's word on the last */
-	service->before = service->sockets;
+	if (service->before.certificate >= 0)
+		credentials_close(&service->sockets);
+	else
+		service->before = service->sockets;
 	service->sockets = *sockets;
 	gate_reconfigure(service->gate, &service->sockets);
 }
@@ -352,8 +357,10 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	if (new->listen.tls)
 		give_certificates(service, &sockets);
 	result = signing_adopt(service, why);
+	struct hm_problem unpublished;
+	hm_result published = service_publish_documents(service, result == HM_OK ? why : &unpublished);
 	if (result == HM_OK)
-		result = service_publish_documents(service, why);
+		result = published;
 	if (result != HM_OK) {
 		hm_log(HM_ERROR, "reload_incomplete", "detail=\"%s\"", why->detail);
 		return result;

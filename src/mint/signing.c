@@ -30,12 +30,29 @@ static hm_result learn_key(struct service *service, unsigned index, const struct
 	return check_distinct(service, index, why);
 }
 
-static hm_result learn_keys(struct service *service, const struct token *token, struct hm_problem *why)
+/* Learn the keys of one token, or of all (NULL). One that is refused does not keep the others from signing; the first
+ * refusal is told. */
+static hm_result learn_keys(struct service *service, const struct token *only, struct hm_problem *why)
 {
-	for (unsigned i = 0; i < service->config->keys_count; i++)
-		if (service->keys[i].token == token)
-			HM_TRY(learn_key(service, i, token, why));
-	return service_publish_documents(service, why);
+	struct hm_problem another;
+	hm_result result = HM_OK;
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		const struct token *token = service->keys[i].token;
+		if ((only && token != only) || !token_holdings(token))
+			continue;
+		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
+		if (result == HM_OK)
+			result = learned;
+	}
+	return result;
+}
+
+static hm_result learn_and_publish(struct service *service, const struct token *token, struct hm_problem *why)
+{
+	struct hm_problem another;
+	hm_result learned = learn_keys(service, token, why);
+	hm_result published = service_publish_documents(service, learned == HM_OK ? why : &another);
+	return learned == HM_OK ? published : learned;
 }
 
 /* ---- what tokens tell ---- */
@@ -44,7 +61,7 @@ static void on_token_ready(void *context, struct token *token)
 {
 	struct service *service = context;
 	struct hm_problem why;
-	if (learn_keys(service, token, &why) == HM_OK)
+	if (learn_and_publish(service, token, &why) == HM_OK)
 		return;
 	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
 		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
@@ -125,25 +142,6 @@ static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct to
 	return NULL;
 }
 
-/* A key that is refused does not keep the others from signing. */
-static hm_result adopt_keys(struct service *service, struct hm_problem *why)
-{
-	hm_result result = HM_OK;
-	struct hm_problem another;
-	memset(service->keys, 0, sizeof service->keys);
-	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		const struct config_key *key = &service->config->keys[i];
-		struct token *token = service->tokens[key->token_index];
-		service->keys[i].token = token;
-		if (!token_holdings(token))
-			continue;
-		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
-		if (learned != HM_OK)
-			result = learned;
-	}
-	return result;
-}
-
 hm_result signing_adopt(struct service *service, struct hm_problem *why)
 {
 	struct config *config = service->config;
@@ -167,7 +165,10 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 		if (old[i])
 			end_token(service, old[i]);
 
-	return adopt_keys(service, why);
+	memset(service->keys, 0, sizeof service->keys);
+	for (unsigned i = 0; i < config->keys_count; i++)
+		service->keys[i].token = service->tokens[config->keys[i].token_index];
+	return learn_keys(service, NULL, why);
 }
 
 void signing_end(struct service *service)

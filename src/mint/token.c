@@ -453,13 +453,14 @@ void token_end(struct token *token)
 	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
 }
 
-/* The first key that fails, or key_count. */
+/* The next key after the one probed last that fails, or key_count. */
 static uint32_t failing_key(const struct token *token)
 {
-	uint32_t key = 0;
-	while (key < token->config.key_count && !token->failing[key])
-		key++;
-	return key;
+	uint32_t count = token->config.key_count;
+	for (uint32_t i = 1; i <= count; i++)
+		if (token->failing[(token->probe_key + i) % count])
+			return (token->probe_key + i) % count;
+	return count;
 }
 
 static void probe(struct token *token)
@@ -477,11 +478,11 @@ static void probe(struct token *token)
 
 static bool wants_probe(const struct token *token, uint64_t now)
 {
-	if (token->state != TOKEN_READY || token->probing || token->outstanding || !token->config.key_count)
+	if (token->state != TOKEN_READY || token->probing || !token->config.key_count)
 		return false;
 	if (failing_key(token) < token->config.key_count)
 		return now - token->probed_ms > PROBE_FAILING_MS;
-	return now - token->last_signed_ms > PROBE_MS;
+	return !token->outstanding && now - token->last_signed_ms > PROBE_MS;
 }
 
 void token_tick(struct token *token)
