@@ -4,6 +4,7 @@
 #include "log.h"
 #include "sign.h"
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { CHECKED_FIRST = 100, CHECKED_EACH = 64 };
@@ -41,6 +42,14 @@ static bool wants_check(struct room *room)
 	return room->config->self_check == SELF_CHECK_ALWAYS || before < CHECKED_FIRST || before % CHECKED_EACH == 0;
 }
 
+static void wait_as_told(struct room *room)
+{
+	uint_fast32_t ms = atomic_load(&room->slow_ms);
+	struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
+	if (ms)
+		nanosleep(&time, NULL);
+}
+
 static hm_result sign_request(
 	struct worker *worker, const struct hm_frame *frame, struct signature *signature, struct token_failure *why)
 {
@@ -52,6 +61,7 @@ static hm_result sign_request(
 	HM_TRY(jose_check(&room->jose[asked.key], asked.tbs, why));
 	if (worker->session == CK_INVALID_HANDLE)
 		HM_TRY(room_open_session(room, &worker->session, why));
+	wait_as_told(room);
 	return sign(
 		&room->module, worker->session, &room->keys[asked.key], asked.tbs, wants_check(room), signature, why);
 }
@@ -68,12 +78,24 @@ static hm_result probe_request(struct worker *worker, const struct hm_frame *fra
 	return sign_probe(&room->module, worker->session, &room->keys[key], why);
 }
 
+static hm_result take_slow(struct room *room, const struct hm_frame *frame)
+{
+	uint32_t ms;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (!token_slow_get(&reader, &ms))
+		return HM_BROKEN;
+	atomic_store(&room->slow_ms, ms);
+	return HM_OK;
+}
+
 /* HM_BROKEN: mint sent what it must not. HM_UNAVAILABLE: mint is gone. */
 static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame)
 {
 	struct token_failure why;
 	struct signature signature = {.length = 0};
 	hm_result result = HM_BROKEN;
+	if (frame->type == HM_TOKEN_SLOW)
+		return take_slow(worker->room, frame);
 	if (frame->type == HM_TOKEN_SIGN)
 		result = sign_request(worker, frame, &signature, &why);
 	else if (frame->type == HM_TOKEN_PROBE)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "options.h"
 
+#include "dev_ctl.h"
 #include "dev_files.h"
 #include "json_write.h"
 #include "listen.h"
@@ -14,6 +15,7 @@
 
 static const char help[] =
 	"Usage: hsmint dev --dir DIR [--port N] [--ready-fd N]\n"
+	"       hsmint dev ctl --help\n"
 	"\n"
 	"Run a service for tests. The first run makes in DIR a SoftHSM token with keys generated in it, random PINs, "
 	"TLS\n"
@@ -21,7 +23,7 @@ static const char help[] =
 	"ready\n"
 	"it prints one line of JSON: socket, control, url, ca, cert, key, jwks, pid. It ends with the process that "
 	"started\n"
-	"it, and leaves no process. Needs no root and no network.\n"
+	"it, and leaves no process. Needs no root and no network. `hsmint dev ctl` provokes faults in it.\n"
 	"\n"
 	"  --dir DIR       where everything is kept\n"
 	"  --port N        the TLS port on 127.0.0.1 (default 0: the one of the run before if free, else any)\n"
@@ -119,6 +121,7 @@ static int run(struct dev *dev)
 	struct service_options service = {.config_path = dev->directory.config,
 		.tcp_listener = listener,
 		.parent = parent,
+		.faults = true,
 		.on_ready = say_ready,
 		.on_ready_context = dev};
 	int status = service_run(&service);
@@ -130,6 +133,8 @@ int command_dev(int argc, char **argv)
 {
 	static struct dev dev = {.ready_fd = STDOUT_FILENO};
 	int option;
+	if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+		return dev_ctl(argc - 1, argv + 1);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return print_line(help);

@@ -21,6 +21,7 @@ enum hm_frame_type {
 	HM_TOKEN_CONFIG = 1, /* token_protocol.h: struct token_config; the first frame */
 	HM_TOKEN_SIGN,       /* struct token_sign */
 	HM_TOKEN_PROBE,      /* u16 key: sign HM_PROBE_PREFIX and random bytes */
+	HM_TOKEN_SLOW,       /* u32 milliseconds: wait so long before each signature of a request */
 	/* token → mint */
 	HM_TOKEN_TURN = 15,  /* empty string: it holds the start lock; how long its start takes counts from here */
 	HM_TOKEN_READY = 16, /* struct token_ready */

@@ -3,12 +3,6 @@
 
 #include <string.h>
 
-const char *gate_operation_name(enum gate_operation operation)
-{
-	static const char *const names[OPERATIONS] = {"mint_jwt", "metrics"};
-	return names[operation];
-}
-
 void gate_config_put(struct hm_writer *w, const struct gate_config *config)
 {
 	hm_put_u8(w, config->sandbox);
@@ -48,6 +42,28 @@ bool gate_publish_get(struct hm_reader *r, struct gate_publish *publish)
 	return hm_reader_done(r) && publish->path[0] == '/' && publish->status < 600;
 }
 
+static void put_key(struct hm_writer *w, const struct gate_key *key)
+{
+	hm_put_string(w, key->text);
+	if (!key->text[0])
+		return;
+	hm_put_raw(w, key->digest, sizeof key->digest);
+	hm_put_u16(w, key->item);
+	hm_put_u16(w, key->items);
+}
+
+static bool get_key(struct hm_reader *r, struct gate_key *key)
+{
+	*key = (struct gate_key){.items = 1};
+	hm_get_printable(r, key->text, sizeof key->text);
+	if (!key->text[0])
+		return true;
+	hm_get_raw(r, key->digest, sizeof key->digest);
+	key->item = hm_get_u16(r);
+	key->items = hm_get_u16(r);
+	return key->items <= HM_BATCH_MAX && key->item < key->items;
+}
+
 void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 {
 	const struct gate_caller *caller = &request->caller;
@@ -61,6 +77,8 @@ void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 		hm_put_string(w, caller->uri);
 		hm_put_raw(w, caller->spki_sha256, sizeof caller->spki_sha256);
 	}
+	hm_put_u64(w, request->deadline_ms);
+	put_key(w, &request->key);
 	hm_put_bytes(w, request->body.data, request->body.length);
 }
 
@@ -80,8 +98,10 @@ bool gate_request_get(struct hm_reader *r, struct gate_request *request)
 		hm_get_string(r, caller->uri, sizeof caller->uri);
 		hm_get_raw(r, caller->spki_sha256, sizeof caller->spki_sha256);
 	}
+	request->deadline_ms = hm_get_u64(r);
+	bool sound = get_key(r, &request->key);
 	request->body = hm_get_bytes(r, HM_HTTP_MAX_BODY);
-	return hm_reader_done(r) && request->operation < OPERATIONS && caller->kind <= CALLER_CERTIFICATE;
+	return hm_reader_done(r) && sound && request->operation < OPERATIONS && caller->kind <= CALLER_CERTIFICATE;
 }
 
 void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)

@@ -31,8 +31,12 @@ struct gate_publish {
 	struct hm_bytes body;
 };
 
-enum gate_operation { OPERATION_MINT_JWT, OPERATION_METRICS, OPERATIONS };
-const char *gate_operation_name(enum gate_operation operation); /* "mint_jwt", "metrics" */
+enum gate_operation {
+	OPERATION_MINT_JWT,
+	OPERATION_METRICS,
+	OPERATION_MINT_ITEM, /* of a batch: the body's member `kind` says what */
+	OPERATIONS
+};
 
 enum caller_kind { CALLER_UNIX, CALLER_CERTIFICATE };
 
@@ -44,9 +48,19 @@ struct gate_caller {
 	uint8_t spki_sha256[32];        /* CALLER_CERTIFICATE: SHA-256 of its SubjectPublicKeyInfo */
 };
 
+/* The Idempotency-Key of a request, and which request it is. */
+struct gate_key {
+	char text[HM_IDEMPOTENCY_KEY_MAX + 1]; /* "": none, and the rest is not sent */
+	uint8_t digest[32];                    /* SHA-256 of the path, a NUL and the whole body that the client sent */
+	uint16_t item, items;                  /* this one's place in the batch, and how many it has; alone: 0 of 1 */
+};
+
 struct gate_request {
 	uint8_t operation; /* enum gate_operation */
 	struct gate_caller caller;
+	uint64_t
+		deadline_ms; /* on CLOCK_MONOTONIC: when the client wants its answer at the latest; 0: it did not say */
+	struct gate_key key;
 	struct hm_bytes body; /* JSON: well formed UTF-8, no duplicate members, within depth; empty for GET */
 };
 

@@ -17,15 +17,20 @@ enum {
 	HM_CHANNEL_MAX_QUEUED = 1024 * 1024,   /* bytes waiting to be sent on one channel */
 
 	/* HTTP */
-	HM_HTTP_MAX_BODY = 64 * 1024 - 1024, /* a request and its caller still fit one inline frame */
+	HM_HTTP_MAX_BODY = 60 * 1024, /* a request, its caller and its key still fit one inline frame */
+	HM_HTTP_MAX_BATCH_BODY = 1024 * 1024,
+	HM_HTTP_MAX_LARGE_BODIES = 64, /* bodies above HM_HTTP_MAX_BODY held at once */
 	HM_HTTP_MAX_PATH = 1024,
 	HM_HTTP_MAX_CONNECTIONS = 1024, /* on each listener */
-	HM_HTTP_MAX_PER_ADDRESS = 256,  /* connections from one IP address */
-	HM_HTTP_MAX_IN_FLIGHT = 512,    /* requests with mint at once */
-	HM_HTTP_IDLE_SECONDS = 30,      /* an idle connection is closed */
-	HM_HTTP_REQUEST_SECONDS = 10,   /* from first byte to whole request */
-	HM_HTTP_DRAIN_SECONDS = 10,     /* SIGTERM: answers in flight may take this long */
-	HM_PUBLISHED_MAX = 256,         /* blobs that gate serves from memory */
+	HM_HTTP_MAX_PER_ADDRESS = 256,  /* connections from one IP address that have not shown a client certificate */
+	HM_HTTP_DEADLINE_MAX_MS = 600 * 1000, /* Deadline-Ms */
+	HM_BATCH_MAX = 256,                   /* requests in one batch */
+	HM_BATCH_WINDOW = 64,                 /* of one batch, with mint at once */
+	HM_BATCH_ITEMS_IN_FLIGHT = 2048,      /* of all batches, beyond one of each connection */
+	HM_HTTP_IDLE_SECONDS = 30,            /* an idle connection is closed */
+	HM_HTTP_REQUEST_SECONDS = 10,         /* from first byte to whole request */
+	HM_HTTP_DRAIN_SECONDS = 10,           /* SIGTERM: answers in flight may take this long */
+	HM_PUBLISHED_MAX = 256,               /* blobs that gate serves from memory */
 	HM_JSON_MAX_DEPTH = 8,
 	HM_JSON_MAX_TOKENS = 2048, /* values and names in one body */
 
@@ -43,6 +48,7 @@ enum {
 	HM_CLAIM_STRING_MAX = 1024,     /* one claim's string, when its profile sets no size */
 	HM_CONTEXT_MAX = 16,            /* members of `context` */
 	HM_CONTEXT_BYTES_MAX = 1024,    /* their names and values together */
+	HM_TENANT_MAX = 128,            /* the value of the member of `context` that names the tenant */
 	HM_LIFETIME_MAX = 24 * 60 * 60, /* seconds; no profile may allow more */
 	HM_BACKDATE_MAX = 300,          /* seconds */
 
@@ -70,11 +76,18 @@ enum {
 	HM_ISSUERS_MAX = 16,
 	HM_PROFILES_MAX = 256,
 	HM_CALLERS_MAX = 1024,
-	HM_PATTERNS_MAX = 64,        /* in one list of a profile */
-	HM_PENDING_MAX = 1024,       /* mint requests that wait for a token */
-	HM_REQUEST_MS = 5000,        /* a request is answered within this */
-	HM_CONTROL_CLIENTS = 32,     /* connections to the control socket at once */
-	HM_CONTROL_IDLE_SECONDS = 60 /* one that says nothing for so long is closed */
+	HM_PATTERNS_MAX = 64,       /* in one list of a profile */
+	HM_PENDING_MAX = 4096,      /* mint requests that wait for a token */
+	HM_REQUEST_MS = 5000,       /* a request is answered within this */
+	HM_RETRY_AFTER_MAX = 120,   /* seconds; nobody is told to wait longer */
+	HM_WEIGHT_MAX = 100,        /* of a caller, among those that wait */
+	HM_BUCKETS_MAX = 64 * 1024, /* callers, agents and tenants whose rate is watched at once */
+	HM_IDEMPOTENCY_KEY_MAX = 128,
+	HM_IDEMPOTENCY_SECONDS = 120,                   /* how long a key is remembered */
+	HM_IDEMPOTENCY_CALLER_BYTES = 64 * 1024 * 1024, /* for the keys of one caller */
+	HM_IDEMPOTENCY_BYTES = 256 * 1024 * 1024,       /* for those of all callers */
+	HM_CONTROL_CLIENTS = 32,                        /* connections to the control socket at once */
+	HM_CONTROL_IDLE_SECONDS = 60                    /* one that says nothing for so long is closed */
 };
 
 #endif

@@ -8,6 +8,7 @@
 const struct problem_kind problem_kinds[] = {
 	/* the HTTP request itself */
 	{"bad_request", 400, "no", "The HTTP request is malformed"},
+	{"invalid_header", 400, "no", "A header of the request is malformed"},
 	{"not_found", 404, "no", "Nothing is served at this path"},
 	{"method_not_allowed", 405, "no", "The path does not take this method"},
 	{"length_required", 411, "no", "The request needs a Content-Length"},
@@ -17,6 +18,7 @@ const struct problem_kind problem_kinds[] = {
 	{"invalid_utf8", 400, "no", "The request body is not UTF-8"},
 	{"duplicate_member", 400, "no", "A member appears twice"},
 	{"too_deep", 400, "no", "The request body nests too deeply or has too many values"},
+	{"invalid_batch", 400, "no", "The batch has no requests, or too many"},
 	/* who calls */
 	{"certificate_required", 401, "no", "This needs a client certificate or the Unix socket"},
 	{"certificate_refused", 403, "no", "The client certificate is not accepted"},
@@ -27,6 +29,7 @@ const struct problem_kind problem_kinds[] = {
 	{"unknown_member", 400, "no", "The request has a member that is not known"},
 	{"missing_member", 400, "no", "The request lacks a member"},
 	{"wrong_type", 400, "no", "A member has the wrong type"},
+	{"invalid_kind", 400, "no", "There is no such kind of credential"},
 	{"unknown_profile", 400, "no", "There is no such profile for this caller"},
 	{"invalid_subject", 400, "no", "The subject is not a SPIFFE ID"},
 	{"subject_not_allowed", 403, "no", "The profile does not allow this subject"},
@@ -40,11 +43,16 @@ const struct problem_kind problem_kinds[] = {
 	{"missing_claim", 400, "no", "The profile requires a claim"},
 	{"claims_too_large", 400, "no", "The claims are too large"},
 	{"invalid_context", 400, "no", "The context is malformed"},
+	/* retries */
+	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
+	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},
 	/* control.sock */
 	{"unknown_command", 400, "no", "There is no such command"},
 	{"unknown_token", 404, "no", "No token of this name is configured"},
 	{"reload_refused", 409, "no", "The new configuration was refused; the one before stays in force"},
-	/* time, and us */
+	/* how much, time, and us */
+	{"rate_limited", 429, "after", "More credentials were asked for than the rate allows"},
+	{"idempotency_full", 503, "after", "Too many Idempotency-Keys are remembered for the caller"},
 	{"overload", 503, "after", "Too many requests wait already"},
 	{"token_unavailable", 503, "after", "The token that holds the key cannot sign now"},
 	{"shutting_down", 503, "after", "The service is stopping"},
@@ -59,6 +67,13 @@ const struct problem_kind *problem_kind(const char *code)
 	while (kind->code && strcmp(kind->code, code) != 0)
 		kind++;
 	return kind->code ? kind : kind - 1;
+}
+
+unsigned problem_retry_after(const struct hm_problem *why)
+{
+	if (strcmp(problem_kind(why->code)->retry, "after") != 0)
+		return 0;
+	return why->retry_after ? why->retry_after : 1;
 }
 
 size_t problem_write(const struct hm_problem *why, char *body, size_t size)
@@ -78,6 +93,8 @@ size_t problem_write(const struct hm_problem *why, char *body, size_t size)
 	if (why->detail[0] && kind->status < 500)
 		hm_json_member_string(&json, "accepts", why->detail);
 	hm_json_member_string(&json, "retry", kind->retry);
+	if (problem_retry_after(why))
+		hm_json_member_number(&json, "retry_after", problem_retry_after(why));
 	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;
 }

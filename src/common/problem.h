@@ -23,10 +23,13 @@ extern const struct problem_kind problem_kinds[];
 /* The kind of a code; one that is not in the table is our own bug and reads as "internal". */
 const struct problem_kind *problem_kind(const char *code);
 
+/* What Retry-After says, in seconds: at least 1 for codes with retry `after`, 0 (no such header) for all others. */
+unsigned problem_retry_after(const struct hm_problem *why);
+
 /*
- * Write the problem as JSON: {type, title, status, code, field?, accepts?, retry}. `accepts` is the detail, given only
- * for 4xx: what a fault of ours holds is for the log. Returns the length; 0 if `size` (HM_PROBLEM_MAX always suffices)
- * is small.
+ * Write the problem as JSON: {type, title, status, code, field?, accepts?, retry, retry_after?}. `accepts` is the
+ * detail, given only for 4xx: what a fault of ours holds is for the log. Returns the length; 0 if `size`
+ * (HM_PROBLEM_MAX always suffices) is small.
  */
 size_t problem_write(const struct hm_problem *why, char *body, size_t size);
 

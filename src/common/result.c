@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "result.h"
 
+#include "limits.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -16,9 +17,17 @@ static void drop_cut_sequence(char *text, size_t size, int wanted)
 		text[start - 1] = 0; /* if it was whole, one character less does no harm */
 }
 
+unsigned hm_retry_after(double seconds)
+{
+	if (!(seconds < HM_RETRY_AFTER_MAX))
+		return HM_RETRY_AFTER_MAX;
+	return seconds > 1 ? (unsigned)seconds + ((double)(unsigned)seconds < seconds) : 1;
+}
+
 static void fill(struct hm_problem *why, const char *code, const char *field, const char *format, va_list args)
 {
 	why->code = code;
+	why->retry_after = 0;
 	int wanted = snprintf(why->field, sizeof why->field, "%s", field ? field : "");
 	drop_cut_sequence(why->field, sizeof why->field, wanted);
 	wanted = vsnprintf(why->detail, sizeof why->detail, format, args);
@@ -41,6 +50,13 @@ hm_result hm_unavailable(struct hm_problem *why, const char *code, const char *f
 	fill(why, code, NULL, format, args);
 	va_end(args);
 	return HM_UNAVAILABLE;
+}
+
+hm_result hm_overload(struct hm_problem *why, double wait_seconds, const char *detail)
+{
+	hm_result result = hm_unavailable(why, "overload", "%s", detail);
+	why->retry_after = hm_retry_after(wait_seconds);
+	return result;
 }
 
 hm_result hm_broken(struct hm_problem *why, const char *format, ...)

@@ -24,6 +24,7 @@ struct hm_problem {
 	const char *code;
 	char field[96];
 	char detail[400];
+	unsigned retry_after; /* seconds, for the codes that say when; 0: soon, nobody knows better */
 };
 
 /* Leave at the first failure; what is owned by then is released by its cleanup attribute. */
@@ -38,6 +39,11 @@ struct hm_problem {
 hm_result hm_refuse(struct hm_problem *why, const char *code, const char *field, const char *format, ...)
 	HM_PRINTF(4, 5) HM_MUST_USE;
 hm_result hm_unavailable(struct hm_problem *why, const char *code, const char *format, ...) HM_PRINTF(3, 4) HM_MUST_USE;
+/* Whole seconds to wait, 1 to HM_RETRY_AFTER_MAX, rounded up: who comes then does not come too early. */
+unsigned hm_retry_after(double seconds);
+
+/* `overload`, for who may come again after so many seconds. */
+hm_result hm_overload(struct hm_problem *why, double wait_seconds, const char *detail) HM_MUST_USE;
 hm_result hm_broken(struct hm_problem *why, const char *format, ...) HM_PRINTF(2, 3) HM_MUST_USE;
 
 #endif

@@ -124,6 +124,12 @@ bool token_sign_get(struct hm_reader *r, struct token_sign *sign)
 	return hm_reader_done(r);
 }
 
+bool token_slow_get(struct hm_reader *r, uint32_t *ms)
+{
+	*ms = hm_get_u32(r);
+	return hm_reader_done(r) && *ms <= TOKEN_SLOW_MAX_MS;
+}
+
 void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
 {
 	hm_put_string(w, ready->manufacturer);

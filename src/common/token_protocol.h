@@ -10,6 +10,9 @@
 /* A probe signs these bytes and 16 random ones; nothing else that hsmint signs begins like this. */
 #define HM_PROBE_PREFIX "hsmint probe\n"
 
+/* The longest that HM_TOKEN_SLOW asks a worker to wait before each signature. */
+enum { TOKEN_SLOW_MAX_MS = 60 * 1000 };
+
 /* What a key may sign; one use per key (docs/architecture.md). */
 enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USES };
 enum key_algorithm { KEY_ES256, KEY_ALGORITHMS };
@@ -96,6 +99,7 @@ void token_config_put(struct hm_writer *w, const struct token_config *config);
 bool token_config_get(struct hm_reader *r, struct token_config *config) HM_MUST_USE;
 void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length);
 bool token_sign_get(struct hm_reader *r, struct token_sign *sign) HM_MUST_USE;
+bool token_slow_get(struct hm_reader *r, uint32_t *ms) HM_MUST_USE;
 void token_ready_put(struct hm_writer *w, const struct token_ready *ready);
 bool token_ready_get(struct hm_reader *r, struct token_ready *ready) HM_MUST_USE;
 void token_failure_put(struct hm_writer *w, const struct token_failure *failure);

@@ -3,9 +3,8 @@
 
 #include "problem.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-enum { RETRY_AFTER_SECONDS = 1 };
 
 bool answer_add(struct MHD_Response *response, const char *header, const char *value)
 {
@@ -19,18 +18,31 @@ bool answer_add_number(struct MHD_Response *response, const char *header, unsign
 	return answer_add(response, header, text);
 }
 
-struct MHD_Response *answer_make(const char *content_type, const char *cache_control, struct hm_bytes body)
+static struct MHD_Response *finish(struct MHD_Response *response, const char *content_type, const char *cache_control)
 {
-	struct MHD_Response *response =
-		MHD_create_response_from_buffer(body.length, (void *)body.data, MHD_RESPMEM_MUST_COPY);
-	if (!response)
-		return NULL;
 	if ((content_type[0] && !answer_add(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type)) ||
 		!answer_add(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control ? cache_control : "no-store")) {
 		MHD_destroy_response(response);
 		return NULL;
 	}
 	return response;
+}
+
+struct MHD_Response *answer_make(const char *content_type, const char *cache_control, struct hm_bytes body)
+{
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(body.length, (void *)body.data, MHD_RESPMEM_MUST_COPY);
+	return response ? finish(response, content_type, cache_control) : NULL;
+}
+
+struct MHD_Response *answer_take(const char *content_type, char *text, size_t length)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(length, text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return NULL;
+	}
+	return finish(response, content_type, NULL);
 }
 
 struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status)
@@ -41,7 +53,7 @@ struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *stat
 	*status = (unsigned)kind->status;
 	struct MHD_Response *response =
 		answer_make(HM_PROBLEM_TYPE, NULL, (struct hm_bytes){(const uint8_t *)body, length});
-	if (response && strcmp(kind->retry, "after") == 0)
-		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, RETRY_AFTER_SECONDS);
+	if (response && problem_retry_after(why))
+		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, problem_retry_after(why));
 	return response;
 }

@@ -9,7 +9,10 @@
 /* Copies `body`. `cache_control` NULL: no-store. NULL: out of memory, or a header's value is not one. */
 struct MHD_Response *answer_make(const char *content_type, const char *cache_control, struct hm_bytes body);
 
-/* An RFC 9457 body; `*status` becomes its HTTP status. Overload and shutdown carry Retry-After: 1. */
+/* Takes over `text`, of malloc. NULL: out of memory, and `text` is gone. */
+struct MHD_Response *answer_take(const char *content_type, char *text, size_t length);
+
+/* An RFC 9457 body; `*status` becomes its HTTP status. With Retry-After for the codes that have it. */
 struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status);
 
 /* False: out of memory. */

@@ -5,8 +5,11 @@
 #define HSMINT_CONNECTION_H
 
 #include "gate.h"
+#include "batch.h"
 #include "guard.h"
 #include "route.h"
+#include "terms.h"
+#include <netinet/in.h>
 
 struct listener; /* server.c */
 
@@ -30,6 +33,10 @@ struct request {
 	struct guard_text if_none_match;
 	uint8_t *body; /* exactly `body_length` bytes; NULL: what comes is thrown away */
 	size_t body_length, body_used;
+	bool body_is_large;
+	struct terms terms;
+	uint8_t digest[32];  /* with an Idempotency-Key: of path and body */
+	struct batch *batch; /* NULL: a request alone */
 };
 
 struct connection {
@@ -41,7 +48,9 @@ struct connection {
 	enum connection_phase phase;
 	uint64_t since_ms; /* when the phase began */
 
-	bool peer_known; /* a Unix socket's peer, read at connect */
+	struct in6_addr address; /* of a TCP client: its IPv6 /64, or its IPv4 address as IPv6 has it */
+	bool is_verified;        /* it showed a client certificate that is accepted */
+	bool peer_known;         /* a Unix socket's peer, read at connect */
 	uint32_t uid, gid, pid;
 	gnutls_session_t session; /* NULL: a Unix socket */
 	bool body_follows;        /* the next TLS record holds an answer's headers only */

@@ -15,9 +15,10 @@ struct gate {
 	struct published *published;
 	struct tls_snapshot *tls; /* for new connections and new verdicts; NULL without TLS */
 	struct gate_stats stats;
-	uint64_t now_ms; /* monotonic, read once in each turn of the loop */
-	bool closing;    /* draining: each answer ends its connection */
-	bool given_up;   /* the drain's time is over: mint is asked nothing more */
+	uint64_t now_ms;       /* monotonic, read once in each turn of the loop */
+	unsigned large_bodies; /* held now */
+	bool closing;          /* draining: each answer ends its connection */
+	bool given_up;         /* the drain's time is over: mint is asked nothing more */
 };
 
 #endif

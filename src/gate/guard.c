@@ -38,6 +38,12 @@ static void see_length(struct guard *guard, const char *value, size_t length)
 	guard->content_length = guard->length_not_digits ? 0 : number;
 }
 
+static void see_once(struct guard_header *header, const char *value, size_t length)
+{
+	header->count++;
+	header->value = (struct guard_text){value, length};
+}
+
 void guard_see_header(struct guard *guard, const char *name, size_t name_length, const char *value, size_t value_length)
 {
 	if (!value) {
@@ -57,7 +63,11 @@ void guard_see_header(struct guard *guard, const char *name, size_t name_length,
 	else if (is_named(name, name_length, "Content-Type")) {
 		guard->content_types++;
 		guard->content_type = (struct guard_text){value, value_length};
-	} else if (is_named(name, name_length, "If-None-Match"))
+	} else if (is_named(name, name_length, "Idempotency-Key"))
+		see_once(&guard->idempotency_key, value, value_length);
+	else if (is_named(name, name_length, "Deadline-Ms"))
+		see_once(&guard->deadline, value, value_length);
+	else if (is_named(name, name_length, "If-None-Match"))
 		guard->if_none_match = (struct guard_text){value, value_length};
 }
 

@@ -16,6 +16,12 @@ struct guard_text {
 	size_t length;
 };
 
+/* A header that may come once, and how often it came. */
+struct guard_header {
+	unsigned count;
+	struct guard_text value; /* of the last */
+};
+
 /* What one pass over the headers found. Begin with zeros. */
 struct guard {
 	unsigned hosts, lengths, content_types;
@@ -23,6 +29,7 @@ struct guard {
 	bool expects; /* the client may wait before it sends its body */
 	uint64_t content_length;
 	struct guard_text content_type, if_none_match;
+	struct guard_header idempotency_key, deadline;
 };
 
 void guard_see_header(

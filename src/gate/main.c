@@ -21,7 +21,6 @@
 enum {
 	PEM_MAX = 1024 * 1024,
 	TICK_MS = 1000,
-	BUSY_TICK_MS = 250, /* while requests wait for mint */
 	DRAIN_TICK_MS = 50,
 	DRAIN_MS = HM_HTTP_DRAIN_SECONDS * 1000,
 	POLLED_MAX = 8,
@@ -251,14 +250,12 @@ static void tell_stats(struct process *process)
 static void tick(struct process *process)
 {
 	uint64_t now = process->gate.now_ms;
-	upstream_expire(process->gate.upstream, now);
 	server_reap(process->server);
 	if (now - process->told_ms >= TICK_MS) {
 		tell_stats(process);
 		process->told_ms = now;
 	}
-	bool busy = upstream_in_flight(process->gate.upstream) > 0;
-	process->next_tick_ms = now + (process->drain_until_ms ? DRAIN_TICK_MS : busy ? BUSY_TICK_MS : TICK_MS);
+	process->next_tick_ms = now + (process->drain_until_ms ? DRAIN_TICK_MS : TICK_MS);
 }
 
 /* With no connection and nothing to tell, sleep until something comes. */
@@ -269,8 +266,10 @@ static int wait_ms(const struct process *process)
 	if (!process->drain_until_ms && !server_connections(process->server) &&
 		memcmp(&process->gate.stats, &process->told, sizeof process->told) == 0)
 		return -1;
-	uint64_t now = process->gate.now_ms;
-	return process->next_tick_ms > now ? (int)(process->next_tick_ms - now) : 0;
+	uint64_t now = process->gate.now_ms, next = upstream_next_ms(process->gate.upstream);
+	if (next > process->next_tick_ms)
+		next = process->next_tick_ms;
+	return next > now ? (int)(next - now) : 0;
 }
 
 /* Answers are taken before the daemons run and requests sent after, so each turn sends what it can. */
@@ -285,6 +284,7 @@ static void turn(struct process *process)
 		else if (events[i].events & ~(uint32_t)EPOLLOUT)
 			take_frames(process);
 	}
+	upstream_expire(process->gate.upstream, process->gate.now_ms);
 	if (process->gate.now_ms >= process->next_tick_ms)
 		tick(process);
 	process->left_to_do = server_run(process->server);

@@ -3,12 +3,14 @@
 
 #include "answer.h"
 #include "json_form.h"
+#include "problem.h"
 #include "server.h"
+#include <gnutls/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* A body that is too large but not absurd is read to its end, so that the client gets to read why it was refused. */
-enum { SWALLOW_MAX = 1024 * 1024 };
+enum { SWALLOW_MAX = 2 * HM_HTTP_MAX_BATCH_BODY };
 
 static struct connection *connection_of(struct request *request)
 {
@@ -18,6 +20,12 @@ static struct connection *connection_of(struct request *request)
 static void count(struct request *request, enum gate_counter counter)
 {
 	connection_of(request)->gate->stats.counter[counter]++;
+}
+
+static void count_refusal(struct request *request, const struct hm_problem *why)
+{
+	if (strcmp(why->code, "overload") == 0)
+		count(request, GATE_OVERLOAD_TOTAL);
 }
 
 /* ---- answers ---- */
@@ -41,10 +49,19 @@ static enum MHD_Result finish_refused(struct request *request, const struct hm_p
 {
 	unsigned status;
 	struct MHD_Response *response = answer_problem(why, &status);
+	count_refusal(request, why);
 	if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		(void)answer_add(
 			response, MHD_HTTP_HEADER_ALLOW, request->route ? request->route->method : "GET, HEAD");
 	return finish(request, status, response);
+}
+
+static void take_problem(struct request *request, unsigned item, bool was_asked, const struct hm_problem *why)
+{
+	char body[HM_PROBLEM_MAX];
+	struct hm_bytes bytes = {(const uint8_t *)body, problem_write(why, body, sizeof body)};
+	count_refusal(request, why);
+	batch_take(request->batch, item, was_asked, (unsigned)problem_kind(why->code)->status, bytes);
 }
 
 /* Refuse before the body was read: the library then closes the connection after the answer. */
@@ -53,21 +70,60 @@ static enum MHD_Result refuse_at_once(struct request *request)
 	return finish_refused(request, &request->why);
 }
 
-void request_answer(struct request *request, const struct gate_reply *reply, const struct hm_problem *why)
+/* The answer is queued: go on with the connection. Without one (no memory) the handler is called once more, and closes
+ * it. */
+static void resume(struct connection *connection)
 {
-	struct connection *connection = connection_of(request);
-	if (reply) {
-		connection->body_follows = reply->body.length > 0;
-		struct MHD_Response *response = answer_make(reply->content_type, NULL, reply->body);
-		if (response && reply->retry_after)
-			(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
-		(void)finish(request, reply->status, response);
-	} else {
-		(void)finish_refused(request, why);
-	}
-	/* Without an answer (no memory) the handler is called once more, and closes the connection. */
 	MHD_resume_connection(connection->mhd);
 	server_must_run(connection->listener);
+}
+
+static void answer_alone(struct request *request, const struct gate_reply *reply, const struct hm_problem *why)
+{
+	struct connection *connection = connection_of(request);
+	if (!reply) {
+		(void)finish_refused(request, why);
+		return;
+	}
+	connection->body_follows = reply->body.length > 0;
+	struct MHD_Response *response = answer_make(reply->content_type, NULL, reply->body);
+	if (response && reply->retry_after)
+		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
+	(void)finish(request, reply->status, response);
+}
+
+static void answer_batch(struct request *request)
+{
+	unsigned status = 0;
+	size_t length = 0;
+	char *text = batch_text(request->batch, &status, &length);
+	connection_of(request)->body_follows = text != NULL;
+	struct MHD_Response *response =
+		text ? answer_take(status == MHD_HTTP_OK ? "application/json" : HM_PROBLEM_TYPE, text, length) : NULL;
+	(void)finish(request, status, response);
+}
+
+/* Of a batch: go on with those that were not asked for. */
+static void ask_more(struct request *request);
+
+void request_answer(
+	struct request *request, unsigned item, const struct gate_reply *reply, const struct hm_problem *why)
+{
+	struct connection *connection = connection_of(request);
+	if (!request->batch) {
+		answer_alone(request, reply, why);
+		resume(connection);
+		return;
+	}
+	if (reply)
+		batch_take(request->batch, item, true, reply->status, reply->body);
+	else
+		take_problem(request, item, true, why);
+	ask_more(request);
+	if (!batch_is_done(request->batch))
+		return;
+	answer_batch(request);
+	resume(connection);
 }
 
 /* ---- the first call: what can be judged by the headers ---- */
@@ -86,6 +142,9 @@ void *request_begin(void *context, const char *target, struct MHD_Connection *mh
 	request->route = NULL;
 	request->if_none_match = (struct guard_text){0};
 	request->body_length = request->body_used = 0;
+	request->body_is_large = false;
+	request->terms = (struct terms){0};
+	request->batch = NULL;
 	count(request, GATE_REQUESTS_TOTAL);
 	return request;
 }
@@ -115,8 +174,32 @@ static hm_result identify(struct connection *connection, struct gate_caller *cal
 	if (!connection->verdict && !(connection->verdict = calloc(1, sizeof *connection->verdict)))
 		return hm_unavailable(why, "overload", "no memory");
 	HM_TRY(tls_identify(connection->session, connection->gate->tls, connection->verdict, why));
+	connection->is_verified = true;
 	if (caller)
 		*caller = connection->verdict->caller;
+	return HM_OK;
+}
+
+bool request_is_verified(struct connection *connection)
+{
+	struct hm_problem why;
+	bool unjudged = !connection->is_verified && !connection->verdict;
+	if (unjudged && connection->session && tls_session_is_open(connection->session))
+		(void)!identify(connection, NULL, &why);
+	return connection->is_verified;
+}
+
+static hm_result make_body(struct request *request, size_t length, struct hm_problem *why)
+{
+	struct gate *gate = connection_of(request)->gate;
+	if (length > HM_HTTP_MAX_BODY && gate->large_bodies == HM_HTTP_MAX_LARGE_BODIES)
+		return hm_unavailable(why, "overload", "%d large bodies are held", HM_HTTP_MAX_LARGE_BODIES);
+	request->body = malloc(length + 1);
+	if (!request->body)
+		return hm_unavailable(why, "overload", "no memory");
+	request->body_length = length;
+	request->body_is_large = length > HM_HTTP_MAX_BODY;
+	gate->large_bodies += request->body_is_large;
 	return HM_OK;
 }
 
@@ -134,11 +217,13 @@ static hm_result check_operation(
 		return HM_OK;
 	if (!guard_is_json(guard->content_type))
 		return hm_refuse(why, "unsupported_media_type", NULL, "Content-Type: application/json");
-	request->body = malloc(guard->content_length + 1);
-	if (!request->body)
-		return hm_unavailable(why, "overload", "no memory");
-	request->body_length = guard->content_length;
-	return HM_OK;
+	HM_TRY(terms_read(guard, connection_of(request)->gate->now_ms, &request->terms, why));
+	return make_body(request, guard->content_length, why);
+}
+
+static size_t most_of(const struct route *route)
+{
+	return route && route->operation == OPERATION_MINT_ITEM ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY;
 }
 
 static enum MHD_Result judge_headers(struct request *request, const char *path, const char *method, const char *version)
@@ -150,13 +235,13 @@ static enum MHD_Result judge_headers(struct request *request, const char *path, 
 		count(request, GATE_GUARD_REFUSED_TOTAL);
 		return refuse_at_once(request);
 	}
-	if (guard.content_length > HM_HTTP_MAX_BODY) {
+	request->route = route_find(path);
+	if (guard.content_length > most_of(request->route)) {
 		request->refused = true;
-		(void)!hm_refuse(why, "body_too_large", NULL, "at most %d bytes", HM_HTTP_MAX_BODY);
+		(void)!hm_refuse(why, "body_too_large", NULL, "at most %zu bytes", most_of(request->route));
 		if (guard.expects || guard.content_length > SWALLOW_MAX)
 			return refuse_at_once(request);
 	}
-	request->route = route_find(path);
 	request->if_none_match = guard.if_none_match;
 	if (request->route && !request->refused)
 		request->refused = check_operation(request, &guard, method, why) != HM_OK;
@@ -166,31 +251,122 @@ static enum MHD_Result judge_headers(struct request *request, const char *path, 
 
 /* ---- the last call: the whole request is there ---- */
 
-static enum MHD_Result ask_mint(struct request *request)
+/* What the Idempotency-Key stands for: this path with this body. */
+static hm_result make_digest(struct request *request, struct hm_problem *why)
+{
+	gnutls_hash_hd_t hash;
+	if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0)
+		return hm_unavailable(why, "overload", "no memory");
+	int failed = gnutls_hash(hash, request->route->path, strlen(request->route->path) + 1);
+	failed |= gnutls_hash(hash, request->body, request->body_used);
+	gnutls_hash_deinit(hash, request->digest);
+	return failed ? hm_broken(why, "SHA-256 failed") : HM_OK;
+}
+
+static hm_result check_form(struct request *request, struct hm_problem *why)
+{
+	const char *text = (const char *)request->body;
+	if (request->route->operation == OPERATION_MINT_ITEM)
+		HM_TRY(batch_open(text, request->body_used, &request->batch, why));
+	else if (request->body)
+		HM_TRY(json_form_check(text, request->body_used, why));
+	return request->terms.key[0] ? make_digest(request, why) : HM_OK;
+}
+
+/* What may keep mint from being asked now, though it would be. */
+static hm_result check_time(const struct request *request, const struct gate *gate, struct hm_problem *why)
+{
+	if (gate->given_up)
+		return hm_unavailable(why, "shutting_down", "the drain is over");
+	if (request->terms.deadline_ms && request->terms.deadline_ms <= gate->now_ms)
+		return hm_unavailable(why, "deadline", "it passed here");
+	return HM_OK;
+}
+
+static void fill_ask(const struct request *request, unsigned item, struct hm_bytes body, struct gate_request *ask)
+{
+	const struct terms *terms = &request->terms;
+	ask->operation = (uint8_t)request->route->operation;
+	ask->deadline_ms = terms->deadline_ms;
+	ask->body = body;
+	memcpy(ask->key.text, terms->key, sizeof ask->key.text);
+	memcpy(ask->key.digest, request->digest, sizeof ask->key.digest);
+	ask->key.item = (uint16_t)item;
+	ask->key.items = (uint16_t)(request->batch ? batch_count(request->batch) : 1);
+}
+
+/* One that cannot be asked for while others are with mint is asked for when they are answered. */
+static void ask_more(struct request *request)
 {
 	struct connection *connection = connection_of(request);
 	struct gate *gate = connection->gate;
-	struct hm_problem *why = &request->why;
+	struct batch *batch = request->batch;
 	struct gate_request ask;
+	struct hm_problem why;
+	struct hm_bytes body;
+	unsigned item;
+	hm_result known = identify(connection, &ask.caller, &why);
+	while (batch_next(batch, &item, &body)) {
+		hm_result result = known;
+		if (result == HM_OK)
+			result = check_time(request, gate, &why);
+		if (result == HM_OK) {
+			fill_ask(request, item, body, &ask);
+			result = upstream_ask(
+				gate->upstream, &ask, request, item, batch_outstanding(batch) > 0, gate->now_ms, &why);
+			if (result != HM_OK && batch_outstanding(batch))
+				return;
+		}
+		if (result == HM_OK)
+			batch_asked(batch);
+		else
+			take_problem(request, item, false, &why);
+	}
+}
 
-	if (request->body && json_form_check((const char *)request->body, request->body_used, why) != HM_OK)
-		return finish_refused(request, why);
-	if (identify(connection, &ask.caller, why) != HM_OK)
-		return finish_refused(request, why);
-	ask.operation = (uint8_t)request->route->operation;
-	ask.body = (struct hm_bytes){request->body, request->body_used};
-	if (gate->given_up) {
-		(void)!hm_unavailable(why, "shutting_down", "the drain is over");
-		return finish_refused(request, why);
-	}
-	if (upstream_ask(gate->upstream, &ask, request, gate->now_ms, why) != HM_OK) {
-		count(request, GATE_OVERLOAD_TOTAL);
-		return finish_refused(request, why);
-	}
+static enum MHD_Result suspend(struct request *request)
+{
+	struct connection *connection = connection_of(request);
 	request->step = REQUEST_WITH_MINT;
 	connection_enter(connection, CONNECTION_WITH_MINT);
 	MHD_suspend_connection(connection->mhd);
 	return MHD_YES;
+}
+
+/* A batch has an end, too: what is not done by then is answered as it stands. */
+static enum MHD_Result ask_batch(struct request *request)
+{
+	uint64_t limit = connection_of(request)->gate->now_ms + HM_REQUEST_MS;
+	if (!request->terms.deadline_ms || request->terms.deadline_ms > limit)
+		request->terms.deadline_ms = limit;
+	ask_more(request);
+	if (!batch_is_done(request->batch))
+		return suspend(request);
+	answer_batch(request);
+	return request->step == REQUEST_ANSWERED ? MHD_YES : MHD_NO;
+}
+
+static hm_result ask_alone(struct request *request, struct hm_problem *why)
+{
+	struct connection *connection = connection_of(request);
+	struct gate *gate = connection->gate;
+	struct gate_request ask;
+	HM_TRY(identify(connection, &ask.caller, why));
+	HM_TRY(check_time(request, gate, why));
+	fill_ask(request, 0, (struct hm_bytes){request->body, request->body_used}, &ask);
+	return upstream_ask(gate->upstream, &ask, request, 0, false, gate->now_ms, why);
+}
+
+static enum MHD_Result ask_mint(struct request *request)
+{
+	struct hm_problem *why = &request->why;
+	if (check_form(request, why) != HM_OK)
+		return finish_refused(request, why);
+	if (request->batch)
+		return ask_batch(request);
+	if (ask_alone(request, why) == HM_OK)
+		return suspend(request);
+	return finish_refused(request, why);
 }
 
 static enum MHD_Result answer_published(struct request *request, const char *path, const char *method)
@@ -258,8 +434,12 @@ void request_end(
 	struct request *request = *request_context;
 	if (!request)
 		return;
+	batch_close(request->batch);
+	request->batch = NULL;
 	free(request->body);
 	request->body = NULL;
+	connection_of(request)->gate->large_bodies -= request->body_is_large;
+	request->body_is_large = false;
 	if (connection_of(request)->phase != CONNECTION_ENDING)
 		connection_enter(connection_of(request), CONNECTION_WAITING);
 }

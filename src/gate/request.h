@@ -13,6 +13,10 @@ void request_end(
 	void *context, struct MHD_Connection *mhd, void **request, enum MHD_RequestTerminationCode termination);
 
 /* upstream.h: the answer to a request that was with mint. */
-void request_answer(struct request *request, const struct gate_reply *reply, const struct hm_problem *why);
+void request_answer(
+	struct request *request, unsigned item, const struct gate_reply *reply, const struct hm_problem *why);
+
+/* Does the connection show a client certificate that is accepted? Judged now, if its handshake is over. */
+bool request_is_verified(struct connection *connection);
 
 #endif

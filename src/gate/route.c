@@ -5,6 +5,7 @@
 
 static const struct route routes[] = {
 	{"/v1/mint/jwt", "POST", OPERATION_MINT_JWT},
+	{"/v1/mint/batch", "POST", OPERATION_MINT_ITEM},
 	{"/metrics", "GET", OPERATION_METRICS},
 };
 

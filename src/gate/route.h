@@ -8,7 +8,7 @@
 struct route {
 	const char *path; /* compared byte by byte, never unescaped */
 	const char *method;
-	enum gate_operation operation;
+	enum gate_operation operation; /* OPERATION_MINT_ITEM: of each request of the batch in the body */
 };
 
 /* NULL: mint answers nothing at this path. */

@@ -79,8 +79,24 @@ static ssize_t push_record(gnutls_transport_ptr_t context, const giovec_t *parts
 	return sent;
 }
 
+/* An IPv4 address as IPv6 has it; of an IPv6 address the network, since a host may have any address in it. */
+static struct in6_addr address_of(const struct sockaddr *address)
+{
+	struct in6_addr out = {0};
+	if (address->sa_family == AF_INET6) {
+		memcpy(&out, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 8);
+	} else {
+		out.s6_addr[10] = out.s6_addr[11] = 0xff;
+		memcpy(&out.s6_addr[12], &((const struct sockaddr_in *)(const void *)address)->sin_addr, 4);
+	}
+	return out;
+}
+
 static void begin_tls(struct connection *connection)
 {
+	const union MHD_ConnectionInfo *client =
+		MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	connection->address = address_of(client->client_addr);
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 	connection->session = info->tls_session;
@@ -146,12 +162,33 @@ static void on_connection(
 
 /* ---- daemons ---- */
 
+static unsigned count_unverified(const struct server *server, const struct in6_addr *address, bool look_again)
+{
+	unsigned count = 0;
+	for (struct connection *at = server->connections; at; at = at->next)
+		if (at->session && memcmp(&at->address, address, sizeof *address) == 0)
+			count += !(look_again ? request_is_verified(at) : at->is_verified);
+	return count;
+}
+
+/* Who has shown a client certificate is not counted: many callers may come from behind one address. */
+static bool has_too_many(const struct server *server, const struct in6_addr *address)
+{
+	return count_unverified(server, address, false) >= HM_HTTP_MAX_PER_ADDRESS &&
+	       count_unverified(server, address, true) >= HM_HTTP_MAX_PER_ADDRESS;
+}
+
 /* A peer bound to a long path has an address longer than the library's room for it, from which libmicrohttpd before
  * 1.0 would then read beyond the end. */
 static enum MHD_Result accepts_address(void *context, const struct sockaddr *address, socklen_t length)
 {
-	(void)context, (void)address;
-	return length <= sizeof(struct sockaddr_in6) ? MHD_YES : MHD_NO;
+	const struct listener *listener = context;
+	if (length > sizeof(struct sockaddr_in6))
+		return MHD_NO;
+	if (!listener->tls)
+		return MHD_YES;
+	struct in6_addr from = address_of(address);
+	return has_too_many(listener->server, &from) ? MHD_NO : MHD_YES;
 }
 
 /* Paths are compared as they came: nothing is unescaped. */
@@ -211,12 +248,11 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd)
 	struct MHD_OptionItem tls[] = {
 		{MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES},
 		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)no_certificate},
-		{MHD_OPTION_PER_IP_CONNECTION_LIMIT, HM_HTTP_MAX_PER_ADDRESS, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
 	struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
 	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-	return MHD_start_daemon(flags | (listener->tls ? MHD_USE_TLS : 0), 0, accepts_address, NULL, request_handle,
+	return MHD_start_daemon(flags | (listener->tls ? MHD_USE_TLS : 0), 0, accepts_address, listener, request_handle,
 		NULL, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, listener->server, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, connection_limit(), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION, on_connection,

@@ -4,25 +4,41 @@
 #include <stdlib.h>
 
 enum {
-	GRACE_MS = 1000, /* mint's own limit comes first, so that its reason is told */
-	CALLER_ROOM = 4096,
+	/* mint's own limit comes first, so that its reason is told */
+	GRACE_MS = 1000,
+	GRACE_DEADLINE_MS = 10, /* after a client's own deadline, when mint does not answer at all */
+	CALLER_ROOM = 3072,     /* and the key, and what else a request's frame holds */
+	OWN = 2 * HM_HTTP_MAX_CONNECTIONS,
+	SLOTS = OWN + HM_BATCH_ITEMS_IN_FLIGHT
 };
 
 struct waiting {
 	uint64_t id; /* 0: free */
 	uint64_t deadline_ms;
 	struct request *request;
+	unsigned item;
+};
+
+struct stack {
+	unsigned count;
+	uint16_t slot[SLOTS];
 };
 
 struct upstream {
 	struct channel *channel;
 	upstream_answer *answer;
 	uint64_t serial;
-	unsigned free_count;
-	uint16_t free[HM_HTTP_MAX_IN_FLIGHT];
-	struct waiting waiting[HM_HTTP_MAX_IN_FLIGHT]; /* at its id modulo the size */
+	uint64_t next_ms;                              /* nothing is due before */
+	struct stack own, shared;                      /* free slots: below OWN, and the others */
+	struct waiting waiting[SLOTS];                 /* at its id modulo SLOTS */
 	uint8_t frame[HM_HTTP_MAX_BODY + CALLER_ROOM]; /* written and queued at once */
 };
+
+static void free_slot(struct upstream *upstream, unsigned slot)
+{
+	struct stack *stack = slot < OWN ? &upstream->own : &upstream->shared;
+	stack->slot[stack->count++] = (uint16_t)slot;
+}
 
 struct upstream *upstream_open(struct channel *channel, upstream_answer *answer)
 {
@@ -31,8 +47,9 @@ struct upstream *upstream_open(struct channel *channel, upstream_answer *answer)
 		return NULL;
 	upstream->channel = channel;
 	upstream->answer = answer;
-	for (unsigned i = 0; i < HM_HTTP_MAX_IN_FLIGHT; i++)
-		upstream->free[upstream->free_count++] = (uint16_t)(HM_HTTP_MAX_IN_FLIGHT - 1 - i);
+	upstream->next_ms = UINT64_MAX;
+	for (unsigned i = SLOTS; i-- > 0;)
+		free_slot(upstream, i);
 	return upstream;
 }
 
@@ -43,32 +60,58 @@ void upstream_close(struct upstream *upstream)
 
 unsigned upstream_in_flight(const struct upstream *upstream)
 {
-	return HM_HTTP_MAX_IN_FLIGHT - upstream->free_count;
+	return SLOTS - upstream->own.count - upstream->shared.count;
+}
+
+static uint64_t due_ms(const struct gate_request *ask, uint64_t now_ms)
+{
+	uint64_t limit = now_ms + HM_REQUEST_MS + GRACE_MS;
+	uint64_t wanted = ask->deadline_ms + GRACE_DEADLINE_MS;
+	return ask->deadline_ms && wanted < limit ? wanted : limit;
+}
+
+/* What waits to be sent may make room when it is sent now. */
+static hm_result queue(struct upstream *upstream, uint64_t id, const struct hm_writer *w)
+{
+	struct channel *channel = upstream->channel;
+	if (channel_queue(channel, HM_GATE_REQUEST, id, w->data, w->used, NULL, 0) == HM_OK)
+		return HM_OK;
+	HM_TRY(channel_flush(channel));
+	return channel_queue(channel, HM_GATE_REQUEST, id, w->data, w->used, NULL, 0);
 }
 
 hm_result upstream_ask(struct upstream *upstream, const struct gate_request *ask, struct request *request,
-	uint64_t now_ms, struct hm_problem *why)
+	unsigned item, bool more, uint64_t now_ms, struct hm_problem *why)
 {
+	struct stack *stack = more ? &upstream->shared : &upstream->own;
 	struct hm_writer w = hm_writer(upstream->frame, sizeof upstream->frame);
-	if (!upstream->free_count)
-		return hm_unavailable(why, "overload", "%d requests are with mint", HM_HTTP_MAX_IN_FLIGHT);
+	if (!stack->count)
+		return hm_unavailable(why, "overload", "all places are with mint");
 	gate_request_put(&w, ask);
-	unsigned slot = upstream->free[upstream->free_count - 1];
-	uint64_t id = ++upstream->serial * HM_HTTP_MAX_IN_FLIGHT + slot;
-	if (w.failed || channel_queue(upstream->channel, HM_GATE_REQUEST, id, w.data, w.used, NULL, 0) != HM_OK)
+	unsigned slot = stack->slot[stack->count - 1];
+	uint64_t id = ++upstream->serial * SLOTS + slot;
+	if (w.failed || queue(upstream, id, &w) != HM_OK)
 		return hm_unavailable(why, "overload", "mint does not read");
-	upstream->free_count--;
-	upstream->waiting[slot] =
-		(struct waiting){.id = id, .deadline_ms = now_ms + HM_REQUEST_MS + GRACE_MS, .request = request};
+	stack->count--;
+	upstream->waiting[slot] = (struct waiting){id, due_ms(ask, now_ms), request, item};
+	if (upstream->waiting[slot].deadline_ms < upstream->next_ms)
+		upstream->next_ms = upstream->waiting[slot].deadline_ms;
 	return HM_OK;
 }
 
-static struct request *let_go(struct upstream *upstream, unsigned slot)
+static struct waiting let_go(struct upstream *upstream, unsigned slot)
 {
-	struct request *request = upstream->waiting[slot].request;
+	struct waiting waiting = upstream->waiting[slot];
 	upstream->waiting[slot] = (struct waiting){0};
-	upstream->free[upstream->free_count++] = (uint16_t)slot;
-	return request;
+	free_slot(upstream, slot);
+	return waiting;
+}
+
+static void answer(
+	struct upstream *upstream, unsigned slot, const struct gate_reply *reply, const struct hm_problem *why)
+{
+	struct waiting waiting = let_go(upstream, slot);
+	upstream->answer(waiting.request, waiting.item, reply, why);
 }
 
 hm_result upstream_take(struct upstream *upstream, const struct hm_frame *frame)
@@ -77,23 +120,35 @@ hm_result upstream_take(struct upstream *upstream, const struct hm_frame *frame)
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	if (!gate_reply_get(&reader, &reply))
 		return HM_REFUSED;
-	unsigned slot = (unsigned)(frame->id % HM_HTTP_MAX_IN_FLIGHT);
+	unsigned slot = (unsigned)(frame->id % SLOTS);
 	if (frame->id && upstream->waiting[slot].id == frame->id)
-		upstream->answer(let_go(upstream, slot), &reply, NULL);
+		answer(upstream, slot, &reply, NULL);
 	return HM_OK;
 }
 
+/* What is asked for while the others are answered is not due yet, and may stand anywhere. */
 static void end_those_due(struct upstream *upstream, uint64_t now_ms, const struct hm_problem *why)
 {
-	for (unsigned slot = 0; slot < HM_HTTP_MAX_IN_FLIGHT; slot++)
-		if (upstream->waiting[slot].id && upstream->waiting[slot].deadline_ms <= now_ms)
-			upstream->answer(let_go(upstream, slot), NULL, why);
+	upstream->next_ms = UINT64_MAX;
+	for (unsigned slot = 0; slot < SLOTS; slot++) {
+		const struct waiting *waiting = &upstream->waiting[slot];
+		if (waiting->id && waiting->deadline_ms <= now_ms)
+			answer(upstream, slot, NULL, why);
+		if (waiting->id && waiting->deadline_ms < upstream->next_ms)
+			upstream->next_ms = waiting->deadline_ms;
+	}
 }
 
 void upstream_expire(struct upstream *upstream, uint64_t now_ms)
 {
 	static const struct hm_problem late = {.code = "deadline"};
-	end_those_due(upstream, now_ms, &late);
+	if (upstream->next_ms <= now_ms)
+		end_those_due(upstream, now_ms, &late);
+}
+
+uint64_t upstream_next_ms(const struct upstream *upstream)
+{
+	return upstream->next_ms;
 }
 
 void upstream_give_up(struct upstream *upstream)

@@ -35,6 +35,9 @@ static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}};
 static const cyaml_strval_t kind_words[] = {{"at+jwt", KIND_ACCESS_TOKEN}, {"jwt-svid", KIND_JWT_SVID}};
 static const cyaml_strval_t claim_words[] = {
 	{"string", CLAIM_STRING}, {"integer", CLAIM_INTEGER}, {"boolean", CLAIM_BOOLEAN}};
+static const cyaml_strval_t fair_by_words[] = {
+	{"caller", FAIR_BY_CALLER}, {"issuer", FAIR_BY_ISSUER}, {"tenant", FAIR_BY_TENANT}};
+static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER_AGENT}, {"tenant", PER_TENANT}};
 static const cyaml_strval_t role_words[] = {{"mint", ROLE_MINT}, {"task", ROLE_TASK}, {"audit", ROLE_AUDIT},
 	{"register", ROLE_REGISTER}, {"approve", ROLE_APPROVE}, {"revoke", ROLE_REVOKE}, {"operate", ROLE_OPERATE}};
 
@@ -109,6 +112,10 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	NAME("key", struct config_profile, key),
 	CYAML_FIELD_MAPPING("lifetime", CYAML_FLAG_DEFAULT, struct config_profile, lifetime, lifetime_fields),
 	CYAML_FIELD_UINT_PTR("backdate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, backdate),
+	CYAML_FIELD_FLOAT("rate", CYAML_FLAG_OPTIONAL, struct config_profile, rate),
+	CYAML_FIELD_UINT("burst", CYAML_FLAG_OPTIONAL, struct config_profile, burst),
+	CYAML_FIELD_ENUM("per", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, per, per_words,
+		CYAML_ARRAY_LEN(per_words)),
 	LIST("audiences", struct config_profile, audiences, &text_entry, 1, HM_PATTERNS_MAX),
 	LIST("subjects", struct config_profile, subjects, &text_entry, 1, HM_PATTERNS_MAX),
 	OPTIONAL_LIST("scopes", struct config_profile, scopes, &text_entry, HM_PATTERNS_MAX),
@@ -125,6 +132,13 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 	CYAML_FIELD_UINT_PTR("uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uid),
 	CYAML_FIELD_FLAGS(
 		"roles", CYAML_FLAG_STRICT, struct config_caller, roles, role_words, CYAML_ARRAY_LEN(role_words)),
+	CYAML_FIELD_FLOAT("rate", CYAML_FLAG_OPTIONAL, struct config_caller, rate),
+	CYAML_FIELD_UINT("burst", CYAML_FLAG_OPTIONAL, struct config_caller, burst),
+	CYAML_FIELD_UINT("weight", CYAML_FLAG_OPTIONAL, struct config_caller, weight),
+	CYAML_FIELD_ENUM("fair_by", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_caller, fair_by,
+		fair_by_words, CYAML_ARRAY_LEN(fair_by_words)),
+	CYAML_FIELD_STRING_PTR(
+		"tenant", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, tenant, 1, HM_NAME_MAX),
 	CYAML_FIELD_END};
 static const cyaml_schema_value_t caller_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_caller, caller_fields)};
@@ -210,6 +224,7 @@ static const struct {
 	{"use", use_words, CYAML_ARRAY_LEN(use_words)},
 	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
 	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
+	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
 	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */

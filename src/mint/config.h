@@ -29,6 +29,12 @@ enum role {
 
 enum claim_type { CLAIM_STRING, CLAIM_INTEGER, CLAIM_BOOLEAN };
 
+/* Whose turn a caller's requests take while they wait. */
+enum fair_by { FAIR_BY_CALLER, FAIR_BY_ISSUER, FAIR_BY_TENANT };
+
+/* Whose rate a profile's rate is. */
+enum rate_per { PER_CALLER, PER_AGENT, PER_TENANT };
+
 struct config_tls {
 	char *address; /* numeric */
 	uint16_t port; /* 0: any */
@@ -88,6 +94,9 @@ struct config_profile {
 		unsigned standard, maximum; /* seconds */
 	} lifetime;
 	unsigned *backdate; /* seconds; NULL: HM_BACKDATE_DEFAULT */
+	double rate;        /* credentials a second; 0: no limit */
+	unsigned burst;
+	enum rate_per per;
 	char **audiences, **subjects, **scopes, **callers;
 	unsigned audiences_count, subjects_count, scopes_count, callers_count;
 	struct config_claim *claims;
@@ -101,7 +110,12 @@ struct config_caller {
 	char *spki;     /* base64url of SHA-256 of its SubjectPublicKeyInfo */
 	uint32_t *uid;  /* of the Unix peer */
 	unsigned roles; /* of enum role */
+	double rate;    /* credentials a second; 0: no limit */
+	unsigned burst, weight;
+	enum fair_by fair_by;
+	char *tenant; /* the member of a request's context that names its tenant; NULL: none does */
 	unsigned issuer_index;
+	uint64_t group; /* a number for those who share its turns */
 	uint8_t spki_sha256[32];
 };
 

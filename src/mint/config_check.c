@@ -3,6 +3,7 @@
 
 #include "base64url.h"
 #include "config_where.h"
+#include "identity.h"
 #include "spiffe.h"
 #include <arpa/inet.h>
 #include <libgen.h>
@@ -12,7 +13,9 @@
 #include <string.h>
 #include <sys/un.h>
 
-enum { THREADS_DEFAULT = 2 };
+enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000 };
+#define RATE_MIN 0.001
+#define RATE_MAX 1e6
 
 /* Where a complaint belongs: list[index].member of the file. */
 struct place {
@@ -221,11 +224,44 @@ static bool same_text(const char *a, const char *b)
 	return a && b && strcmp(a, b) == 0;
 }
 
+/* Set where a rate is given; one whole credential must fit. */
+static hm_result check_rate(const struct place *place, double rate, unsigned *burst)
+{
+	if (rate == 0 && *burst)
+		return complain(place, "burst", "needs a rate");
+	if (rate == 0)
+		return HM_OK;
+	if (!(rate >= RATE_MIN && rate <= RATE_MAX))
+		return complain(place, "rate", "%g to %g credentials a second", RATE_MIN, RATE_MAX);
+	if (!*burst)
+		*burst = rate < 1 ? 1 : (unsigned)rate;
+	if (*burst > BURST_MAX)
+		return complain(place, "burst", "at most %d", BURST_MAX);
+	return HM_OK;
+}
+
+static hm_result set_turns(struct config_caller *caller, const struct place *place)
+{
+	struct identity group;
+	if (!caller->weight)
+		caller->weight = 1;
+	if (caller->weight > HM_WEIGHT_MAX)
+		return complain(place, "weight", "1 to %d", HM_WEIGHT_MAX);
+	if (caller->fair_by == FAIR_BY_TENANT && !caller->tenant)
+		return complain(place, "fair_by", "tenant needs the caller's key tenant: a member of context");
+	HM_TRY(identity_of_words("group", caller->issuer, caller->fair_by == FAIR_BY_ISSUER ? NULL : caller->name, NULL,
+		&group, place->why));
+	caller->group = identity_number(&group);
+	return HM_OK;
+}
+
 static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_caller *caller = &config->callers[index];
 	HM_TRY(check_name(place, caller->name));
 	HM_TRY(find_issuer(config, place, caller->issuer, &caller->issuer_index));
+	HM_TRY(check_rate(place, caller->rate, &caller->burst));
+	HM_TRY(set_turns(caller, place));
 	if (!caller->uri && !caller->spki && !caller->uid)
 		return complain(place, NULL, "a caller needs a uri, an spki or a uid");
 	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
@@ -337,12 +373,23 @@ static hm_result check_profile_key(
 	return complain(place, "key", "there is no key '%.64s'", profile->key);
 }
 
-static bool issuer_has_caller(const struct config *config, unsigned issuer, const char *name)
+static const struct config_caller *issuer_caller(const struct config *config, unsigned issuer, const char *name)
 {
 	for (unsigned i = 0; i < config->callers_count; i++)
 		if (config->callers[i].issuer_index == issuer && strcmp(config->callers[i].name, name) == 0)
-			return true;
-	return false;
+			return &config->callers[i];
+	return NULL;
+}
+
+static hm_result check_profile_caller(
+	const struct config *config, const struct place *place, const struct config_profile *profile, const char *name)
+{
+	const struct config_caller *caller = issuer_caller(config, profile->issuer_index, name);
+	if (!caller)
+		return complain(place, "callers", "issuer '%.64s' has no caller '%.64s'", profile->issuer, name);
+	if (profile->rate > 0 && profile->per == PER_TENANT && !caller->tenant)
+		return complain(place, "per", "tenant, but caller '%.64s' has no key tenant", name);
+	return HM_OK;
 }
 
 /* A subject's pattern may leave open which agent it is, never which trust domain. */
@@ -376,9 +423,7 @@ static hm_result check_profile_lists(
 			return complain(place, "scopes", "'%.64s' is not a scope of at most %d characters",
 				profile->scopes[i], HM_SCOPE_MAX);
 	for (unsigned i = 0; i < profile->callers_count; i++)
-		if (!issuer_has_caller(config, profile->issuer_index, profile->callers[i]))
-			return complain(place, "callers", "issuer '%.64s' has no caller '%.64s'", profile->issuer,
-				profile->callers[i]);
+		HM_TRY(check_profile_caller(config, place, profile, profile->callers[i]));
 	return HM_OK;
 }
 
@@ -392,6 +437,7 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 	HM_TRY(find_issuer(config, place, profile->issuer, &profile->issuer_index));
 	HM_TRY(check_profile_key(config, place, profile));
 	HM_TRY(check_lifetime(place, profile));
+	HM_TRY(check_rate(place, profile->rate, &profile->burst));
 	HM_TRY(check_profile_lists(config, place, profile));
 	return check_claims(place, profile);
 }

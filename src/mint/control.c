@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 
+#include "fault.h"
 #include "frame.h"
 #include "log.h"
 #include "policy.h"
@@ -83,8 +84,15 @@ static hm_result run_token_unlatch(
 	return hm_refuse(why, "unknown_token", "token", "a token of the configuration");
 }
 
+static hm_result run_fault(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	HM_TRY(fault_command(control->service, request, why));
+	return done(control, length);
+}
+
 static const struct command commands[] = {{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
-	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch}};
+	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
+	{"fault", ROLE_OPERATE, "operate", run_fault}};
 
 static hm_result run(struct control *control, const struct client *client, const struct hm_frame *frame, size_t *length,
 	struct hm_problem *why)

@@ -25,6 +25,7 @@ struct gate {
 	bool is_ready, ending;
 	unsigned vain_starts, unanswered; /* configurations that were sent */
 	uint64_t generation;
+	uint64_t down_until_ms; /* no process is started before */
 };
 
 /* ---- what it says ---- */
@@ -114,11 +115,18 @@ static void on_ready_timer(uv_timer_t *timer)
 	child_kill(gate->child);
 }
 
+static uint64_t down_for(const struct gate *gate)
+{
+	uint64_t now = uv_now(gate->loop);
+	return gate->down_until_ms > now ? gate->down_until_ms - now : 0;
+}
+
 static void start_later(struct gate *gate)
 {
 	uint64_t wait =
 		gate->vain_starts ? (uint64_t)BACKOFF_FIRST_MS << (gate->vain_starts > 7 ? 7 : gate->vain_starts) : 0;
-	uv_timer_start(&gate->timer, on_start_timer, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS, 0);
+	wait = wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS;
+	uv_timer_start(&gate->timer, on_start_timer, wait > down_for(gate) ? wait : down_for(gate), 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -254,6 +262,25 @@ void gate_end(struct gate *gate)
 		child_kill(gate->child);
 	else
 		uv_close((uv_handle_t *)&gate->timer, on_timer_closed);
+}
+
+void gate_down(struct gate *gate, uint64_t ms)
+{
+	if (gate->ending)
+		return;
+	gate->down_until_ms = uv_now(gate->loop) + ms;
+	if (gate->child)
+		child_kill(gate->child);
+	else
+		start_later(gate);
+}
+
+void gate_up(struct gate *gate)
+{
+	bool is_held = !gate->child && !gate->ending && down_for(gate);
+	gate->down_until_ms = 0;
+	if (is_held)
+		start_later(gate);
 }
 
 struct gate_facts gate_facts(const struct gate *gate)

@@ -59,6 +59,10 @@ bool gate_flush(struct gate *gate);
 void gate_drain(struct gate *gate); /* let it finish what is in flight; `ended` follows */
 void gate_end(struct gate *gate);   /* end it now; `ended` follows */
 
+/* Kill it, and start the next after `ms` unless gate_up ends that. Connections to come wait in the sockets' backlog. */
+void gate_down(struct gate *gate, uint64_t ms);
+void gate_up(struct gate *gate);
+
 struct gate_facts gate_facts(const struct gate *gate);
 
 #endif

@@ -2,16 +2,20 @@
 #include "mint.h"
 
 #include "base64url.h"
+#include "fault.h"
 #include "json_write.h"
 #include "jwt.h"
 #include "log.h"
 #include "problem.h"
+#include "rate.h"
+#include "replay.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-enum { RETRY_AFTER_SECONDS = 1, REPLY_MAX = HM_JWT_MAX + 1024, ID_BYTES = 16, IDS_AT_ONCE = 16 };
+/* A reply has, beside the header and payload that were signed, a signature and the members around it. */
+enum { REPLY_MORE = 1536, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE, ID_BYTES = 16, IDS_AT_ONCE = 16 };
 
 /* ---- answers ---- */
 
@@ -20,7 +24,7 @@ void mint_refuse(struct service *service, uint64_t generation, uint64_t id, cons
 	char body[HM_PROBLEM_MAX];
 	const struct problem_kind *kind = problem_kind(why->code);
 	struct gate_reply reply = {.status = (uint16_t)kind->status,
-		.retry_after = strcmp(kind->retry, "after") == 0 ? RETRY_AFTER_SECONDS : 0,
+		.retry_after = problem_retry_after(why),
 		.content_type = HM_PROBLEM_TYPE,
 		.body = {(uint8_t *)body, problem_write(why, body, sizeof body)}};
 	service->counters.refused_by_code[kind - problem_kinds]++;
@@ -33,17 +37,19 @@ void mint_refuse(struct service *service, uint64_t generation, uint64_t id, cons
 	gate_answer(service->gate, generation, id, &reply);
 }
 
-static void refuse_pending(struct service *service, const struct pending *pending, const char *code, const char *detail)
+static uint64_t now_ms(void)
 {
-	struct hm_problem why = {.code = code};
-	snprintf(why.detail, sizeof why.detail, "%s", detail);
-	mint_refuse(service, pending->gate_generation, pending->gate_request, &why);
+	return uv_hrtime() / 1000000;
 }
 
-static void answer(struct service *service, const struct pending *pending)
+static void refuse_pending(struct service *service, const struct pending *pending, const struct hm_problem *why)
 {
-	char body[REPLY_MAX];
-	struct hm_json json = hm_json(body, sizeof body);
+	mint_refuse(service, pending->gate_generation, pending->gate_request, why);
+}
+
+static size_t write_reply(const struct pending *pending, char *body, size_t size)
+{
+	struct hm_json json = hm_json(body, size);
 	hm_json_begin(&json, '{');
 	hm_json_member_string(&json, "credential", pending->jwt);
 	hm_json_member_string(&json, "kind", credential_kind_name(pending->kind));
@@ -53,13 +59,25 @@ static void answer(struct service *service, const struct pending *pending)
 	hm_json_member_number(&json, "issued_at", pending->issued);
 	hm_json_member_number(&json, "expires_at", pending->expires);
 	hm_json_end(&json, '}');
-	if (json.out.failed) {
-		refuse_pending(service, pending, "internal", "no room for the reply");
-		return;
-	}
+	return json.out.failed ? 0 : json.out.used;
+}
+
+static void give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)
+{
 	struct gate_reply reply = {
-		.status = 200, .content_type = "application/json", .body = {(uint8_t *)body, json.out.used}};
-	gate_answer(service->gate, pending->gate_generation, pending->gate_request, &reply);
+		.status = 200, .content_type = "application/json", .body = {(uint8_t *)body, length}};
+	gate_answer(service->gate, generation, id, &reply);
+}
+
+/* The same bytes once more, and that they are so. */
+static void give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length)
+{
+	static const char again[] = ",\"replayed\":true}";
+	char body[REPLY_MAX + sizeof again];
+	memcpy(body, text, length - 1);
+	memcpy(body + length - 1, again, sizeof again - 1);
+	service->counters.replayed_total++;
+	give(service, generation, id, body, length - 1 + sizeof again - 1);
 }
 
 /* ---- the way in ---- */
@@ -95,46 +113,191 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 	return HM_OK;
 }
 
-static hm_result submit(struct service *service, struct pending *pending, const struct mint_request *request,
-	const struct decision *decision, struct hm_problem *why)
+/* A request on its way in. */
+struct asking {
+	uint64_t id; /* of gate's frame */
+	const struct gate_request *request;
+	uint64_t deadline_ms;
+	struct mint_request asked;
+	struct decision decision;
+	struct identity caller, key; /* with an Idempotency-Key */
+	struct replay *replay;       /* of the key; NULL: none, or nothing is known of it */
+	struct bucket *buckets[2];
+	unsigned bucket_count;
+};
+
+static void free_asking(struct asking *asking)
 {
-	const struct issuing_key *key = &service->keys[decision->profile->key_index];
-	if (!key->known)
-		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", decision->key->name);
-	HM_TRY(fill(pending, decision, request, key, why));
-	pending->deadline_ms = uv_now(&service->loop) + HM_REQUEST_MS;
-	if (token_submit(key->token, (uint16_t)decision->key->place, pending) != HM_OK)
-		return hm_unavailable(why, "token_unavailable", "token %s is stopped", decision->key->token);
+	mint_request_free(&asking->asked);
+}
+#define ASKING_AUTO __attribute__((cleanup(free_asking))) struct asking
+
+/* Gate's word can only shorten the time. */
+static hm_result set_deadline(const struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	uint64_t wanted = asking->request->deadline_ms;
+	asking->deadline_ms = uv_now(&service->loop) + HM_REQUEST_MS;
+	if (wanted && wanted < asking->deadline_ms)
+		asking->deadline_ms = wanted;
+	if (asking->deadline_ms <= now_ms())
+		return hm_unavailable(why, "deadline", "it had passed before mint saw the request");
 	return HM_OK;
 }
 
-static hm_result decide_and_submit(
-	struct service *service, uint64_t id, const struct gate_request *request, struct hm_problem *why)
+static hm_result find_replay(struct service *service, struct asking *asking, struct hm_problem *why)
 {
-	MINT_REQUEST_AUTO asked = {0};
-	struct decision decision;
-	if (service->stopping)
-		return hm_unavailable(why, "shutting_down", "stopping");
-	HM_TRY(mint_request_parse(request->body, &asked, why));
-	HM_TRY(policy_decide(service->config, &request->caller, &asked, &decision, why));
+	const struct gate_request *request = asking->request;
+	if (!request->key.text[0])
+		return HM_OK;
+	HM_TRY(identity_of_caller(&request->caller, &asking->caller, why));
+	HM_TRY(identity_of_key(&asking->caller, request->key.text, &asking->key, why));
+	return replays_find(
+		service->replays, &asking->key, &request->key, uv_now(&service->loop), &asking->replay, why);
+}
 
-	struct pending *pending = pending_take(service->pool);
+/* What was given out before is given out again only if it might be minted now: policy_decide has said yes to the
+ * request, the rest is what of the credential may differ from what would be minted. */
+static hm_result replay(
+	struct service *service, const struct asking *asking, const struct kept *kept, struct hm_problem *why)
+{
+	const struct config_profile *profile = asking->decision.profile;
+	const struct issuing_key *key = &service->keys[profile->key_index];
+	if (kept->expires <= time(NULL))
+		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
+	if (kept->expires - kept->issued > profile->lifetime.maximum)
+		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
+	if (!key->known || strcmp(key->kid, kept->kid) != 0)
+		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
+	give_again(service, gate_generation(service->gate), asking->id, kept->text, kept->length);
+	return HM_OK;
+}
+
+static struct pending *take_place(struct service *service, const struct asking *asking)
+{
+	struct pending *pending = pending_take(service->pool, asking->deadline_ms);
+	if (!pending)
+		return NULL;
+	pending->gate_request = asking->id;
+	pending->gate_generation = gate_generation(service->gate);
+	if (pending_next_due(service->pool) == pending)
+		mint_expire(service);
+	return pending;
+}
+
+/* Wait for the answer to the request that came first. Half the places are for requests that ask for something new. */
+static hm_result follow(
+	struct service *service, const struct asking *asking, struct pending *leader, struct hm_problem *why)
+{
+	struct pending *pending = pending_free(service->pool) > HM_PENDING_MAX / 2 ? take_place(service, asking) : NULL;
+	if (!pending)
+		return hm_unavailable(why, "overload", "too many repetitions wait");
+	pending->leader = leader;
+	TAILQ_INSERT_TAIL(&leader->followers, pending, at_token);
+	if (leader->wanted_until_ms < pending->deadline_ms)
+		leader->wanted_until_ms = pending->deadline_ms;
+	return HM_OK;
+}
+
+static hm_result look_at_rate(struct service *service, struct asking *asking, const char *whose, double rate,
+	unsigned burst, const struct identity *who, struct hm_problem *why)
+{
+	if (rate <= 0)
+		return HM_OK;
+	return rates_look(service->rates, who, rate, burst, uv_now(&service->loop), whose,
+		&asking->buckets[asking->bucket_count++], why);
+}
+
+static hm_result look_at_rates(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	const struct config_caller *caller = asking->decision.caller;
+	const struct config_profile *profile = asking->decision.profile;
+	const char *tenant = asking->decision.tenant;
+	const char *const whose[] = {"caller", "agent", "tenant"};
+	const char *const names[] = {caller->name, asking->asked.subject, tenant ? tenant : ""};
+	struct identity who;
+	if (caller->rate > 0)
+		HM_TRY(identity_of_words("caller", caller->issuer, caller->name, NULL, &who, why));
+	HM_TRY(look_at_rate(service, asking, "caller", caller->rate, caller->burst, &who, why));
+	if (profile->rate > 0)
+		HM_TRY(identity_of_words("profile", profile->name,
+			profile->per == PER_TENANT ? caller->name : whose[profile->per], names[profile->per], &who,
+			why));
+	return look_at_rate(service, asking, whose[profile->per], profile->rate, profile->burst, &who, why);
+}
+
+static hm_result set_turn(struct pending *pending, const struct decision *decision, struct hm_problem *why)
+{
+	const struct config_caller *caller = decision->caller;
+	struct identity tenant;
+	pending->who = (struct fair_who){.group = caller->group, .weight = caller->weight};
+	if (caller->fair_by != FAIR_BY_TENANT)
+		return HM_OK;
+	HM_TRY(identity_of_words("tenant", decision->tenant, NULL, NULL, &tenant, why));
+	pending->who.member = identity_number(&tenant);
+	return HM_OK;
+}
+
+static void forget(struct service *service, struct pending *pending)
+{
+	if (pending->replay)
+		replay_drop(service->replays, pending);
+}
+
+static hm_result submit(
+	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
+{
+	const struct decision *decision = &asking->decision;
+	const struct issuing_key *key = &service->keys[decision->profile->key_index];
+	const struct gate_key *idempotency = &asking->request->key;
+	if (!key->known)
+		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", decision->key->name);
+	HM_TRY(fill(pending, decision, &asking->asked, key, why));
+	HM_TRY(set_turn(pending, decision, why));
+	if (idempotency->text[0])
+		HM_TRY(replays_begin(service->replays, &asking->caller, &asking->key, idempotency,
+			pending->tbs_length + REPLY_MORE, uv_now(&service->loop), pending, why));
+	return token_submit(key->token, (uint16_t)decision->key->place, pending, why);
+}
+
+static hm_result strike(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	HM_TRY(look_at_rates(service, asking, why));
+	struct pending *pending = take_place(service, asking);
 	if (!pending)
 		return hm_unavailable(why, "overload", "%d requests wait", HM_PENDING_MAX);
-	pending->gate_request = id;
-	pending->gate_generation = gate_generation(service->gate);
-	hm_result result = submit(service, pending, &asked, &decision, why);
-	if (result != HM_OK)
+	hm_result result = submit(service, asking, pending, why);
+	if (result != HM_OK) {
+		forget(service, pending);
 		pending_release(service->pool, pending);
-	else if (!uv_is_active((uv_handle_t *)&service->deadline))
-		mint_expire(service);
-	return result;
+		return result;
+	}
+	for (unsigned i = 0; i < asking->bucket_count; i++)
+		bucket_take(asking->buckets[i]);
+	return HM_OK;
+}
+
+static hm_result take_request(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	const struct gate_request *request = asking->request;
+	if (service->stopping)
+		return hm_unavailable(why, "shutting_down", "stopping");
+	HM_TRY(fault_refusal(service, why));
+	HM_TRY(set_deadline(service, asking, why));
+	HM_TRY(find_replay(service, asking, why));
+	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
+	HM_TRY(policy_decide(service->config, &request->caller, &asking->asked, &asking->decision, why));
+	if (asking->replay && replay_kept(asking->replay, request->key.item))
+		return replay(service, asking, replay_kept(asking->replay, request->key.item), why);
+	if (asking->replay && replay_leader(asking->replay, request->key.item))
+		return follow(service, asking, replay_leader(asking->replay, request->key.item), why);
+	return strike(service, asking, why);
 }
 
 void mint_request(struct service *service, uint64_t id, const struct gate_request *request)
 {
 	struct hm_problem why;
-	if (decide_and_submit(service, id, request, &why) != HM_OK)
+	ASKING_AUTO asking = {.id = id, .request = request};
+	if (take_request(service, &asking, &why) != HM_OK)
 		mint_refuse(service, gate_generation(service->gate), id, &why);
 }
 
@@ -148,27 +311,96 @@ static void count_minted(struct service *service, const struct pending *pending)
 			service->counters.minted[i]++;
 }
 
+/* Every follower's place is free after this. */
+static void release_follower(struct service *service, struct pending *follower)
+{
+	TAILQ_REMOVE(&follower->leader->followers, follower, at_token);
+	pending_release(service->pool, follower);
+}
+
+/* Nothing goes out: not to the one who asked, nor to those who wait with it. */
+static void refuse_all(struct service *service, struct pending *pending, const struct hm_problem *why)
+{
+	struct pending *follower;
+	forget(service, pending);
+	if (!pending->answered)
+		refuse_pending(service, pending, why);
+	while ((follower = TAILQ_FIRST(&pending->followers))) {
+		refuse_pending(service, follower, why);
+		release_follower(service, follower);
+	}
+}
+
+/* Whose time is over by now gets no credential, though the timer has not said so yet. */
+static void refuse_late(struct service *service, struct pending *pending)
+{
+	static const struct hm_problem late = {.code = "deadline"};
+	uint64_t now = now_ms();
+	struct pending *next;
+	for (struct pending *follower = TAILQ_FIRST(&pending->followers); follower; follower = next) {
+		next = TAILQ_NEXT(follower, at_token);
+		if (follower->deadline_ms > now)
+			continue;
+		refuse_pending(service, follower, &late);
+		release_follower(service, follower);
+	}
+	if (pending->answered || pending->deadline_ms > now)
+		return;
+	refuse_pending(service, pending, &late);
+	pending_mark_answered(service->pool, pending);
+}
+
+static void release_credential(struct service *service, struct pending *pending)
+{
+	char body[REPLY_MAX];
+	struct pending *follower;
+	struct hm_problem why;
+	size_t length = write_reply(pending, body, sizeof body);
+	if (!length || (pending->replay && !replay_keep(pending, body, length))) {
+		(void)!hm_broken(&why, "no room for the reply");
+		refuse_all(service, pending, &why);
+		return;
+	}
+	count_minted(service, pending);
+	if (!pending->answered)
+		give(service, pending->gate_generation, pending->gate_request, body, length);
+	while ((follower = TAILQ_FIRST(&pending->followers))) {
+		give_again(service, follower->gate_generation, follower->gate_request, body, length);
+		release_follower(service, follower);
+	}
+}
+
+static bool append_signature(struct pending *pending, const uint8_t *signature, size_t length)
+{
+	size_t end = pending->tbs_length;
+	if (end + 1 + base64url_length(length) + 1 > sizeof pending->jwt)
+		return false;
+	pending->jwt[end++] = '.';
+	end += base64url_encode(signature, length, pending->jwt + end);
+	pending->jwt[end] = 0;
+	return true;
+}
+
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length)
 {
-	if (!pending->answered) {
-		size_t end = pending->tbs_length;
-		if (end + 1 + base64url_length(length) + 1 > sizeof pending->jwt) {
-			refuse_pending(service, pending, "internal", "no room for the signature");
-		} else {
-			pending->jwt[end++] = '.';
-			end += base64url_encode(signature, length, pending->jwt + end);
-			pending->jwt[end] = 0;
-			count_minted(service, pending);
-			answer(service, pending);
-		}
+	struct hm_problem why;
+	refuse_late(service, pending);
+	if (pending->answered && TAILQ_EMPTY(&pending->followers)) {
+		forget(service, pending); /* nobody waits for it any more: it was never released */
+	} else if (append_signature(pending, signature, length)) {
+		release_credential(service, pending);
+	} else {
+		(void)!hm_broken(&why, "no room for the signature");
+		refuse_all(service, pending, &why);
 	}
 	pending_release(service->pool, pending);
 }
 
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
-	if (!pending->answered)
-		refuse_pending(service, pending, code, detail);
+	struct hm_problem why = {.code = code};
+	snprintf(why.detail, sizeof why.detail, "%s", detail);
+	refuse_all(service, pending, &why);
 	pending_release(service->pool, pending);
 }
 
@@ -179,21 +411,44 @@ static void on_deadline(uv_timer_t *timer)
 	mint_expire(timer->data);
 }
 
-static void expire_one(struct service *service, struct pending *pending)
+/* Nobody waits for it any more: give it up where it is, if it is not at work. */
+static void abandon(struct service *service, struct pending *pending)
 {
-	/* One that waits for the token's process is not late by the caller's doing: the token is away. */
-	refuse_pending(service, pending, pending->at_work ? "deadline" : "token_unavailable", "");
-	pending_mark_answered(service->pool, pending);
+	forget(service, pending);
 	if (!pending->token || token_forget(pending->token, pending))
 		pending_release(service->pool, pending);
 }
 
+static void expire_follower(struct service *service, struct pending *follower)
+{
+	struct pending *leader = follower->leader;
+	release_follower(service, follower);
+	if (leader->answered && TAILQ_EMPTY(&leader->followers))
+		abandon(service, leader);
+}
+
+static void expire_one(struct service *service, struct pending *pending)
+{
+	/* One that waits for a token's process is not late by the caller's doing: the token is away. */
+	const struct pending *at = pending->leader ? pending->leader : pending;
+	bool is_away = !at->at_work && at->token && token_facts(at->token).state != TOKEN_READY;
+	struct hm_problem why = {.code = is_away ? "token_unavailable" : "deadline"};
+	refuse_pending(service, pending, &why);
+	if (pending->leader) {
+		expire_follower(service, pending);
+		return;
+	}
+	pending_mark_answered(service->pool, pending);
+	if (TAILQ_EMPTY(&pending->followers))
+		abandon(service, pending);
+}
+
 void mint_expire(struct service *service)
 {
-	struct pending *oldest;
+	struct pending *next;
 	uint64_t now = uv_now(&service->loop);
-	while ((oldest = pending_oldest(service->pool)) && oldest->deadline_ms <= now)
-		expire_one(service, oldest);
-	if (oldest)
-		uv_timer_start(&service->deadline, on_deadline, oldest->deadline_ms - now, 0);
+	while ((next = pending_next_due(service->pool)) && next->deadline_ms <= now)
+		expire_one(service, next);
+	if (next)
+		uv_timer_start(&service->deadline, on_deadline, next->deadline_ms - now, 0);
 }

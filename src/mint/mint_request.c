@@ -77,6 +77,18 @@ static hm_result take_context(json_t *value, struct mint_request *request, struc
 	return HM_OK;
 }
 
+/* The last part of the path under /v1/mint/ that the request would have alone. */
+static hm_result take_kind(json_t *kind, struct hm_problem *why)
+{
+	if (!kind)
+		return hm_refuse(why, "missing_member", "kind", "jwt");
+	if (!json_is_string(kind))
+		return wrong_type(why, "kind", "a string");
+	if (strcmp(json_string_value(kind), "jwt") != 0)
+		return hm_refuse(why, "invalid_kind", "kind", "jwt");
+	return HM_OK;
+}
+
 static hm_result take_member(const char *name, json_t *value, struct mint_request *request, struct hm_problem *why)
 {
 	if (strcmp(name, "profile") == 0)
@@ -98,7 +110,7 @@ static hm_result take_member(const char *name, json_t *value, struct mint_reques
 	return hm_refuse(why, "unknown_member", name, "profile, subject, audience, scope, lifetime, claims, context");
 }
 
-hm_result mint_request_parse(struct hm_bytes body, struct mint_request *request, struct hm_problem *why)
+hm_result mint_request_parse(struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why)
 {
 	json_error_t error;
 	const char *name;
@@ -108,7 +120,10 @@ hm_result mint_request_parse(struct hm_bytes body, struct mint_request *request,
 	request->body = json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
 	if (!json_is_object(request->body)) /* gate has checked the form, but mint does not rely on it */
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object");
-	json_object_foreach(request->body, name, value) HM_TRY(take_member(name, value, request, why));
+	if (with_kind)
+		HM_TRY(take_kind(json_object_get(request->body, "kind"), why));
+	json_object_foreach(request->body, name, value) if (!with_kind || strcmp(name, "kind") != 0)
+		HM_TRY(take_member(name, value, request, why));
 
 	if (!request->profile)
 		return hm_refuse(why, "missing_member", "profile", "a profile's name");

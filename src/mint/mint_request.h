@@ -20,8 +20,10 @@ struct mint_request {
 	json_t *context;   /* object of strings, or NULL */
 };
 
-/* Read a request from gate. HM_REFUSED: `why` names the member. Free with mint_request_free in any case. */
-hm_result mint_request_parse(struct hm_bytes body, struct mint_request *request, struct hm_problem *why) HM_MUST_USE;
+/* Read a request from gate; with `with_kind` it says itself which kind of credential it is for. HM_REFUSED: `why` names
+ * the member. Free with mint_request_free in any case. */
+hm_result mint_request_parse(
+	struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why) HM_MUST_USE;
 void mint_request_free(struct mint_request *request);
 
 #define MINT_REQUEST_AUTO __attribute__((cleanup(mint_request_free))) struct mint_request

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct pending_pool {
-	struct pending_list waiting; /* not answered, oldest first */
+	struct pending_list waiting; /* not answered, the nearest deadline first */
 	unsigned free_count, in_use;
 	uint16_t free[HM_PENDING_MAX]; /* a stack, so that a quiet service touches few pages */
 	struct pending places[HM_PENDING_MAX];
@@ -30,7 +30,19 @@ void pending_close(struct pending_pool *pool)
 /* An id is the place and how often it was used, never 0 (a probe's id). */
 enum { PLACE_BITS = 16 };
 
-struct pending *pending_take(struct pending_pool *pool)
+/* Most have the same time, so that their place is at the end. */
+static void insert(struct pending_list *waiting, struct pending *pending)
+{
+	struct pending *before = TAILQ_LAST(waiting, pending_list);
+	while (before && before->deadline_ms > pending->deadline_ms)
+		before = TAILQ_PREV(before, pending_list, by_deadline);
+	if (before)
+		TAILQ_INSERT_AFTER(waiting, before, pending, by_deadline);
+	else
+		TAILQ_INSERT_HEAD(waiting, pending, by_deadline);
+}
+
+struct pending *pending_take(struct pending_pool *pool, uint64_t deadline_ms)
 {
 	if (!pool->free_count)
 		return NULL;
@@ -38,9 +50,15 @@ struct pending *pending_take(struct pending_pool *pool)
 	struct pending *pending = &pool->places[place];
 	pending->id = (((pending->id >> PLACE_BITS) + 1) << PLACE_BITS) | place;
 	pending->in_use = true;
-	pending->answered = pending->at_work = false;
+	pending->answered = pending->at_work = pending->goes_first = false;
 	pending->tries = 0;
-	TAILQ_INSERT_TAIL(&pool->waiting, pending, by_age);
+	pending->token = NULL;
+	pending->member = NULL;
+	pending->replay = NULL;
+	pending->leader = NULL;
+	TAILQ_INIT(&pending->followers);
+	pending->deadline_ms = pending->wanted_until_ms = deadline_ms;
+	insert(&pool->waiting, pending);
 	pool->in_use++;
 	return pending;
 }
@@ -50,7 +68,7 @@ void pending_mark_answered(struct pending_pool *pool, struct pending *pending)
 	if (pending->answered)
 		return;
 	pending->answered = true;
-	TAILQ_REMOVE(&pool->waiting, pending, by_age);
+	TAILQ_REMOVE(&pool->waiting, pending, by_deadline);
 }
 
 void pending_release(struct pending_pool *pool, struct pending *pending)
@@ -70,7 +88,7 @@ struct pending *pending_find(struct pending_pool *pool, uint64_t id)
 	return pending->in_use && pending->id == id ? pending : NULL;
 }
 
-struct pending *pending_oldest(struct pending_pool *pool)
+struct pending *pending_next_due(struct pending_pool *pool)
 {
 	return TAILQ_FIRST(&pool->waiting);
 }
@@ -78,4 +96,9 @@ struct pending *pending_oldest(struct pending_pool *pool)
 unsigned pending_count(const struct pending_pool *pool)
 {
 	return pool->in_use;
+}
+
+unsigned pending_free(const struct pending_pool *pool)
+{
+	return pool->free_count;
 }

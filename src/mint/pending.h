@@ -7,23 +7,43 @@
 #include "limits.h"
 #include <sys/queue.h>
 
+struct member; /* fair.c */
+struct replay; /* replay.c */
 struct token;
 
+/* Whose turn a request takes: numbers that fair.c compares, and the group's weight. */
+struct fair_who {
+	uint64_t group, member;
+	unsigned weight;
+};
+
+TAILQ_HEAD(pending_list, pending);
+
 struct pending {
-	TAILQ_ENTRY(pending) by_age;   /* in the pool's list of those in use */
-	TAILQ_ENTRY(pending) at_token; /* in the token's queue, or among those it works on */
-	uint64_t id;                   /* names this use of this place; frames to the token carry it */
-	bool in_use, answered;         /* answered: the caller has its reply; the token may still be at work */
-	bool at_work;                  /* the token's process has it; else it is in the token's queue, or at none */
+	TAILQ_ENTRY(pending) by_deadline; /* in the pool's list of those that are not answered */
+	TAILQ_ENTRY(pending) at_token;    /* in a line at the token, among those it works on, or among the followers */
+	uint64_t id;                      /* names this use of this place; frames to the token carry it */
+	bool in_use, answered;            /* answered: the caller has its reply; the token may still be at work */
+	bool at_work;                     /* the token's process has it; else it is in the token's queue, or at none */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
-	uint64_t deadline_ms;     /* on the loop's clock */
+	uint64_t deadline_ms;     /* on the loop's clock; set by pending_take */
+	uint64_t wanted_until_ms; /* the latest deadline of those who wait for it */
 
 	struct token *token;
 	uint16_t key; /* place among the token's keys */
+	struct fair_who who;
+	struct member *member; /* what fair.c counts it with */
+	bool goes_first;       /* it waits before all lines */
 	unsigned tries;
 	uint64_t sent_ms; /* when it was last sent to the token */
+
+	/* An Idempotency-Key: the request that came first is signed, repetitions follow it and get the same answer. */
+	struct replay *replay;  /* NULL: no key */
+	uint16_t item;          /* of the key's batch */
+	struct pending *leader; /* of a follower, which is with no token */
+	struct pending_list followers;
 
 	/* what the reply will say */
 	enum credential_kind kind;
@@ -36,24 +56,23 @@ struct pending {
 	char jwt[HM_JWT_MAX]; /* what is signed; then a dot and the signature behind it */
 };
 
-TAILQ_HEAD(pending_list, pending);
-
 struct pending_pool; /* opaque; made by pending_open, released by pending_close */
 
 struct pending_pool *pending_open(void); /* NULL: no memory */
 void pending_close(struct pending_pool *pool);
 
-/* A free place, or NULL when all HM_PENDING_MAX are in use. */
-struct pending *pending_take(struct pending_pool *pool);
+/* A free place, or NULL when all HM_PENDING_MAX are in use. `deadline_ms` is when it must be answered. */
+struct pending *pending_take(struct pending_pool *pool, uint64_t deadline_ms);
 void pending_release(struct pending_pool *pool, struct pending *pending);
 
 /* The place that has this id now, or NULL. */
 struct pending *pending_find(struct pending_pool *pool, uint64_t id);
 
-/* The oldest that is not answered yet, or NULL: since all have the same time, its deadline is the next. */
-struct pending *pending_oldest(struct pending_pool *pool);
+/* The one with the nearest deadline of those that are not answered yet, or NULL. */
+struct pending *pending_next_due(struct pending_pool *pool);
 void pending_mark_answered(struct pending_pool *pool, struct pending *pending);
 
 unsigned pending_count(const struct pending_pool *pool);
+unsigned pending_free(const struct pending_pool *pool);
 
 #endif

@@ -4,6 +4,7 @@
 #include "claims.h"
 #include "pattern.h"
 #include "spiffe.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,23 @@ static hm_result choose_lifetime(struct decision *decision, const struct mint_re
 	return HM_OK;
 }
 
+/* A caller that speaks for tenants says for whom in every request: whoever it leaves out would share with all others.
+ */
+static hm_result choose_tenant(struct decision *decision, const struct mint_request *request, struct hm_problem *why)
+{
+	char field[HM_NAME_MAX + 16];
+	const char *name = decision->caller->tenant;
+	if (!name)
+		return HM_OK;
+	snprintf(field, sizeof field, "context.%s", name);
+	decision->tenant = json_string_value(json_object_get(request->context, name));
+	if (!decision->tenant)
+		return hm_refuse(why, "missing_member", field, "the tenant");
+	if (!decision->tenant[0] || strlen(decision->tenant) > HM_TENANT_MAX)
+		return hm_refuse(why, "invalid_context", field, "a tenant of 1 to %d bytes", HM_TENANT_MAX);
+	return HM_OK;
+}
+
 hm_result policy_decide(const struct config *config, const struct gate_caller *caller,
 	const struct mint_request *request, struct decision *decision, struct hm_problem *why)
 {
@@ -190,5 +208,6 @@ hm_result policy_decide(const struct config *config, const struct gate_caller *c
 	if (request->scope)
 		HM_TRY(check_scope(decision, request->scope, why));
 	HM_TRY(choose_lifetime(decision, request, why));
-	return claims_check(decision->profile, request->claims, why);
+	HM_TRY(claims_check(decision->profile, request->claims, why));
+	return choose_tenant(decision, request, why);
 }

@@ -7,19 +7,20 @@
 #include "config.h"
 #include "mint_request.h"
 
-/* What was allowed. Everything points into the configuration that was asked. */
+/* What was allowed. Everything points into the configuration that was asked, the tenant into the request. */
 struct decision {
 	const struct config_profile *profile;
 	const struct config_issuer *issuer;
 	const struct config_key *key;
 	const struct config_caller *caller;
-	unsigned lifetime; /* seconds */
-	unsigned backdate; /* seconds */
+	unsigned lifetime;  /* seconds */
+	unsigned backdate;  /* seconds */
+	const char *tenant; /* in the request's context; NULL: the caller has none */
 };
 
 /*
- * Role, profile, subject, audience, scope, lifetime, claims, in this order; the first rule that says no fills `why`.
- * A caller learns nothing about profiles of issuers it is not a caller of: those read as unknown.
+ * Role, profile, subject, audience, scope, lifetime, claims, tenant, in this order; the first rule that says no fills
+ * `why`. A caller learns nothing about profiles of issuers it is not a caller of: those read as unknown.
  */
 hm_result policy_decide(const struct config *config, const struct gate_caller *caller,
 	const struct mint_request *request, struct decision *decision, struct hm_problem *why) HM_MUST_USE;

@@ -4,6 +4,7 @@
 #include "json_write.h"
 #include "policy.h"
 #include "problem.h"
+#include "replay.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -101,6 +102,7 @@ size_t report_status(const struct service *service, char *text, size_t size)
 		put_issuer(service, i, &json);
 	hm_json_end(&json, ']');
 	hm_json_member_number(&json, "minted", (int64_t)service->counters.minted_total);
+	hm_json_member_number(&json, "replayed", (int64_t)service->counters.replayed_total);
 	hm_json_member_number(&json, "refused", (int64_t)service->counters.refused_total);
 	hm_json_member_number(&json, "failed", (int64_t)service->counters.failed_total);
 	hm_json_member_number(&json, "pending", pending_count(service->pool));
@@ -177,6 +179,10 @@ static void put_minted(const struct service *service, const struct gate_caller *
 			line(w, "hsmint_minted_total{issuer=\"%s\",profile=\"%s\"} %" PRIu64,
 				config->profiles[i].issuer, config->profiles[i].name, service->counters.minted[i]);
 	}
+	family(w, "hsmint_replayed_total", "counter", "Credentials given again for an Idempotency-Key.");
+	line(w, "hsmint_replayed_total %" PRIu64, service->counters.replayed_total);
+	family(w, "hsmint_idempotency_keys", "gauge", "Idempotency-Keys that are remembered.");
+	line(w, "hsmint_idempotency_keys %u", replays_count(service->replays));
 	family(w, "hsmint_refused_total", "counter", "Requests answered with a problem by mint, by code.");
 	for (unsigned i = 0; problem_kinds[i].code && i < COUNTED_CODES; i++)
 		if (service->counters.refused_by_code[i])

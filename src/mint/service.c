@@ -9,6 +9,8 @@
 #include "mint.h"
 #include "policy.h"
 #include "process.h"
+#include "rate.h"
+#include "replay.h"
 #include "report.h"
 #include "signing.h"
 #include <errno.h>
@@ -178,6 +180,7 @@ static void on_tick(uv_timer_t *tick)
 	struct service *service = tick->data;
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
+	replays_expire(service->replays, uv_now(&service->loop));
 	service_update_readiness(service);
 }
 
@@ -288,13 +291,16 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->config_path = options->config_path;
 	service->on_ready = options->on_ready;
 	service->on_ready_context = options->on_ready_context;
+	service->fault.allowed = options->faults;
 	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
 	HM_TRY(lock_state(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
 	service->pool = pending_open();
+	service->replays = replays_open();
+	service->rates = rates_open();
 	service->publications = publications_open();
-	if (!service->pool || !service->publications)
+	if (!service->pool || !service->replays || !service->rates || !service->publications)
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
@@ -375,6 +381,8 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
 	pending_close(service->pool);
+	replays_close(service->replays);
+	rates_close(service->rates);
 	publications_close(service->publications);
 	config_free(service->config);
 	credentials_close(&service->before);

@@ -7,6 +7,7 @@
 #define HSMINT_SERVICE_H
 
 #include "config.h"
+#include "fault.h"
 #include "gate.h"
 #include "issuing_key.h"
 #include "pending.h"
@@ -15,12 +16,14 @@
 #include <uv.h>
 
 struct control;
+struct rates;   /* rate.h */
+struct replays; /* replay.h */
 
 enum { COUNTED_CODES = 64 };
 
 struct counters {
 	uint64_t minted[HM_PROFILES_MAX]; /* by the profile's place in the configuration; reset when that changes */
-	uint64_t minted_total, refused_total, failed_total;
+	uint64_t minted_total, replayed_total, refused_total, failed_total;
 	uint64_t refused_by_code[COUNTED_CODES]; /* by the code's place in problem_kinds */
 };
 
@@ -33,6 +36,8 @@ struct service {
 	const char *config_path;
 	struct config *config;
 	struct pending_pool *pool;
+	struct replays *replays;
+	struct rates *rates;
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */
 	unsigned token_count;
 	struct issuing_key keys[HM_KEYS_MAX]; /* in the configuration's order */
@@ -43,6 +48,7 @@ struct service {
 	uint16_t port;              /* where TCP listens; 0: not */
 	struct control *control;
 	struct counters counters;
+	struct fault fault; /* what a service for tests was told to do wrong */
 	uint64_t started_ms;
 	unsigned ending_tokens; /* tokens still to end */
 	int lock;               /* held on state/lock */
@@ -56,6 +62,7 @@ struct service_options {
 	const char *config_path;
 	int tcp_listener; /* already listening, for `dev`; -1: listen as configured */
 	int parent;       /* a pidfd: stop when that process ends; -1: none */
+	bool faults;      /* operators may provoke faults: a service for tests */
 	void (*on_ready)(void *context, const struct service *service); /* once, when the first mint would succeed */
 	void *on_ready_context;
 };

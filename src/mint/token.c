@@ -2,6 +2,7 @@
 #include "token.h"
 
 #include "child.h"
+#include "fair.h"
 #include "jwk.h"
 #include "log.h"
 #include <inttypes.h>
@@ -12,7 +13,8 @@
 enum {
 	QUICK_US = 1000,  /* a token that signs within this is quick: */
 	DEPTH_QUICK = 8,  /* its threads have this many requests at hand, so that mint may let frames gather, */
-	DEPTH_SLOW = 2,   /* a slow one's have the next; the others wait here, where they can be given up */
+	SLOW_US = 10000,  /* above it a token has what its threads work on, below one request more: that is worth the */
+			  /* time between two; all others wait here, by turns, where they can be given up */
 	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather */
 	TRIES_MAX = 2,
 	STUCK_MS = 10 * 1000,  /* a signature that takes longer has hung its thread */
@@ -43,9 +45,15 @@ struct token {
 	uint16_t probe_key;        /* signs the probe under way, or signed the last */
 	unsigned vain_starts;      /* processes in a row that never got ready */
 	unsigned short_lives;      /* processes in a row that got ready and ended before they were of use */
-	unsigned restarts, outstanding, queued;
+	unsigned restarts, outstanding;
+	unsigned signed_this_second;
+	double rate; /* signatures a second when it was busy all the time; 0: not seen yet */
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
-	struct pending_list queue, at_work;
+	uint32_t slow_ms;       /* its workers wait so long before each signature, */
+	uint32_t slowest_ms;    /* and the longest that those of this process were told to */
+	uint64_t down_until_ms; /* no process is started before */
+	struct fair *queue;
+	struct pending_list at_work;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
 	enum token_class end;      /* why the process ends, by its own or our word; TOKEN_CLASSES: nobody said */
 };
@@ -64,21 +72,25 @@ static void enter(struct token *token, enum token_state state)
 
 /* ---- requests ---- */
 
+/* The request is the owner's from now on. */
+static void let_go(struct token *token, struct pending *pending)
+{
+	fair_leave(token->queue, pending);
+	pending->token = NULL;
+}
+
 static void give_up(struct token *token, struct pending *pending, const char *code)
 {
 	token->failed_count++;
-	pending->token = NULL;
+	let_go(token, pending);
 	token->events.failed(token->events.context, pending, code, token->last.detail);
 }
 
 static void give_up_queue(struct token *token)
 {
 	struct pending *pending;
-	while ((pending = TAILQ_FIRST(&token->queue))) {
-		TAILQ_REMOVE(&token->queue, pending, at_token);
-		token->queued--;
+	while ((pending = fair_next(token->queue)))
 		give_up(token, pending, "token_unavailable");
-	}
 }
 
 static hm_result send_request(struct token *token, struct pending *pending)
@@ -89,21 +101,50 @@ static hm_result send_request(struct token *token, struct pending *pending)
 	return child_queue(token->child, HM_TOKEN_SIGN, pending->id, payload, w.used, NULL, 0);
 }
 
+static uint64_t takes_us(const struct token *token)
+{
+	uint64_t told_us = token->slow_ms * UINT64_C(1000);
+	return told_us > token->holdings.probe_us ? told_us : token->holdings.probe_us;
+}
+
 static unsigned room_at_token(const struct token *token)
 {
-	return token->holdings.threads * (token->holdings.probe_us < QUICK_US ? DEPTH_QUICK : DEPTH_SLOW);
+	unsigned threads = token->holdings.threads;
+	if (takes_us(token) < QUICK_US)
+		return threads * DEPTH_QUICK;
+	return takes_us(token) < SLOW_US ? threads + 1 : threads;
+}
+
+/* Signatures a second: as measured, or as its first probe promises. */
+static double rate_of(const struct token *token)
+{
+	double promised = token->holdings.threads * 1e6 / (double)(takes_us(token) ? takes_us(token) : 1);
+	return token->rate > 0 ? token->rate : promised;
+}
+
+/* Only what it does while somebody waits tells what it can do. */
+static void measure_rate(struct token *token)
+{
+	double now = token->signed_this_second;
+	token->signed_this_second = 0;
+	if (token->state != TOKEN_READY)
+		return;
+	if (fair_waiting(token->queue))
+		token->rate = token->rate > 0 ? (token->rate * 3 + now) / 4 : now;
+	else if (token->rate > 0 && now > token->rate)
+		token->rate = now;
 }
 
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
 	while (token->state == TOKEN_READY && token->outstanding < room_at_token(token) &&
-		(pending = TAILQ_FIRST(&token->queue))) {
-		if (send_request(token, pending) != HM_OK)
+		(pending = fair_next(token->queue))) {
+		if (send_request(token, pending) != HM_OK) {
+			fair_wait_first(token->queue, pending);
 			return; /* the process does not read; the tick ends it if that lasts */
-		TAILQ_REMOVE(&token->queue, pending, at_token);
+		}
 		TAILQ_INSERT_TAIL(&token->at_work, pending, at_token);
-		token->queued--;
 		token->outstanding++;
 		pending->at_work = true;
 		pending->tries++;
@@ -114,13 +155,10 @@ static void dispatch(struct token *token)
 /* The token no longer works on it: once more, or no more. */
 static void retry_or_give_up(struct token *token, struct pending *pending)
 {
-	if (pending->tries >= TRIES_MAX || pending->answered || token->ending ||
-		uv_now(token->loop) >= pending->deadline_ms) {
+	if (pending->tries >= TRIES_MAX || token->ending || uv_now(token->loop) >= pending->wanted_until_ms)
 		give_up(token, pending, "token_unavailable");
-		return;
-	}
-	TAILQ_INSERT_HEAD(&token->queue, pending, at_token);
-	token->queued++;
+	else
+		fair_wait_first(token->queue, pending);
 }
 
 static struct pending *take_back(struct token *token, uint64_t id)
@@ -134,14 +172,28 @@ static struct pending *take_back(struct token *token, uint64_t id)
 	return pending;
 }
 
-hm_result token_submit(struct token *token, uint16_t key, struct pending *pending)
+/* What would have to wait longer than it has time is refused now rather than then; who is refused is told how long
+ * those that wait will take. */
+static hm_result check_wait(const struct token *token, const struct pending *pending, struct hm_problem *why)
+{
+	double wait_s = fair_turns_until(token->queue, &pending->who) / rate_of(token);
+	double left_s = (double)(pending->deadline_ms - uv_now(token->loop)) / 1000;
+	if (token->state != TOKEN_READY || token->outstanding < room_at_token(token) || wait_s <= left_s)
+		return HM_OK;
+	return hm_overload(why, wait_s, "requests before it would take longer than it has time");
+}
+
+hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
 {
 	if (token->state == TOKEN_STOPPED || token->ending || token->vain_starts >= FAILING)
-		return HM_UNAVAILABLE;
+		return hm_unavailable(why, "token_unavailable", "token %s is stopped", token->config.name);
+	HM_TRY(check_wait(token, pending, why));
+	if (!fair_join(token->queue, pending, pending_free(token->pool)))
+		return hm_overload(
+			why, fair_waiting(token->queue) / rate_of(token), "its share of what may wait is used");
 	pending->token = token;
 	pending->key = key;
-	TAILQ_INSERT_TAIL(&token->queue, pending, at_token);
-	token->queued++;
+	fair_wait(token->queue, pending);
 	dispatch(token);
 	return HM_OK;
 }
@@ -150,8 +202,8 @@ bool token_forget(struct token *token, struct pending *pending)
 {
 	if (pending->at_work)
 		return false; /* its place is needed until the token answers */
-	TAILQ_REMOVE(&token->queue, pending, at_token);
-	token->queued--;
+	fair_take_out(token->queue, pending);
+	let_go(token, pending);
 	return true;
 }
 
@@ -179,6 +231,14 @@ static hm_result check_key(struct token *token, uint32_t place, const struct tok
 	return HM_REFUSED;
 }
 
+static void send_slow(struct token *token)
+{
+	if (child_queue(token->child, HM_TOKEN_SLOW, 0, &token->slow_ms, sizeof token->slow_ms, NULL, 0) != HM_OK)
+		child_kill(token->child);
+	if (token->slow_ms > token->slowest_ms)
+		token->slowest_ms = token->slow_ms;
+}
+
 static hm_result take_ready(struct token *token, struct hm_reader *reader)
 {
 	struct token_ready ready;
@@ -188,6 +248,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	for (uint32_t i = 0; i < ready.key_count; i++)
 		HM_TRY(check_key(token, i, &ready.keys[i]));
 	token->holdings = ready;
+	token->rate = 0;
 	token->was_ready = true;
 	token->vain_starts = 0;
 	token->unlatch = false;
@@ -197,6 +258,8 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 		token->config.name, (int)child_pid(token->child), ready.model, ready.serial, ready.threads,
 		uv_now(token->loop) - token->changed_ms);
 	enter(token, TOKEN_READY);
+	if (token->slow_ms)
+		send_slow(token);
 	token->events.ready(token->events.context, token);
 	dispatch(token);
 	return HM_OK;
@@ -221,7 +284,8 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	token->was_of_use = true;
 	token->short_lives = 0;
 	token->failing[pending->key] = false;
-	pending->token = NULL;
+	token->signed_this_second++;
+	let_go(token, pending);
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
 	dispatch(token);
 	return HM_OK;
@@ -300,6 +364,12 @@ static void on_timer(uv_timer_t *timer)
 	start_process(timer->data);
 }
 
+static uint64_t down_for(const struct token *token)
+{
+	uint64_t now = uv_now(token->loop);
+	return token->down_until_ms > now ? token->down_until_ms - now : 0;
+}
+
 static void start_later(struct token *token)
 {
 	uint64_t wait = 0;
@@ -309,7 +379,8 @@ static void start_later(struct token *token)
 		wait = (uint64_t)BACKOFF_FIRST_MS << doublings;
 	}
 	enter(token, TOKEN_BACKOFF);
-	uv_timer_start(&token->timer, on_timer, wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS, 0);
+	wait = wait < BACKOFF_MAX_MS ? wait : BACKOFF_MAX_MS;
+	uv_timer_start(&token->timer, on_timer, wait > down_for(token) ? wait : down_for(token), 0);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -317,6 +388,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	struct token *token = handle->data;
 	enter(token, TOKEN_ENDED);
 	token->events.ended(token->events.context, token);
+	fair_close(token->queue);
 	free(token);
 }
 
@@ -388,6 +460,8 @@ static void start_process(struct token *token)
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
 	token->end = TOKEN_CLASSES;
 	token->was_of_use = token->has_turn = false;
+	token->slowest_ms = 0;
+	token->down_until_ms = 0;
 	memset(token->failing, 0, sizeof token->failing);
 	enter(token, TOKEN_STARTING);
 	if (child_start(token->loop, "hsmint-token", &events, &token->child, &why) != HM_OK) {
@@ -406,13 +480,17 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 	const struct token_events *events)
 {
 	struct token *token = calloc(1, sizeof *token);
-	if (!token)
+	struct fair *queue = fair_open();
+	if (!token || !queue) {
+		fair_close(queue);
+		free(token);
 		return NULL;
+	}
+	token->queue = queue;
 	token->loop = loop;
 	token->config = *config;
 	token->pool = pool;
 	token->events = *events;
-	TAILQ_INIT(&token->queue);
 	TAILQ_INIT(&token->at_work);
 	uv_timer_init(loop, &token->timer);
 	token->timer.data = token;
@@ -430,6 +508,35 @@ void token_retry(struct token *token, bool unlatch)
 	token->vain_starts = token->short_lives = 0;
 	uv_timer_stop(&token->timer);
 	start_process(token);
+}
+
+void token_slow(struct token *token, uint32_t ms)
+{
+	token->slow_ms = ms;
+	token->rate = 0; /* what was measured holds no more */
+	if (token->state == TOKEN_READY && !token->ending)
+		send_slow(token);
+	dispatch(token); /* there may be more room at it now */
+}
+
+void token_down(struct token *token, uint64_t ms)
+{
+	if (token->state == TOKEN_STOPPED || token->ending)
+		return;
+	token->down_until_ms = uv_now(token->loop) + ms;
+	token->was_of_use = true; /* its end is not of its own doing */
+	if (token->child)
+		child_kill(token->child);
+	else
+		start_later(token);
+}
+
+void token_up(struct token *token)
+{
+	bool is_held = token->state == TOKEN_BACKOFF && !token->ending && down_for(token);
+	token->down_until_ms = 0;
+	if (is_held)
+		start_later(token);
 }
 
 static void on_end_timer(uv_timer_t *timer)
@@ -485,12 +592,19 @@ static bool wants_probe(const struct token *token, uint64_t now)
 	return !token->outstanding && now - token->last_signed_ms > PROBE_MS;
 }
 
+/* What its workers were told to wait is not the module's doing; one may wait for another. */
+static uint64_t stuck_after_ms(const struct token *token)
+{
+	return STUCK_MS + UINT64_C(2) * token->slowest_ms;
+}
+
 void token_tick(struct token *token)
 {
 	uint64_t now = uv_now(token->loop);
 	struct pending *oldest = TAILQ_FIRST(&token->at_work);
-	bool hung = (oldest && now - oldest->sent_ms > STUCK_MS) ||
-		    (token->probing && now - token->probed_ms > STUCK_MS) ||
+	measure_rate(token);
+	bool hung = (oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
+		    (token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
 		    (token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > START_MS);
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
@@ -528,7 +642,7 @@ struct token_facts token_facts(const struct token *token)
 		.pid = token->child ? (int)child_pid(token->child) : 0,
 		.restarts = token->restarts ? token->restarts - 1 : 0,
 		.threads = token->holdings.threads,
-		.queued = token->queued,
+		.queued = fair_waiting(token->queue),
 		.outstanding = token->outstanding,
 		.signed_count = token->signed_count,
 		.failed_count = token->failed_count,

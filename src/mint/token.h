@@ -41,8 +41,9 @@ struct token_facts {
 struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
 	const struct token_events *events);
 
-/* Queue a request (its token and key are set here). HM_UNAVAILABLE: the token is stopped, or fails again and again. */
-hm_result token_submit(struct token *token, uint16_t key, struct pending *pending) HM_MUST_USE;
+/* Queue a request (its token and key are set here; whose turn it takes, `who`, by the caller). HM_UNAVAILABLE:
+ * token_unavailable (it is stopped, or fails again and again), or overload, with the time that those who wait take. */
+hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
 
 /* The deadline of `pending` passed and it was answered. True: the token does not have it, release it. */
 bool token_forget(struct token *token, struct pending *pending);
@@ -56,6 +57,14 @@ void token_end(struct token *token);   /* finish nothing more; `ended` follows *
 
 /* Start a stopped or waiting token anew now; with `unlatch` the process forgets its latched PIN. */
 void token_retry(struct token *token, bool unlatch);
+
+/* Have its workers wait before each signature of a request, in this process and those after it; 0 ends that. */
+void token_slow(struct token *token, uint32_t ms);
+
+/* Kill its process and start the next after `ms`, unless token_up or token_retry comes first. What is stopped stays so.
+ */
+void token_down(struct token *token, uint64_t ms);
+void token_up(struct token *token);
 
 const struct token_config *token_configuration(const struct token *token);
 const struct token_ready *token_holdings(const struct token *token); /* NULL: was never ready */

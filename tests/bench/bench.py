@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -18,7 +19,7 @@ REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 DESCRIPTION = """\
 Starts `hsmint dev` in a temporary directory and measures it.
 
-Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, and JWTs over the
+Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, batches over the socket, and JWTs over the
 socket from a second service whose token verifies every signature (self_check: always; otherwise: sampled). Before
 and after each of them the ceiling is measured: a program that does nothing but C_SignInit and C_Sign with the key the
 first service signs with, in as many threads as its token process has (2), while the services are up and idle. More
@@ -36,13 +37,19 @@ threads, or one, would give another figure: they contend for the module's locks.
   PSS                  of all processes of one service, in MB of 2^20 bytes: idle before the first request; load, the
                        most seen while and right after the load ran, connections open. Needs root (hsmint's processes
                        are not dumpable): else left out, null in the JSON.
+  late by              how long after their Deadline-Ms answers came to clients whose time passed while the token worked.
+  a tenant beside …    one client certificate speaks for two tenants of a token that signs four at a time in 20 ms: one asks
+                       for far more than that, the other for a tenth of it, first alone, then beside the first.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
 Aims are printed beside the figures and are not enforced. Ends with 1 if any reply was not 200 with a credential.
 """
 
-AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "dev_cold_s": 2.0, "dev_warm_s": 0.5, "pss_idle_mb": 25}
+AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
+        "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2}
+BATCH = 64  # requests in a batch
+HURRY_MS, HURRIED_BY_MS = 30, 200  # a Deadline-Ms, and how long the token takes
 
 PROCESSES = {"gate": "hsmint-gate", "mint": "hsmint", "token": "hsmint-token"}
 
@@ -57,14 +64,15 @@ def read(path):
 
 
 class Way:
-    """One way to ask: its name in the JSON, its title, over TLS or the socket, of which service."""
+    """One way to ask: its name in the JSON, its title, over TLS or the socket, of which service, how many at once."""
 
-    def __init__(self, name, title, tls, self_check):
-        self.name, self.title, self.tls, self.self_check = name, title, tls, self_check
+    def __init__(self, name, title, tls, self_check, items=1):
+        self.name, self.title, self.tls, self.self_check, self.items = name, title, tls, self_check, items
 
 
 WAYS = [Way("jwt_socket", "JWT, socket", False, "sampled"),
         Way("jwt_mtls", "JWT, mutual TLS", True, "sampled"),
+        Way("batch", "JWT, batches of %d, socket" % BATCH, False, "sampled", BATCH),
         Way("jwt_socket_always", "JWT, socket, self_check: always", False, "always")]
 
 
@@ -196,13 +204,17 @@ class Bench:
         return found["cpu_us"]
 
     def load_command(self, way, service):
-        body = json.dumps({"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE,
-                           "scope": "read write"})
+        one = {"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE, "scope": "read write"}
+        path, body, connections = "/v1/mint/jwt", json.dumps(one), self.options.connections
+        if way.items > 1:
+            path, body = "/v1/mint/batch", json.dumps({"requests": [dict(one, kind="jwt")] * way.items})
+            connections = max(1, connections // 4)
         where = ["--socket", service.socket]
         if way.tls:
             where = ["--connect", "localhost:%d" % service.port, "--cert", service.ready["cert"],
                      "--key", service.ready["key"], "--ca", service.ready["ca"]]
-        return [self.program("bench-load"), *where, "--body", body, "--connections", str(self.options.connections),
+        return [self.program("bench-load"), *where, "--path", path, "--body", body, "--credentials", str(way.items),
+                "--connections", str(connections),
                 "--seconds", str(self.options.seconds), "--warm-up", str(self.options.warm_up), "--pause"]
 
     def keep_pss(self, processes):
@@ -235,6 +247,8 @@ class Bench:
         if not found["requests"]:
             raise RuntimeError("no reply came over %s" % way.name)
         self.errors += found["errors"] + (generator.returncode != 0)
+        found.update(requests=found["requests"] * way.items, per_s=found["per_s"] * way.items,
+                     cpu_us=found["cpu_us"] / way.items)
         return found, {name: (after[name] - before[name]) / found["requests"] for name in processes}
 
     def note_load(self, way, found, cpu, raw):
@@ -257,6 +271,53 @@ class Bench:
                 before = after
                 ratios.append("%s %.2f" % (way.name, self.figures[way.name + "_ratio"][-1]))
             say("round %d of %d: raw %.1f µs; ratios: %s" % (number, self.options.rounds, before, ", ".join(ratios)))
+
+    def hurry(self):
+        """How late answers come to clients whose Deadline-Ms passes while the token works."""
+        service = self.services["sampled"]
+        service.command("dev", "ctl", "--control", service.control, "slow", "%dms" % HURRIED_BY_MS)
+        late, lock, end = [], threading.Lock(), time.monotonic() + self.options.seconds
+
+        def ask():
+            connection = service.unix()
+            while time.monotonic() < end:
+                began = time.monotonic()
+                answer = service.ask("POST", "/v1/mint/jwt", {
+                    "profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE},
+                    connection, {"Deadline-Ms": str(HURRY_MS)})
+                took = time.monotonic() - began
+                with lock:
+                    self.errors += answer.status not in (503, 504)
+                    if answer.status == 504: # others were told at once that they would wait too long
+                        late.append(took * 1000 - HURRY_MS)
+            connection.close()
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        service.command("dev", "ctl", "--control", service.control, "slow", "0ms")
+        late.sort()
+        self.note("deadline_late_p50_ms", late[len(late) // 2])
+        self.note("deadline_late_p99_ms", late[int(len(late) * 0.99)])
+        self.note("deadline_answers", len(late))
+
+    def share(self):
+        """How a tenant that asks little fares beside one that asks for more than ten times the capacity."""
+        directory = os.path.join(self.work, "fair")
+        harness.start_dev(directory).stop()
+        service = fairness.start(directory)
+        try:
+            alone, beside, flood = fairness.measure(service, 4 * self.options.seconds)
+        finally:
+            service.stop()
+        self.note("fair_p99_alone_ms", alone.p99_ms())
+        self.note("fair_p99_beside_ms", beside.p99_ms())
+        self.note("fair_p99_ratio", beside.p99_ms() / alone.p99_ms())
+        self.note("fair_served", beside.served / beside.asked)
+        self.note("fair_flood_asked_capacities", flood.asked / flood.seconds / fairness.CAPACITY)
+        self.note("fair_flood_served_capacities", flood.served / flood.seconds / fairness.CAPACITY)
 
     def flat(self):
         """One object of plain members: medians, with _min and _max where the spread matters."""
@@ -308,6 +369,13 @@ def table(flat):
         row(flat, "  p50", way.name + "_p50_us", "%.0f", " µs")
         row(flat, "  p99", way.name + "_p99_us", "%.0f", " µs")
         row(flat, "  max", way.name + "_max_us", "%.0f", " µs")
+    row(flat, "answers past Deadline-Ms %d: late by, p50" % HURRY_MS, "deadline_late_p50_ms", "%.1f", " ms")
+    row(flat, "  p99", "deadline_late_p99_ms", "%.1f", " ms")
+    row(flat, "a tenant beside one asking %.0f × capacity:" % flat["fair_flood_asked_capacities"], "fair_served", "%.3f",
+        " served")
+    row(flat, "  p99 ÷ p99 alone", "fair_p99_ratio", "%.2f")
+    row(flat, "  p99 alone", "fair_p99_alone_ms", "%.1f", " ms")
+    row(flat, "  the other gets, of the capacity", "fair_flood_served_capacities", "%.2f")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -369,6 +437,8 @@ def measure(options):
         say("starting hsmint dev, cold and warm")
         bench.start_services()
         bench.rounds()
+        bench.hurry()
+        bench.share()
         return bench.flat()
     finally:
         bench.stop_services()
@@ -389,6 +459,7 @@ if __name__ == "__main__":
     OPTIONS = parse()
     os.environ["HSMINT_BUILD"] = OPTIONS.build
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
+    import fairness
     import harness  # what the end-to-end tests share; it wants to know the build
     try:
         sys.exit(main())

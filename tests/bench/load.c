@@ -21,11 +21,12 @@ enum {
 
 static const char help[] =
 	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE) --body JSON\n"
-	"                  [--path PATH] [--connections N] [--seconds S | --requests N] [--warm-up S] [--pause]\n"
+	"                  [--path PATH] [--credentials N] [--connections N] [--seconds S | --requests N]\n"
+	"                  [--warm-up S] [--pause]\n"
 	"\n"
 	"POST the same body over keep-alive connections, each sending the next request when its reply came, and print "
 	"one\n"
-	"line of JSON: requests, errors (replies that are not 200 or hold no credential, and lost connections), "
+	"line of JSON: requests, errors (replies that are not 200 or lack a credential, and lost connections), "
 	"seconds,\n"
 	"per_s, p50_us, p99_us, max_us, and cpu_us, the generator's own CPU time for one request. The warm-up counts "
 	"in\n"
@@ -34,6 +35,7 @@ static const char help[] =
 	"  --socket PATH        the service's Unix socket\n"
 	"  --connect HOST:PORT  its TLS port, with the client certificate, its key and the CA (TLS 1.3)\n"
 	"  --path PATH          what to ask (default /v1/mint/jwt)\n"
+	"  --credentials N      how many a reply must hold (default 1)\n"
 	"  --connections N      1 to 1000 (default 16)\n"
 	"  --seconds S          how long (default 3)\n"
 	"  --requests N         how many requests instead\n"
@@ -45,7 +47,7 @@ static const char help[] =
 
 struct options {
 	const char *socket, *connect, *cert, *key, *ca, *body, *path;
-	long connections, requests;
+	long connections, requests, credentials;
 	int64_t duration_us, warm_up_us;
 	bool pause;
 };
@@ -53,7 +55,7 @@ struct options {
 struct load {
 	struct load_endpoint endpoint;
 	struct load_connection *connections;
-	long connection_count;
+	long connection_count, credentials;
 	int epoll;
 	char request[LOAD_REQUEST_MAX];
 	size_t request_length;
@@ -103,13 +105,13 @@ static void send_next(struct load *load, struct load_connection *connection, str
 	}
 }
 
-static void count(struct phase *phase, const struct load_reply *reply, int64_t took_us)
+static void count(struct phase *phase, long credentials, const struct load_reply *reply, int64_t took_us)
 {
 	phase->replies++;
 	phase->latency[took_us < LATENCY_MAX_US ? took_us : LATENCY_MAX_US]++;
 	if (took_us > phase->slowest_us)
 		phase->slowest_us = took_us;
-	if (reply->status != 200 || !reply->credential)
+	if (reply->status != 200 || reply->credentials != credentials)
 		phase->errors++;
 }
 
@@ -123,7 +125,7 @@ static void take_reply(struct load *load, struct load_connection *connection, st
 	if (waited)
 		load->in_flight--;
 	if (reading == LOAD_REPLY_WHOLE)
-		count(phase, &reply, bench_now_us() - connection->sent_at);
+		count(phase, load->credentials, &reply, bench_now_us() - connection->sent_at);
 	else
 		phase->errors++;
 	connection->sent_at = 0;
@@ -210,6 +212,7 @@ static void prepare(struct load *load, const struct options *options)
 		bench_usage("--path and --body are too long: at most %d bytes", LOAD_REQUEST_MAX);
 	load->request_length = (size_t)length;
 	load->connection_count = options->connections;
+	load->credentials = options->credentials;
 	load->connections = calloc((size_t)options->connections, sizeof *load->connections);
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!load->connections || load->epoll < 0)
@@ -239,6 +242,7 @@ enum {
 	OPTION_CA,
 	OPTION_BODY,
 	OPTION_PATH,
+	OPTION_CREDENTIALS,
 	OPTION_CONNECTIONS,
 	OPTION_SECONDS,
 	OPTION_REQUESTS,
@@ -255,6 +259,7 @@ static const struct option flags[] = {
 	{"ca", required_argument, NULL, OPTION_CA},
 	{"body", required_argument, NULL, OPTION_BODY},
 	{"path", required_argument, NULL, OPTION_PATH},
+	{"credentials", required_argument, NULL, OPTION_CREDENTIALS},
 	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"requests", required_argument, NULL, OPTION_REQUESTS},
@@ -288,6 +293,9 @@ static void take_option(struct options *options, int option)
 	case OPTION_PATH:
 		options->path = optarg;
 		return;
+	case OPTION_CREDENTIALS:
+		options->credentials = bench_number("--credentials", optarg, 1, 256);
+		return;
 	case OPTION_CONNECTIONS:
 		options->connections = bench_number("--connections", optarg, 1, CONNECTIONS_MAX);
 		return;
@@ -313,8 +321,11 @@ static void take_option(struct options *options, int option)
 
 static struct options parse(int argc, char **argv)
 {
-	struct options options = {
-		.path = "/v1/mint/jwt", .connections = 16, .duration_us = 3000000, .warm_up_us = 1000000};
+	struct options options = {.path = "/v1/mint/jwt",
+		.connections = 16,
+		.credentials = 1,
+		.duration_us = 3000000,
+		.warm_up_us = 1000000};
 	int option;
 	while ((option = getopt_long(argc, argv, "", flags, NULL)) != -1)
 		take_option(&options, option);

@@ -34,14 +34,16 @@ static bool read_content_length(const char *text, size_t *length)
 	return true;
 }
 
-static bool has_credential(const char *body, size_t length)
+static long count_credentials(const char *body, size_t length)
 {
-	const char *found = memmem(body, length, MEMBER, sizeof MEMBER - 1);
-	if (!found)
-		return false;
-	const char *value = found + sizeof MEMBER - 1;
-	const char *quote = memchr(value, '"', (size_t)(body + length - value));
-	return quote && quote > value;
+	long count = 0;
+	const char *end = body + length;
+	for (const char *found = body; (found = memmem(found, (size_t)(end - found), MEMBER, sizeof MEMBER - 1));) {
+		found += sizeof MEMBER - 1;
+		const char *quote = memchr(found, '"', (size_t)(end - found));
+		count += quote && quote > found;
+	}
+	return count;
 }
 
 enum load_reading load_reply_read(const char *text, size_t length, struct load_reply *reply)
@@ -62,7 +64,7 @@ enum load_reading load_reply_read(const char *text, size_t length, struct load_r
 	const char *connection = field(text, end, "Connection");
 	*reply = (struct load_reply){.length = (size_t)(body - text) + body_length,
 		.status = (int)strtol(text + 9, NULL, 10),
-		.credential = has_credential(body, body_length),
+		.credentials = count_credentials(body, body_length),
 		.closes = connection && strncasecmp(connection, "close", 5) == 0};
 	return LOAD_REPLY_WHOLE;
 }

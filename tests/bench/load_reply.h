@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading an HTTP/1.1 reply, as far as a load generator needs: where it ends, its status, whether it has a credential.
+/* Reading an HTTP/1.1 reply, as far as a load generator needs: where it ends, its status, how many credentials it has.
  */
 #ifndef HSMINT_LOAD_REPLY_H
 #define HSMINT_LOAD_REPLY_H
@@ -10,8 +10,8 @@
 struct load_reply {
 	size_t length; /* of head and body */
 	int status;
-	bool credential; /* the body has a member "credential" that is a string with something in it */
-	bool closes;     /* the server closes the connection after it */
+	long credentials; /* members "credential" in the body that are strings with something in them */
+	bool closes;      /* the server closes the connection after it */
 };
 
 enum load_reading {

@@ -63,7 +63,8 @@ def split_reply(payload):
 
 
 def gate_request(operation, caller, body, frame_id):
-    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + text(body), frame_id)
+    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + struct.pack("=Q", 0) + text("") + text(body),
+                 frame_id)  # no deadline, no key
 
 
 def unix_caller(uid, kind=0):

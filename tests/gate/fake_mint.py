@@ -62,6 +62,12 @@ class Request:
             self.uri = reader.text().decode()
             self.spki = bytes(reader.data[reader.at : reader.at + 32])
             reader.at += 32
+        self.deadline = reader.number("Q")
+        self.key, self.digest, self.item, self.items = reader.text().decode(), None, 0, 1
+        if self.key:
+            self.digest = bytes(reader.data[reader.at : reader.at + 32])
+            reader.at += 32
+            self.item, self.items = reader.number("H"), reader.number("H")
         self.body = reader.text()
 
 

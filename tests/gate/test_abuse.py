@@ -13,7 +13,8 @@ import fake_mint
 from program import PROGRAM, SANITIZED, Client, GateTest, post, request
 
 CONNECTIONS_OPEN, CONNECTIONS_TOTAL, REQUESTS, IN_FLIGHT, GUARD, TLS_REFUSED, OVERLOAD, TIMEOUTS = range(8)
-IN_FLIGHT_MAX = 512
+MANY = 800
+BODY_MAX, LARGE_MAX = 60 * 1024, 64
 CONNECTIONS_MAX = 1024
 
 
@@ -113,7 +114,7 @@ class SlowMint(GateTest):
         self.assertEqual(client.ask(post()).status, 200)
 
     def test_replies_that_nobody_waits_for(self):
-        for frame_id in (0, 1, 2**64 - 1, IN_FLIGHT_MAX):
+        for frame_id in (0, 1, 2**64 - 1, MANY):
             self.mint.reply(frame_id, b"{}")
         self.assertEqual(self.unix().ask(request(b"GET", b"/healthz")).status, 200)
 
@@ -127,15 +128,24 @@ class SlowMint(GateTest):
         self.answer = fake_mint.FakeMint.reply_at_once
         self.assertEqual(self.unix().ask(post()).status, 200)
 
-    def test_too_many_at_once(self):
-        clients = [self.unix().send(post()) for _ in range(IN_FLIGHT_MAX)]
-        self.wait_for_requests(IN_FLIGHT_MAX)
-        answer = self.unix().ask(post())
+    def test_every_connection_may_ask_for_one_thing(self):
+        clients = [self.unix().send(post()) for _ in range(MANY)]
+        self.wait_for_requests(MANY)
+        for ask in list(self.mint.requests):
+            self.mint.reply(ask.id)
+        self.assertEqual({client.answer().status for client in clients}, {200})
+
+    def test_more_large_bodies_at_once_than_are_held(self):
+        large = b'{"requests":[' + b" " * BODY_MAX + b"{}]}"
+        clients = [self.unix().send(post(large, b"/v1/mint/batch")) for _ in range(LARGE_MAX)]
+        self.wait_for_requests(LARGE_MAX)
+        answer = self.unix().ask(post(large, b"/v1/mint/batch"))
         self.assertEqual((answer.status, answer.code, answer.headers["retry-after"]), (503, "overload", "1"))
         for ask in list(self.mint.requests):
             self.mint.reply(ask.id)
         self.assertEqual({client.answer().status for client in clients}, {200})
-        self.mint.wait(lambda: self.mint.stats and self.mint.stats[-1][OVERLOAD] == 1)
+        self.answer = fake_mint.FakeMint.reply_at_once
+        self.assertEqual(self.unix().ask(post(large, b"/v1/mint/batch")).status, 200, "they are let go")
 
     def test_connections_beyond_the_limit_wait_for_a_place(self):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -159,6 +169,15 @@ class SlowMint(GateTest):
             self.addCleanup(clients[-1].close)
         for client in clients[256:]:
             self.assertTrue(client.is_closed())
+
+    def test_clients_with_a_certificate_are_not_counted_by_address(self):
+        self.answer = fake_mint.FakeMint.reply_at_once
+        clients = [self.tls() for _ in range(300)]  # none has asked for anything when the next one comes
+        self.assertEqual({client.ask(post()).status for client in clients}, {200})
+        for _ in range(200):
+            client = Client(socket.create_connection(("127.0.0.1", self.mint.port)))
+            self.addCleanup(client.close)
+        self.assertEqual(self.tls().ask(post()).status, 200)
 
 
 class TheEnd(GateTest):

@@ -10,7 +10,7 @@
 enum { LINE_MAX_BYTES = 4096, ROWS_MAX = 256 };
 
 struct row {
-	char code[64], status[16], retry[16], meaning[LINE_MAX_BYTES], mend[LINE_MAX_BYTES];
+	char code[64], status[16], retry[16], record[16], meaning[LINE_MAX_BYTES], mend[LINE_MAX_BYTES];
 };
 
 static struct row *rows;
@@ -19,8 +19,8 @@ static unsigned row_count;
 /* A row of the service's table. Those of the library's have no status, so they are none. */
 static bool parse(const char *line, struct row *row)
 {
-	return sscanf(line, "| `%63[a-z0-9_]` | %15[0-9] | %15[a-z-] | %4095[^|] | %4095[^|] |", row->code, row->status,
-		       row->retry, row->meaning, row->mend) == 5;
+	return sscanf(line, "| `%63[a-z0-9_]` | %15[0-9] | %15[a-z-] | %15[a-z] | %4095[^|] | %4095[^|] |", row->code,
+		       row->status, row->retry, row->record, row->meaning, row->mend) == 6;
 }
 
 static void read_document(void)

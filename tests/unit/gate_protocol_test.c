@@ -156,6 +156,51 @@ Test(gate_protocol, a_request_with_an_unknown_operation_or_kind_of_caller_is_ref
 	}
 }
 
+Test(gate_protocol, a_deadline_and_a_key_come_back_as_they_were)
+{
+	struct gate_request sent = {.caller = {.kind = CALLER_UNIX},
+		.deadline_ms = UINT64_MAX - 7,
+		.key = {.text = "a/key\"", .digest = {1, 2, 3}, .item = 255, .items = 256},
+		.body = {(const uint8_t *)"{}", 2}};
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_eq(request.deadline_ms, UINT64_MAX - 7);
+	cr_expect_str_eq(request.key.text, "a/key\"");
+	cr_expect_arr_eq(request.key.digest, sent.key.digest, 32);
+	cr_expect_eq(request.key.item, 255);
+	cr_expect_eq(request.key.items, 256);
+	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, without_a_key_a_request_is_the_only_one)
+{
+	struct gate_request sent = {.caller = {.kind = CALLER_UNIX}, .key = {.item = 3, .items = 9}};
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_str_eq(request.key.text, "");
+	cr_expect_eq(request.key.item, 0);
+	cr_expect_eq(request.key.items, 1);
+}
+
+Test(gate_protocol, a_key_for_an_item_that_the_batch_does_not_have_is_refused)
+{
+	static const struct {
+		uint16_t item, items;
+	} cases[] = {{0, 0}, {1, 1}, {256, 256}, {0, 257}, {65535, 65535}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct gate_request sent = {.caller = {.kind = CALLER_UNIX},
+			.key = {.text = "k", .item = cases[i].item, .items = cases[i].items}};
+		begin();
+		gate_request_put(&w, &sent);
+		struct hm_reader r = again();
+		cr_expect_not(get_request(&r), "case %zu", i);
+	}
+}
+
 static void put_certificate_caller(size_t uri_length, size_t body_length)
 {
 	static const uint8_t bytes[HM_HTTP_MAX_BODY + 1] = {0};
@@ -166,6 +211,8 @@ static void put_certificate_caller(size_t uri_length, size_t body_length)
 	hm_put_u8(&w, CALLER_CERTIFICATE);
 	hm_put_bytes(&w, uri, uri_length);
 	hm_put_raw(&w, bytes, 32);
+	hm_put_u64(&w, 0);
+	hm_put_string(&w, "");
 	hm_put_bytes(&w, bytes, body_length);
 }
 
@@ -174,7 +221,7 @@ Test(gate_protocol, a_uri_and_a_body_have_their_limits)
 	static const struct {
 		size_t uri, body;
 		bool fits;
-	} cases[] = {{2048, 0, true}, {2049, 0, false}, {0, 63 * 1024, true}, {0, 63 * 1024 + 1, false}};
+	} cases[] = {{2048, 0, true}, {2049, 0, false}, {0, 60 * 1024, true}, {0, 60 * 1024 + 1, false}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		put_certificate_caller(cases[i].uri, cases[i].body);
 		struct hm_reader r = again();

@@ -20,7 +20,7 @@ static hm_result parse_bytes(const void *body, size_t length)
 {
 	mint_request_free(&request);
 	why = (struct hm_problem){0};
-	return mint_request_parse((struct hm_bytes){body, length}, &request, &why);
+	return mint_request_parse((struct hm_bytes){body, length}, false, &request, &why);
 }
 
 static hm_result parse(const char *body)

@@ -22,29 +22,29 @@ Test(pending, every_place_can_be_taken_and_then_there_is_none)
 {
 	static struct pending *taken[HM_PENDING_MAX];
 	for (unsigned i = 0; i < HM_PENDING_MAX; i++) {
-		taken[i] = pending_take(pool);
+		taken[i] = pending_take(pool, 5000);
 		cr_assert_not_null(taken[i], "place %u", i);
 		cr_expect_eq(pending_count(pool), i + 1);
-		for (unsigned other = 0; other < i; other++)
+		for (unsigned other = 0; other < i; other += 7)
 			cr_assert_neq(taken[i], taken[other]);
 	}
-	cr_expect_null(pending_take(pool));
+	cr_expect_null(pending_take(pool, 5000));
 	cr_expect_eq(pending_count(pool), HM_PENDING_MAX);
 	pending_release(pool, taken[500]);
-	cr_expect_eq(pending_take(pool), taken[500], "the one that is free");
-	cr_expect_null(pending_take(pool));
+	cr_expect_eq(pending_take(pool, 5000), taken[500], "the one that is free");
+	cr_expect_null(pending_take(pool, 5000));
 }
 
 Test(pending, an_id_finds_its_place_as_long_as_it_is_in_use_and_never_its_successor)
 {
-	struct pending *first = pending_take(pool);
+	struct pending *first = pending_take(pool, 5000);
 	uint64_t id = first->id;
 	cr_expect_neq(id, 0, "0 is a probe's");
 	cr_expect_eq(pending_find(pool, id), first);
 	pending_release(pool, first);
 	cr_expect_null(pending_find(pool, id));
 
-	struct pending *second = pending_take(pool);
+	struct pending *second = pending_take(pool, 5000);
 	cr_expect_eq(second, first, "the same place");
 	cr_expect_neq(second->id, id);
 	cr_expect_null(pending_find(pool, id));
@@ -53,7 +53,7 @@ Test(pending, an_id_finds_its_place_as_long_as_it_is_in_use_and_never_its_succes
 
 Test(pending, an_id_that_was_never_given_finds_nothing)
 {
-	struct pending *pending = pending_take(pool);
+	struct pending *pending = pending_take(pool, 5000);
 	static const uint64_t others[] = {0, 1, HM_PENDING_MAX, HM_PENDING_MAX - 1, 65535, 65536 * 2, UINT64_MAX,
 		UINT64_MAX - 65535, (uint64_t)1 << 63};
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -67,7 +67,7 @@ Test(pending, ids_are_not_used_again)
 {
 	uint64_t before = 0;
 	for (unsigned i = 0; i < 100000; i++) {
-		struct pending *pending = pending_take(pool);
+		struct pending *pending = pending_take(pool, 5000);
 		cr_assert_gt(pending->id, before);
 		before = pending->id;
 		pending_release(pool, pending);
@@ -76,47 +76,61 @@ Test(pending, ids_are_not_used_again)
 
 Test(pending, the_oldest_is_the_one_that_waits_longest)
 {
-	struct pending *first = pending_take(pool);
-	struct pending *second = pending_take(pool);
-	struct pending *third = pending_take(pool);
-	cr_expect_eq(pending_oldest(pool), first);
+	struct pending *first = pending_take(pool, 5000);
+	struct pending *second = pending_take(pool, 5000);
+	struct pending *third = pending_take(pool, 5000);
+	cr_expect_eq(pending_next_due(pool), first);
 	pending_release(pool, second);
-	cr_expect_eq(pending_oldest(pool), first);
+	cr_expect_eq(pending_next_due(pool), first);
 	pending_release(pool, first);
-	cr_expect_eq(pending_oldest(pool), third);
-	struct pending *fourth = pending_take(pool);
-	cr_expect_eq(pending_oldest(pool), third, "a place used again counts from its new use");
+	cr_expect_eq(pending_next_due(pool), third);
+	struct pending *fourth = pending_take(pool, 5000);
+	cr_expect_eq(pending_next_due(pool), third, "a place used again counts from its new use");
 	pending_release(pool, third);
-	cr_expect_eq(pending_oldest(pool), fourth);
+	cr_expect_eq(pending_next_due(pool), fourth);
 	pending_release(pool, fourth);
-	cr_expect_null(pending_oldest(pool));
+	cr_expect_null(pending_next_due(pool));
 }
 
 Test(pending, one_that_was_answered_has_no_deadline_but_keeps_its_place)
 {
-	struct pending *first = pending_take(pool);
-	struct pending *second = pending_take(pool);
+	struct pending *first = pending_take(pool, 5000);
+	struct pending *second = pending_take(pool, 5000);
 	pending_mark_answered(pool, first);
 	cr_expect(first->answered);
-	cr_expect_eq(pending_oldest(pool), second);
+	cr_expect_eq(pending_next_due(pool), second);
 	cr_expect_eq(pending_count(pool), 2);
 	cr_expect_eq(pending_find(pool, first->id), first);
 	pending_release(pool, second);
 	pending_mark_answered(pool, first);
-	cr_expect_null(pending_oldest(pool), "answering twice brings nothing back");
+	cr_expect_null(pending_next_due(pool), "answering twice brings nothing back");
 	pending_release(pool, first);
-	cr_expect_null(pending_oldest(pool));
+	cr_expect_null(pending_next_due(pool));
 	cr_expect_eq(pending_count(pool), 0);
 }
 
 Test(pending, a_place_taken_again_remembers_nothing_of_its_use_before)
 {
-	struct pending *pending = pending_take(pool);
+	struct pending *pending = pending_take(pool, 5000);
 	pending->tries = 2;
 	pending_mark_answered(pool, pending);
 	pending_release(pool, pending);
-	cr_expect_eq(pending_take(pool), pending);
+	cr_expect_eq(pending_take(pool, 5000), pending);
 	cr_expect_eq(pending->tries, 0);
 	cr_expect_not(pending->answered);
-	cr_expect_eq(pending_oldest(pool), pending);
+	cr_expect_eq(pending_next_due(pool), pending);
+}
+
+Test(pending, the_nearest_deadline_comes_first_whenever_it_came)
+{
+	struct pending *late = pending_take(pool, 9000);
+	struct pending *soon = pending_take(pool, 100);
+	struct pending *between = pending_take(pool, 5000);
+	struct pending *same = pending_take(pool, 5000);
+	struct pending *const order[] = {soon, between, same, late};
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		cr_expect_eq(pending_next_due(pool), order[i], "number %zu", i);
+		pending_release(pool, order[i]);
+	}
+	cr_expect_eq(pending_free(pool), HM_PENDING_MAX);
 }

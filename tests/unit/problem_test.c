@@ -38,9 +38,9 @@ Test(problem, whether_to_retry_agrees_with_whose_fault_it_is)
 {
 	for (const struct problem_kind *kind = problem_kinds; kind->code; kind++) {
 		cr_expect(kind->status >= 400 && kind->status <= 599, "%s", kind->code);
-		if (kind->status < 500)
+		if (kind->status < 500 && kind->status != 429) /* RFC 6585, section 4 */
 			cr_expect_str_eq(kind->retry, "no", "%s", kind->code);
-		else if (kind->status == 503)
+		else if (kind->status == 503 || kind->status == 429)
 			cr_expect_str_eq(kind->retry, "after", "%s", kind->code);
 		else /* what failed for good fails again; what was too late may come in time */
 			cr_expect_str_eq(kind->retry, kind->status == 500 ? "no" : "same-key", "%s", kind->code);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rate.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+enum { CHAINS = HM_BUCKETS_MAX / 2 };
+
+struct bucket {
+	LIST_ENTRY(bucket) in_chain;
+	TAILQ_ENTRY(bucket) by_use; /* the one used longest ago first */
+	struct identity who;
+	double level, rate;
+	unsigned burst;
+	uint64_t filled_ms;
+};
+
+struct rates {
+	unsigned used;
+	TAILQ_HEAD(, bucket) by_use;
+	LIST_HEAD(, bucket) chains[CHAINS];
+	struct bucket places[HM_BUCKETS_MAX];
+};
+
+struct rates *rates_open(void)
+{
+	struct rates *rates = calloc(1, sizeof *rates);
+	if (rates)
+		TAILQ_INIT(&rates->by_use);
+	return rates;
+}
+
+void rates_close(struct rates *rates)
+{
+	free(rates);
+}
+
+static void fill(struct bucket *bucket, uint64_t now_ms)
+{
+	bucket->level += (double)(now_ms - bucket->filled_ms) * bucket->rate / 1000;
+	if (bucket->level > bucket->burst)
+		bucket->level = bucket->burst;
+	bucket->filled_ms = now_ms;
+}
+
+/* A bucket that is full says no more than none: the one used longest ago is given up, if it is. */
+static struct bucket *free_place(struct rates *rates, uint64_t now_ms)
+{
+	struct bucket *oldest = TAILQ_FIRST(&rates->by_use);
+	if (rates->used < HM_BUCKETS_MAX)
+		return &rates->places[rates->used++];
+	fill(oldest, now_ms);
+	if (oldest->level < oldest->burst)
+		return NULL;
+	LIST_REMOVE(oldest, in_chain);
+	TAILQ_REMOVE(&rates->by_use, oldest, by_use);
+	return oldest;
+}
+
+static struct bucket *find(struct rates *rates, const struct identity *who)
+{
+	struct bucket *bucket = LIST_FIRST(&rates->chains[identity_number(who) % CHAINS]);
+	while (bucket && memcmp(&bucket->who, who, sizeof *who) != 0)
+		bucket = LIST_NEXT(bucket, in_chain);
+	if (bucket)
+		TAILQ_REMOVE(&rates->by_use, bucket, by_use);
+	return bucket;
+}
+
+static struct bucket *add(struct rates *rates, const struct identity *who, unsigned burst, uint64_t now_ms)
+{
+	struct bucket *bucket = free_place(rates, now_ms);
+	if (!bucket)
+		return NULL;
+	*bucket = (struct bucket){.who = *who, .level = burst, .filled_ms = now_ms};
+	LIST_INSERT_HEAD(&rates->chains[identity_number(who) % CHAINS], bucket, in_chain);
+	return bucket;
+}
+
+hm_result rates_look(struct rates *rates, const struct identity *who, double rate, unsigned burst, uint64_t now_ms,
+	const char *field, struct bucket **out, struct hm_problem *why)
+{
+	struct bucket *bucket = find(rates, who);
+	if (!bucket)
+		bucket = add(rates, who, burst, now_ms);
+	if (!bucket)
+		return hm_overload(why, 1, "too many rates are watched");
+	TAILQ_INSERT_TAIL(&rates->by_use, bucket, by_use);
+	bucket->rate = rate; /* a reload may have changed them */
+	bucket->burst = burst;
+	fill(bucket, now_ms);
+	*out = bucket;
+	if (bucket->level >= 1)
+		return HM_OK;
+	hm_result result = hm_refuse(why, "rate_limited", field, "%g a second, %u at once", rate, burst);
+	why->retry_after = hm_retry_after((1 - bucket->level) / rate);
+	return result;
+}
+
+void bucket_take(struct bucket *bucket)
+{
+	bucket->level -= 1;
+}

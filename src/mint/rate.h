@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How many credentials a caller, an agent or a tenant may have: a bucket each, filled at `rate` a second up to `burst`.
+ */
+#ifndef HSMINT_RATE_H
+#define HSMINT_RATE_H
+
+#include "identity.h"
+
+struct rates;  /* opaque: the buckets of all, at most HM_BUCKETS_MAX; made by rates_open, released by rates_close */
+struct bucket; /* opaque; lives until the next rates_look */
+
+struct rates *rates_open(void); /* NULL: no memory */
+void rates_close(struct rates *rates);
+
+/*
+ * May whoever `who` is have one more now? HM_REFUSED: rate_limited, with the time until there is one more; `field` says
+ * whose rate it was ("caller", "agent", "tenant"). HM_UNAVAILABLE: overload, too many buckets are in use. Nothing is
+ * taken yet.
+ */
+hm_result rates_look(struct rates *rates, const struct identity *who, double rate, unsigned burst, uint64_t now_ms,
+	const char *field, struct bucket **bucket, struct hm_problem *why) HM_MUST_USE;
+void bucket_take(struct bucket *bucket);
+
+#endif
