@@ -12,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 from harness import AUDIENCE, SUBJECT, Answer, Case, SharedCase, start_serve, wait_for  # noqa: E402
+from provoke import Provoker  # noqa: E402
 
 # What only operators meet, over the control socket.
 CONTROL_ONLY = {"unknown_command", "unknown_token", "reload_refused"}
@@ -140,6 +141,20 @@ class Replies(SharedCase):
                         dict(good, headers=dict(good["headers"], **{"content-type": "text/html"}))):
             self.assertNotEqual(judge([changed])["faults"], [], changed)
         self.assertEqual(judge([good])["faults"], [])
+
+
+class Codes(Case):
+    def test_it_describes_every_problem_as_the_service_answers_it(self):
+        provoker = Provoker(self.work)
+        self.addCleanup(provoker.stop)
+        replies, seen = [], set()
+        for code in sorted(set(kinds()) - CONTROL_ONLY):
+            found = provoker.provoke(code)
+            self.assertEqual(found.problem["code"], code)
+            seen.add(found.problem["code"])
+            replies.append(reply(found.method, found.path, found.answer))
+        self.assertEqual(judge(replies)["faults"], [])
+        self.assertEqual(seen, set(kinds()) - CONTROL_ONLY)
 
 
 class NotReady(Case):

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every problem that HTTP can meet, provoked in a running service: by its natural cause, or where that takes longer than a
+test may, by the fault that `hsmint dev ctl` makes of it."""
+import json
+import os
+import socket
+
+import frames
+from certificates import Authority
+from harness import AUDIENCE, SUBJECT, Answer, edit, read, start_dev, wait_for
+
+MINT, BATCH = "/v1/mint/jwt", "/v1/mint/batch"
+REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
+
+PROFILE = """  - name: %s
+    issuer: demo
+    kind: at+jwt
+    key: demo-access
+    lifetime: {default: 60, maximum: 900}
+    audiences: ["https://api.demo.test"]
+    subjects: ["spiffe://demo.test/agent/*"]
+%s
+callers:
+"""
+
+
+class Provoked:
+    """One problem: how it was asked for, and what came."""
+
+    def __init__(self, method, path, answer):
+        self.method, self.path, self.answer = method, path, answer
+        self.problem = answer.json
+
+
+class Provoker:
+    """A service whose configuration has something for each code, and a way to each code: provoke(code)."""
+
+    def __init__(self, directory):
+        dev = os.path.join(directory, "dev")
+        start_dev(dev).stop()
+        config = os.path.join(dev, "hsmint.yaml")
+        edit(config, "callers:\n", PROFILE % ("rated", "    callers: [demo]\n    rate: 0.001\n    burst: 1"))
+        edit(config, "callers:\n", PROFILE % ("others", "    callers: [other]"))
+        edit(config, "callers:\n", PROFILE % ("claiming", "    callers: [demo]\n    claims: [{name: team, required: true}, {name: long, size: 4096}]"))
+        with open(config, "a") as out:
+            out.write("  - {name: other, issuer: demo, uri: 'spiffe://demo.test/other', roles: [task]}\n")
+        self.other = Authority(directory, "ca", made_by_dev=dev).issue("other", ["URI:spiffe://demo.test/other"])
+        self.unknown = Authority(directory, "ca", made_by_dev=dev).issue("unknown", ["URI:spiffe://demo.test/unknown"])
+        self.foreign = Authority(directory, "foreign-ca").issue("foreign", ["URI:spiffe://demo.test/client"])
+        self.config = config
+        self.service = start_dev(dev)
+
+    def stop(self):
+        self.service.stop()
+
+    def codes(self):
+        return {name[len("provoke_"):] for name in dir(self) if name.startswith("provoke_")} | set(self.MEMBERS) | set(
+            self.FAULTS)
+
+    def provoke(self, code):
+        if code in self.MEMBERS:
+            return self.mint(dict(REQUEST, **self.MEMBERS[code]))
+        if code in self.FAULTS:
+            return self.fault(code)
+        return getattr(self, "provoke_" + code)()
+
+    # ---- what is asked ----
+
+    def ask(self, method, path, body=None, headers=None, certificate=None):
+        connection = self.service.tls(certificate) if certificate is not None else self.service.unix()
+        try:
+            return Provoked(method, path, self.service.ask(method, path, body, connection, headers))
+        finally:
+            connection.close()
+
+    def mint(self, body, **more):
+        return self.ask("POST", MINT, body, **more)
+
+    # ---- by the members of a request ----
+
+    MEMBERS = {
+        "unknown_member": {"surprise": 1}, "wrong_type": {"audience": 7}, "unknown_profile": {"profile": "nobody"},
+        "invalid_subject": {"subject": "x"}, "subject_not_allowed": {"subject": "spiffe://other.test/agent/first"},
+        "invalid_audience": {"audience": []}, "audience_not_allowed": {"audience": "https://elsewhere.test"},
+        "invalid_scope": {"scope": ""}, "scope_not_allowed": {"scope": "admin"}, "lifetime_not_allowed": {"lifetime": 901},
+        "claim_not_allowed": {"claims": {"other": 1}}, "invalid_claim": {"claims": {"session": 1}},
+        "missing_claim": {"profile": "claiming"}, "claims_too_large": {"profile": "claiming", "claims": {"team": "t", "long": "x" * 4090}},
+        "invalid_context": {"context": {"a": "x" * 1024}}, "caller_not_allowed": {"profile": "others"},
+    }
+
+    def provoke_missing_member(self):
+        return self.mint({"subject": SUBJECT})
+
+    # ---- by the request itself ----
+
+    def provoke_bad_request(self):
+        return self.ask("GET", "/healthz?x=1")
+
+    def provoke_invalid_header(self):
+        return self.mint(REQUEST, headers={"Deadline-Ms": "soon"})
+
+    def provoke_not_found(self):
+        return self.ask("GET", "/nobody/.well-known/jwks.json")
+
+    def provoke_method_not_allowed(self):
+        return self.ask("GET", MINT)
+
+    def provoke_length_required(self):
+        connection = self.service.unix()
+        connection.putrequest("POST", MINT)
+        connection.putheader("Content-Type", "application/json")
+        connection.endheaders()
+        answer = Answer(connection.getresponse(), self.service)
+        connection.close()
+        return Provoked("POST", MINT, answer)
+
+    def provoke_body_too_large(self):
+        return self.mint(b" " * 65000)
+
+    def provoke_unsupported_media_type(self):
+        return self.mint("{}", headers={"Content-Type": "text/plain"})
+
+    def provoke_malformed_json(self):
+        return self.mint("{")
+
+    def provoke_invalid_utf8(self):
+        return self.mint(b'{"profile":"\xff"}')
+
+    def provoke_duplicate_member(self):
+        return self.mint('{"profile":"a","profile":"b"}')
+
+    def provoke_too_deep(self):
+        return self.mint("[" * 9 + "]" * 9)
+
+    def provoke_invalid_batch(self):
+        return self.ask("POST", BATCH, {"requests": []})
+
+    def provoke_invalid_kind(self):
+        """The batch's own status is 200: what counts is the answer in it."""
+        found = self.ask("POST", BATCH, {"requests": [dict(REQUEST, kind="ssh")]})
+        found.problem = found.answer.json["replies"][0]
+        return found
+
+    # ---- by who calls ----
+
+    def provoke_certificate_required(self):
+        return self.mint(REQUEST, certificate=False)
+
+    def provoke_certificate_refused(self):
+        return self.mint(REQUEST, certificate=self.foreign)
+
+    def provoke_unknown_caller(self):
+        return self.mint(REQUEST, certificate=self.unknown)
+
+    def provoke_role_missing(self):
+        return self.ask("GET", "/metrics", certificate=self.other)
+
+    # ---- by what was before ----
+
+    def provoke_idempotency_mismatch(self):
+        self.mint(REQUEST, headers={"Idempotency-Key": "mismatch"})
+        return self.mint(dict(REQUEST, lifetime=60), headers={"Idempotency-Key": "mismatch"})
+
+    def provoke_replay_withdrawn(self):
+        def again():
+            found = self.mint(dict(REQUEST, lifetime=1), headers={"Idempotency-Key": "withdrawn"})
+            return found if found.answer.status != 200 else None
+        return again() or wait_for(again, "the credential to expire")
+
+    def provoke_rate_limited(self):
+        self.mint(dict(REQUEST, profile="rated"))
+        return self.mint(dict(REQUEST, profile="rated"))
+
+    # ---- by what the service meets ----
+
+    def ctl(self, *arguments):
+        self.service.command("dev", "ctl", "--control", self.service.control, *arguments)
+
+    FAULTS = ("idempotency_full", "internal", "overload", "shutting_down")
+
+    def fault(self, code):
+        self.ctl("refuse", code, "30s")
+        found = self.mint(REQUEST)
+        self.ctl("off")
+        return found
+
+    def provoke_token_unavailable(self):
+        self.ctl("token-down", "10s")
+        found = self.mint(REQUEST, headers={"Deadline-Ms": "300"})
+        self.ctl("off")
+        self.service.wait_ready()
+        return found
+
+    def provoke_deadline(self):
+        self.ctl("slow", "400ms")
+        found = self.mint(REQUEST, headers={"Deadline-Ms": "30"})
+        self.ctl("off")
+        wait_for(lambda: not self.service.status()["pending"], "the token to be done")
+        return found
+
+    # ---- by an operator ----
+
+    def control(self, command):
+        """The reply's JSON, over the control socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+            sock.settimeout(20)
+            sock.connect(self.service.control)
+            frames.send(sock, frames.frame(frames.CONTROL_REQUEST, json.dumps(command).encode(), 1))
+            return json.loads(frames.split(frames.receive(sock)[0])[2])
+
+    CONTROL = ("unknown_command", "unknown_token", "reload_refused")
+
+    def over_control(self, code):
+        """What only operators meet."""
+        if code == "unknown_command":
+            return self.control({"command": "dance"})
+        if code == "unknown_token":
+            return self.control({"command": "token-unlatch", "token": "nobody"})
+        whole = read(self.config)
+        with open(self.config, "w") as out:
+            out.write("surprise: 1\n")
+        told = self.control({"command": "reload"})
+        with open(self.config, "w") as out:
+            out.write(whole)
+        return told

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/errors.md, row by row, against a running service."""
+import os
+import re
+import shutil
+import tempfile
+import unittest
+
+from harness import read
+from provoke import Provoker
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+ROW = re.compile(r"^\| `(\w+)` \| (\d+) \| ([a-z-]+) \| (no|may) \| ", re.M)
+
+
+class Rows(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.work = tempfile.mkdtemp(prefix="hsmint-")
+        cls.provoker = Provoker(cls.work)
+        cls.rows = ROW.findall(read(os.path.join(ROOT, "docs", "errors.md")))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.provoker.stop()
+        shutil.rmtree(cls.work, True)
+
+    def signed(self):
+        return self.provoker.service.status()["tokens"][0]["signed"]
+
+    def check_members(self, problem, code, status, retry):
+        self.assertEqual((problem["code"], problem["status"], problem["retry"]), (code, int(status), retry))
+        self.assertEqual(problem["type"], "urn:hsmint:problem:" + code)
+        self.assertEqual("retry_after" in problem, retry == "after")
+
+    def check_http(self, code, status, retry):
+        found = self.provoker.provoke(code)
+        self.check_members(found.problem, code, status, retry)
+        if found.problem is not found.answer.json and "replies" in found.answer.json:
+            return
+        self.assertEqual(found.answer.status, int(status))
+        self.assertEqual(found.answer.headers["Retry-After"],
+                         str(found.problem["retry_after"]) if retry == "after" else None)
+
+    def test_each_row_is_what_the_service_says(self):
+        self.assertGreater(len(self.rows), 45)
+        for code, status, retry, record in self.rows:
+            with self.subTest(code):
+                if code in Provoker.CONTROL:
+                    self.check_members(self.provoker.over_control(code), code, status, retry)
+                    continue
+                self.check_http(code, status, retry)
+
+    def test_what_leaves_no_record_signs_nothing(self):
+        # Those before which something must have been minted are minted before the count.
+        before_them = {"idempotency_mismatch", "replay_withdrawn", "rate_limited"}
+        for code, _, _, record in self.rows:
+            if record == "may" or code in Provoker.CONTROL:
+                continue
+            with self.subTest(code):
+                if code in before_them:
+                    self.provoker.provoke(code)
+                before = self.signed()
+                self.provoker.provoke(code)
+                self.assertEqual(self.signed(), before)
+
+    def test_there_is_a_way_to_each(self):
+        self.assertEqual({row[0] for row in self.rows} - self.provoker.codes() - set(Provoker.CONTROL), set())
+
+
+if __name__ == "__main__":
+    unittest.main()
