@@ -210,7 +210,7 @@ hm_result frame_receive(int fd, void *buffer, size_t size, struct hm_frame *fram
 
 /* ---- channels ---- */
 
-enum { MAX_QUEUED_FRAMES = 4096 };
+enum { MAX_QUEUED_FRAMES = 2 * HM_PENDING_MAX }; /* an answer for each request, and what else is said */
 
 struct queued {
 	uint32_t start, length; /* in `bytes` */

@@ -10,11 +10,11 @@
 
 enum {
 	/* Frames between processes */
-	HM_FRAME_MAX_INLINE = 64 * 1024,       /* payload carried in the datagram itself */
-	HM_FRAME_MAX_MEMFD = 16 * 1024 * 1024, /* payload carried in a sealed memfd */
-	HM_FRAME_MAX_FDS = 8,                  /* descriptors in one frame, the memfd included */
-	HM_FRAME_BATCH = 16,                   /* frames received or sent in one system call */
-	HM_CHANNEL_MAX_QUEUED = 1024 * 1024,   /* bytes waiting to be sent on one channel */
+	HM_FRAME_MAX_INLINE = 64 * 1024,          /* payload carried in the datagram itself */
+	HM_FRAME_MAX_MEMFD = 16 * 1024 * 1024,    /* payload carried in a sealed memfd */
+	HM_FRAME_MAX_FDS = 8,                     /* descriptors in one frame, the memfd included */
+	HM_FRAME_BATCH = 16,                      /* frames received or sent in one system call */
+	HM_CHANNEL_MAX_QUEUED = 16 * 1024 * 1024, /* bytes waiting to be sent on one channel */
 
 	/* HTTP */
 	HM_HTTP_MAX_BODY = 60 * 1024, /* a request, its caller and its key still fit one inline frame */
