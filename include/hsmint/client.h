@@ -62,7 +62,7 @@ HSMINT_API hsmint_client *hsmint_client_unix(const char *socket_path, hsmint_err
 HSMINT_API hsmint_client *hsmint_client_https(
 	const char *url, const char *certificate_file, const char *key_file, const char *ca_file, hsmint_error **error);
 
-/* How long a request may take from connecting to the last byte; 10,000 ms when not set. At least 1. */
+/* How long a call may take, with all its attempts and the waits between them; 10,000 ms when not set. At least 1. */
 HSMINT_API void hsmint_client_set_timeout(hsmint_client *client, long milliseconds);
 
 HSMINT_API void hsmint_client_free(hsmint_client *client); /* closes the connection */
@@ -83,6 +83,12 @@ HSMINT_API int hsmint_request_json(hsmint_request *request, const char *member, 
 HSMINT_API int hsmint_request_add(hsmint_request *request, const char *member, const char *text);
 /* Put name and value into an object of strings, such as "context". */
 HSMINT_API int hsmint_request_pair(hsmint_request *request, const char *member, const char *name, const char *value);
+/*
+ * The Idempotency-Key, 1 to 128 printable ASCII characters without spaces. Within 120 seconds the service gives one
+ * credential for a key, however often it is asked with the same request: so a broker that writes the key down first can ask
+ * again after its own restart. Without one, each hsmint_mint makes a random key. 0, or -1 as above.
+ */
+HSMINT_API int hsmint_request_set_key(hsmint_request *request, const char *key);
 HSMINT_API void hsmint_request_free(hsmint_request *request);
 
 /* ---- minting ---- */
@@ -90,8 +96,12 @@ HSMINT_API void hsmint_request_free(hsmint_request *request);
 /*
  * Have a credential of this kind ("jwt") minted. The request may be used again.
  *
- * When a kept connection turns out to have ended before any byte of an answer, the request is sent once more on a new
- * one; a credential struck for the first is recorded by the service and reaches nobody.
+ * Within the client's time the request is sent again, always with the same Idempotency-Key, so that no second credential is
+ * struck: after Retry-After, when the service says `after`, if that time is left; and at growing intervals of 10 ms to 1 s
+ * when it says `same-key`. A connection that is lost or cannot be made is tried again likewise, once the service has
+ * answered this client before: a service that restarts is waited for, one that was never there is not. The error is the
+ * last one, but not that the time ran out when there was another before. The service is told the time that is left
+ * (Deadline-Ms), and answers within it.
  */
 HSMINT_API hsmint_reply *hsmint_mint(
 	hsmint_client *client, const char *kind, const hsmint_request *request, hsmint_error **error);
@@ -103,6 +113,7 @@ HSMINT_API const char *hsmint_reply_kid(const hsmint_reply *reply);
 HSMINT_API const char *hsmint_reply_id(const hsmint_reply *reply);     /* the credential's jti */
 HSMINT_API int64_t hsmint_reply_issued_at(const hsmint_reply *reply);  /* seconds since 1970; 0 of NULL */
 HSMINT_API int64_t hsmint_reply_expires_at(const hsmint_reply *reply); /* seconds since 1970; 0 of NULL */
+HSMINT_API int hsmint_reply_replayed(const hsmint_reply *reply);       /* 1: it was given before for this key */
 HSMINT_API const char *hsmint_reply_json(const hsmint_reply *reply);   /* the whole reply as it came */
 HSMINT_API void hsmint_reply_free(hsmint_reply *reply);
 

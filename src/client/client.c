@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hsmint/client.h"
 
+#include "base64url.h"
 #include "error.h"
 #include "limits.h"
 #include "reply.h"
 #include "request.h"
 #include <curl/curl.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/un.h>
+#include <time.h>
 
 enum {
 	REPLY_MAX = 1024 * 1024,         /* a credential is far smaller */
 	DOCUMENT_MAX = 16 * 1024 * 1024, /* what gate can hold */
 	TIMEOUT_MS = 10 * 1000,
+	EARLY_MS = 50,
+	PAUSE_FIRST_MS = 10, /* between attempts; doubles */
+	PAUSE_MAX_MS = 1000,
+	KEY_BYTES = 16,
 	/* A kept connection is not used again when the service is about to close it for being idle. */
 	KEEP_SECONDS = HM_HTTP_IDLE_SECONDS - 10
 };
@@ -24,6 +32,8 @@ struct hsmint_client {
 	char *base;   /* "http://localhost" on a socket, otherwise the URL */
 	char *socket; /* its path, NULL with a URL */
 	char detail[CURL_ERROR_SIZE];
+	long timeout_ms;
+	bool was_answered; /* by whatever serves there, once */
 };
 
 /* An answer's body while it arrives, and what is known of its head. */
@@ -85,7 +95,7 @@ static bool set_up(hsmint_client *client, const char *protocol)
 	failed |= curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	failed |= curl_easy_setopt(curl, CURLOPT_PROXY, "");
 	failed |= curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
-	failed |= curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)TIMEOUT_MS);
+	client->timeout_ms = TIMEOUT_MS;
 	failed |= curl_easy_setopt(curl, CURLOPT_MAXAGE_CONN, (long)KEEP_SECONDS);
 	failed |= curl_easy_setopt(curl, CURLOPT_USERAGENT, "libhsmint/" HSMINT_VERSION);
 	failed |= curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
@@ -179,7 +189,7 @@ hsmint_client *hsmint_client_https(
 void hsmint_client_set_timeout(hsmint_client *client, long milliseconds)
 {
 	if (client)
-		curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, milliseconds > 0 ? milliseconds : 1L);
+		client->timeout_ms = milliseconds > 0 ? milliseconds : 1;
 }
 
 void hsmint_client_free(hsmint_client *client)
@@ -246,9 +256,48 @@ static void report_status(CURL *curl, int status, const struct body *body, hsmin
 	json_decref(problem);
 }
 
-/* Ask for `path`, with `json` as the body when there is one. True: status 200, and `body` is the caller's. */
-static bool ask(hsmint_client *client, const char *path, const char *json, struct body *body, hsmint_error **error)
+/* What a caller wants of a call, over all its attempts. */
+struct call {
+	const char *path;
+	const char *json; /* the body; NULL: it is a GET, and has no key */
+	int64_t end_ms;   /* on the monotonic clock */
+	char key[HM_IDEMPOTENCY_KEY_MAX + 1];
+};
+
+static int64_t now_ms(void)
 {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static struct curl_slist *append(struct curl_slist *headers, const char *header)
+{
+	struct curl_slist *longer = headers ? curl_slist_append(headers, header) : NULL;
+	if (!longer)
+		curl_slist_free_all(headers);
+	return longer;
+}
+
+/* The service answers a little before we give up, so that its reason is heard. NULL: no memory. */
+static struct curl_slist *headers_of(const struct call *call, long left_ms)
+{
+	char key[sizeof call->key + 32], deadline[48];
+	long early_ms = left_ms / 10 < EARLY_MS ? left_ms / 10 : EARLY_MS;
+	long told_ms = left_ms - early_ms < HM_HTTP_DEADLINE_MAX_MS ? left_ms - early_ms : HM_HTTP_DEADLINE_MAX_MS;
+	snprintf(key, sizeof key, "Idempotency-Key: %s", call->key);
+	snprintf(deadline, sizeof deadline, "Deadline-Ms: %ld", told_ms);
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	headers = append(headers, "Expect:"); /* waiting for "100 Continue" costs a round trip */
+	headers = append(headers, key);
+	return append(headers, deadline);
+}
+
+/* One attempt. True: status 200, and `body` is the caller's. */
+static bool ask(hsmint_client *client, const struct call *call, struct body *body, hsmint_error **error)
+{
+	long left_ms = (long)(call->end_ms - now_ms());
+	const char *path = call->path, *json = call->json;
 	char url[HM_URL_MAX + HM_HTTP_MAX_PATH];
 	CURL *curl = client->curl;
 	int wanted = snprintf(url, sizeof url, "%s%s", client->base, path);
@@ -256,10 +305,14 @@ static bool ask(hsmint_client *client, const char *path, const char *json, struc
 		error_make(error, "client_argument", "a URL of at most %zu bytes", sizeof url - 1);
 		return false;
 	}
-	struct curl_slist *headers = json ? curl_slist_append(NULL, "Content-Type: application/json") : NULL;
-	if (headers) /* waiting for "100 Continue" costs a round trip */
-		curl_slist_append(headers, "Expect:");
+	left_ms = left_ms > 0 ? left_ms : 1;
+	struct curl_slist *headers = json ? headers_of(call, left_ms) : NULL;
+	if (json && !headers) {
+		error_make(error, "client_memory", "request");
+		return false;
+	}
 	client->detail[0] = 0;
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, left_ms);
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
 	curl_easy_setopt(curl, CURLOPT_HEADERDATA, body);
@@ -275,6 +328,7 @@ static bool ask(hsmint_client *client, const char *path, const char *json, struc
 	long status = 0;
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_slist_free_all(headers);
+	client->was_answered |= failure == CURLE_OK;
 	if (failure != CURLE_OK)
 		report(client, failure, body, error);
 	else if (!body->headed)
@@ -284,7 +338,77 @@ static bool ask(hsmint_client *client, const char *path, const char *json, struc
 	else
 		return true;
 	free(body->text);
+	body->text = NULL;
+	body->length = 0;
 	return false;
+}
+
+/* How long to wait before the next attempt; -1: another one is of no use. */
+static long wait_ms(const hsmint_client *client, const hsmint_error *error, long *pause_ms)
+{
+	const char *code = hsmint_error_code(error), *retry = hsmint_error_retry(error);
+	bool is_own = strncmp(code, "client_", 7) == 0;
+	bool may_help = strcmp(retry, "after") == 0 || strcmp(retry, "same-key") == 0;
+	if (!may_help || strcmp(code, "client_timeout") == 0 || (is_own && !client->was_answered))
+		return -1;
+	if (hsmint_error_retry_after(error) > 0)
+		return hsmint_error_retry_after(error) * 1000;
+	long wait = *pause_ms;
+	*pause_ms = wait * 2 < PAUSE_MAX_MS ? wait * 2 : PAUSE_MAX_MS;
+	return wait;
+}
+
+static void sleep_ms(long milliseconds)
+{
+	struct timespec time = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1000000};
+	while (nanosleep(&time, &time) < 0 && errno == EINTR)
+		;
+}
+
+/* That the time ran out says less than what was heard before. */
+static hsmint_error *better(hsmint_error *before, hsmint_error *now)
+{
+	bool is_before = before && strcmp(hsmint_error_code(now), "client_timeout") == 0;
+	hsmint_error_free(is_before ? now : before);
+	return is_before ? before : now;
+}
+
+/* As many attempts as the time allows. */
+static bool ask_until(hsmint_client *client, const struct call *call, struct body *body, hsmint_error **error)
+{
+	hsmint_error *last = NULL;
+	long pause_ms = PAUSE_FIRST_MS, wait;
+	for (;;) {
+		hsmint_error *failure = NULL;
+		if (ask(client, call, body, &failure)) {
+			hsmint_error_free(last);
+			return true;
+		}
+		last = better(last, failure);
+		wait = last == failure ? wait_ms(client, last, &pause_ms) : -1;
+		if (wait < 0 || now_ms() + wait >= call->end_ms)
+			break;
+		sleep_ms(wait);
+	}
+	if (error)
+		*error = last;
+	else
+		hsmint_error_free(last);
+	return false;
+}
+
+static bool choose_key(struct call *call, const hsmint_request *request, hsmint_error **error)
+{
+	uint8_t random[KEY_BYTES];
+	snprintf(call->key, sizeof call->key, "%s", request_key(request));
+	if (call->key[0])
+		return true;
+	if (getrandom(random, sizeof random, 0) != sizeof random) {
+		error_make(error, "client_memory", "key");
+		return false;
+	}
+	call->key[base64url_encode(random, sizeof random, call->key)] = 0;
+	return true;
 }
 
 hsmint_reply *hsmint_mint(hsmint_client *client, const char *kind, const hsmint_request *request, hsmint_error **error)
@@ -299,7 +423,8 @@ hsmint_reply *hsmint_mint(hsmint_client *client, const char *kind, const hsmint_
 	char *json = request_text(request, error);
 	if (!json)
 		return NULL;
-	bool answered = ask(client, path, json, &body, error);
+	struct call call = {.path = path, .json = json, .end_ms = now_ms() + client->timeout_ms};
+	bool answered = choose_key(&call, request, error) && ask_until(client, &call, &body, error);
 	free(json);
 	return answered ? reply_parse(body.text, body.length, error) : NULL;
 }
@@ -311,7 +436,8 @@ char *hsmint_get(hsmint_client *client, const char *path, size_t *length, hsmint
 		error_make(error, "client_argument", "a client, and a path that begins with \"/\"");
 		return NULL;
 	}
-	if (!ask(client, path, NULL, &body, error))
+	struct call call = {.path = path, .end_ms = now_ms() + client->timeout_ms};
+	if (!ask(client, &call, &body, error))
 		return NULL;
 	if (!body.text && !(body.text = calloc(1, 1))) {
 		error_make(error, "client_memory", "answer");

@@ -10,6 +10,7 @@ struct hsmint_reply {
 	json_t *members; /* the strings below live in it */
 	const char *credential, *kind, *profile, *kid, *id;
 	json_int_t issued_at, expires_at;
+	int replayed;
 };
 
 hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
@@ -25,9 +26,10 @@ hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
 	reply->members = json_loadb(text ? text : "", length, JSON_REJECT_DUPLICATES, &where);
 	if (!reply->members)
 		error_make(error, "client_reply", "%s", where.text);
-	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "credential",
+	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b}", "credential",
 			 &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid", &reply->kid, "id",
-			 &reply->id, "issued_at", &reply->issued_at, "expires_at", &reply->expires_at) < 0)
+			 &reply->id, "issued_at", &reply->issued_at, "expires_at", &reply->expires_at, "replayed",
+			 &reply->replayed) < 0)
 		error_make(error, "client_reply", "%s", where.text);
 	else
 		return reply;
@@ -68,6 +70,11 @@ int64_t hsmint_reply_issued_at(const hsmint_reply *reply)
 int64_t hsmint_reply_expires_at(const hsmint_reply *reply)
 {
 	return reply ? reply->expires_at : 0;
+}
+
+int hsmint_reply_replayed(const hsmint_reply *reply)
+{
+	return reply ? reply->replayed : 0;
 }
 
 const char *hsmint_reply_json(const hsmint_reply *reply)

@@ -2,12 +2,15 @@
 #include "request.h"
 
 #include "error.h"
+#include "limits.h"
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct hsmint_request {
 	json_t *members;
 	char failed[128]; /* the first member that could not be taken */
+	char key[HM_IDEMPOTENCY_KEY_MAX + 1];
 };
 
 hsmint_request *hsmint_request_new(void)
@@ -91,6 +94,23 @@ int hsmint_request_pair(hsmint_request *request, const char *member, const char 
 		json_object_set_new(object, name, json_string(value)) < 0)
 		return fail(request, member);
 	return 0;
+}
+
+int hsmint_request_set_key(hsmint_request *request, const char *key)
+{
+	size_t length = key ? strlen(key) : 0;
+	bool sound = request && !request->key[0] && length >= 1 && length < sizeof request->key;
+	for (size_t i = 0; sound && i < length; i++)
+		sound = key[i] > ' ' && key[i] < 0x7f;
+	if (!sound)
+		return fail(request, "Idempotency-Key");
+	memcpy(request->key, key, length + 1);
+	return 0;
+}
+
+const char *request_key(const hsmint_request *request)
+{
+	return request->key;
 }
 
 char *request_text(const hsmint_request *request, hsmint_error **error)

@@ -19,6 +19,7 @@ FUNCTIONS = {  # name: result, arguments
     "request_json": (c_int, [c_void_p, c_char_p, c_char_p]),
     "request_add": (c_int, [c_void_p, c_char_p, c_char_p]),
     "request_pair": (c_int, [c_void_p, c_char_p, c_char_p, c_char_p]),
+    "request_set_key": (c_int, [c_void_p, c_char_p]),
     "request_free": (None, [c_void_p]),
     "mint": (c_void_p, [c_void_p, c_char_p, c_void_p, ERROR]),
     "reply_credential": (c_char_p, [c_void_p]),
@@ -28,6 +29,7 @@ FUNCTIONS = {  # name: result, arguments
     "reply_id": (c_char_p, [c_void_p]),
     "reply_issued_at": (c_int64, [c_void_p]),
     "reply_expires_at": (c_int64, [c_void_p]),
+    "reply_replayed": (c_int, [c_void_p]),
     "reply_json": (c_char_p, [c_void_p]),
     "reply_free": (None, [c_void_p]),
     "get": (c_void_p, [c_void_p, c_char_p, POINTER(c_size_t), ERROR]),
@@ -48,7 +50,7 @@ for _name, (_result, _arguments) in FUNCTIONS.items():
     _function.restype, _function.argtypes = _result, _arguments
 
 REPLY_TEXTS = ("credential", "kind", "profile", "kid", "id", "json")
-REPLY_TIMES = ("issued_at", "expires_at")
+REPLY_TIMES = ("issued_at", "expires_at", "replayed")
 ERROR_TEXTS = ("code", "title", "field", "accepts", "retry", "message")
 ERROR_NUMBERS = ("status", "retry_after")
 
