@@ -282,9 +282,10 @@ double fair_turns_until(const struct fair *fair, const struct fair_who *who)
 	const struct member *member = group ? find_member(fair, who) : NULL;
 	unsigned own = 1 + (member ? member->turn.waiting : 0);
 	bool group_waits = group && group->turn.waiting, member_waits = member && member->turn.waiting;
-	double weight = fair->groups.weight + (group_waits ? 0 : who->weight);
+	unsigned own_weight = group ? group->turn.weight : who->weight; /* its callers' weights may differ */
+	double weight = fair->groups.weight + (group_waits ? 0 : own_weight);
 	double members = group ? group->members.active + (member_waits ? 0 : 1) : 1;
-	double turns = own * members * weight / who->weight;
+	double turns = own * members * weight / own_weight;
 	double all = fair->waiting + 1.0; /* with lines as short as some are, others run out before */
 	return turns < all ? turns : all;
 }

@@ -53,9 +53,19 @@ static bool reread_token_sign(struct hm_reader *r, struct hm_writer *w)
 	return true;
 }
 
+static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
+{
+	uint32_t ms;
+	if (!token_slow_get(r, &ms))
+		return false;
+	check(ms <= TOKEN_SLOW_MAX_MS);
+	hm_put_u32(w, ms);
+	return true;
+}
+
 static parser *const parsers[] = {reread_token_config, reread_token_ready, reread_token_failure, reread_token_sign,
-	reread_gate_config, reread_gate_publish, reread_gate_request, reread_gate_reply, reread_gate_ready,
-	reread_gate_stats};
+	reread_token_slow, reread_gate_config, reread_gate_publish, reread_gate_request, reread_gate_reply,
+	reread_gate_ready, reread_gate_stats};
 enum { PARSERS = sizeof parsers / sizeof *parsers, JOSE = PARSERS, CHOICES };
 
 static void try_parser(parser *reread, const uint8_t *data, size_t size)
@@ -158,6 +168,11 @@ static void put_token_sign(struct hm_writer *w)
 	token_sign_put(w, 1, "header.payload", 14);
 }
 
+static void put_token_slow(struct hm_writer *w)
+{
+	hm_put_u32(w, TOKEN_SLOW_MAX_MS);
+}
+
 static void put_gate_config(struct hm_writer *w)
 {
 	gate_config_put(w, &(struct gate_config){SANDBOX_BEST, 1, 1, 1});
@@ -218,6 +233,7 @@ static const struct {
 	{reread_token_ready, put_token_ready},
 	{reread_token_failure, put_token_failure},
 	{reread_token_sign, put_token_sign},
+	{reread_token_slow, put_token_slow},
 	{reread_gate_config, put_gate_config},
 	{reread_gate_publish, put_gate_publish},
 	{reread_gate_request, put_gate_request},

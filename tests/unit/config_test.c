@@ -210,6 +210,90 @@ Test(config, a_tokens_process_gets_its_own_keys_and_nothing_else)
 	cr_expect_eq(config->keys[1].place, 0, "each token counts its own");
 }
 
+/* ---- rates and turns ---- */
+
+Test(config, without_a_word_on_it_nobody_has_a_rate_and_callers_weigh_the_same)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	for (unsigned i = 0; i < 2; i++) {
+		cr_expect_eq(config->profiles[i].rate, 0);
+		cr_expect_eq(config->callers[i].rate, 0);
+		cr_expect_eq(config->callers[i].weight, 1);
+		cr_expect_eq(config->callers[i].fair_by, FAIR_BY_CALLER);
+		cr_expect_null(config->callers[i].tenant);
+	}
+	cr_expect_neq(config->callers[0].group, config->callers[1].group, "the same name at another issuer");
+}
+
+Test(config, a_callers_rate_weight_and_tenant_are_read)
+{
+	cr_assert_eq(load_with(71, "    roles: [mint]\n    rate: 2.5\n    burst: 7\n    weight: 100\n"
+				   "    fair_by: tenant\n    tenant: customer"),
+		HM_OK, "%s", why.detail);
+	const struct config_caller *caller = &config->callers[0];
+	cr_expect_float_eq(caller->rate, 2.5, 1e-9);
+	cr_expect_eq(caller->burst, 7);
+	cr_expect_eq(caller->weight, 100);
+	cr_expect_eq(caller->fair_by, FAIR_BY_TENANT);
+	cr_expect_str_eq(caller->tenant, "customer");
+}
+
+Test(config, a_profiles_rate_is_read_and_its_burst_is_the_rate_but_at_least_1)
+{
+	static const struct {
+		const char *text;
+		unsigned burst;
+		enum rate_per per;
+	} cases[] = {{"    rate: 10", 10, PER_CALLER}, {"    rate: 2.9\n    per: caller", 2, PER_CALLER},
+		{"    rate: 0.001\n    per: agent", 1, PER_AGENT}, {"    rate: 1e6", 1000000, PER_CALLER},
+		{"    rate: 1\n    burst: 1000000", 1000000, PER_CALLER}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cr_assert_eq(load_with(53, cases[i].text), HM_OK, "%s", why.detail);
+		cr_expect_eq(config->profiles[0].burst, cases[i].burst, "%s", cases[i].text);
+		cr_expect_eq(config->profiles[0].per, cases[i].per, "%s", cases[i].text);
+		cr_expect_eq(config->profiles[1].rate, 0);
+	}
+}
+
+Test(config, a_rate_for_each_tenant_needs_callers_that_have_tenants)
+{
+	cr_assert_eq(load_with(71, "    roles: [mint]\n    tenant: customer"), HM_OK, "%s", why.detail);
+	cr_expect_eq(load_with(53, "    rate: 1\n    per: tenant"), HM_REFUSED);
+	cr_expect(strstr(why.detail, "caller 'broker' has no key tenant"), "%s", why.detail);
+	cr_assert_eq(load_with(67, "  - {name: third, issuer: a, kind: at+jwt, key: a-access, lifetime: {default: 60, "
+				   "maximum: 60},"
+				   " audiences: [x], subjects: [\"spiffe://a.test/x\"], callers: [speaker], rate: 1, "
+				   "per: tenant}\n"
+				   "callers:\n  - {name: speaker, issuer: a, uid: 9, roles: [mint], tenant: customer}"),
+		HM_OK, "%s", why.detail);
+	cr_expect_eq(config->profiles[2].per, PER_TENANT);
+}
+
+/* Two callers of issuer a, and the broker of b, each with this line. */
+static void load_three_callers(const char *first, const char *second)
+{
+	char text[512];
+	snprintf(text, sizeof text,
+		"    roles: [mint]\n%s  - name: other\n    issuer: a\n    uid: 7\n    roles: [mint]\n%s", first,
+		second);
+	cr_assert_eq(load_with(71, text), HM_OK, "%s", why.detail);
+	cr_assert_eq(config->callers_count, 3);
+}
+
+Test(config, callers_share_turns_by_issuer_only_when_both_say_so)
+{
+	load_three_callers("    fair_by: issuer\n", "    fair_by: issuer");
+	cr_expect_eq(config->callers[0].group, config->callers[1].group);
+	cr_expect_neq(config->callers[0].group, config->callers[2].group, "of another issuer");
+	load_three_callers("    fair_by: issuer\n", "    fair_by: caller");
+	cr_expect_neq(config->callers[0].group, config->callers[1].group);
+	load_three_callers("", "    tenant: t\n    fair_by: tenant");
+	cr_expect_neq(config->callers[0].group, config->callers[1].group);
+	uint64_t by_caller = config->callers[0].group;
+	load_three_callers("    rate: 7\n", "");
+	cr_expect_eq(config->callers[0].group, by_caller, "a reload does not change it");
+}
+
 static const struct {
 	int line;
 	const char *text;
@@ -390,6 +474,22 @@ static const struct {
 	{58, "    claims: [{name: a, type: integer, constant: \"9007199254740992\"}]", 58, "2^53"},
 	{58, "    claims: [{name: a, type: integer, constant: \"99999999999999999999\"}]", 58, "2^53"},
 	{58, "    claims: [{name: a, type: boolean, constant: \"1\"}]", 58, "true or false"},
+	{53, "    rate: 0.0009", 53, "0.001"},
+	{53, "    rate: 1000001", 53, "1e+06"},
+	{53, "    rate: -1", 53, "0.001"},
+	{53, "    rate: nan", 53, "0.001"},
+	{53, "    rate: inf", 53, "0.001"},
+	{53, "    rate: many", 53, "rate"},
+	{53, "    burst: 5", 53, "needs a rate"},
+	{53, "    rate: 1\n    burst: 1000001", 54, "1000000"},
+	{53, "    rate: 1\n    burst: -1", 54, "burst"},
+	{53, "    rate: 1\n    per: key", 54, "caller, agent, tenant"},
+	{71, "    roles: [mint]\n    rate: 0.0001", 72, "0.001"},
+	{71, "    roles: [mint]\n    burst: 1", 72, "needs a rate"},
+	{71, "    roles: [mint]\n    weight: 101", 72, "1 to 100"},
+	{71, "    roles: [mint]\n    fair_by: agent", 72, "caller, issuer, tenant"},
+	{71, "    roles: [mint]\n    fair_by: tenant", 72, "needs the caller's key tenant"},
+	{71, "    roles: [mint]\n    tenant: \"\"", 72, "tenant"},
 };
 
 Test(config, each_fault_is_told_with_its_line_and_what_would_be_accepted)

@@ -214,6 +214,48 @@ Test(mint_request, the_context_is_at_most_16_strings_of_1024_bytes_in_all)
 }
 
 /* As deep as the largest body allows: the parser must say no before the stack does. */
+/* ---- of a batch ---- */
+
+static hm_result parse_of_batch(const char *body)
+{
+	mint_request_free(&request);
+	why = (struct hm_problem){0};
+	return mint_request_parse((struct hm_bytes){(const uint8_t *)body, strlen(body)}, true, &request, &why);
+}
+
+Test(mint_request, of_a_batch_a_request_says_its_kind_wherever_it_stands)
+{
+	cr_expect_eq(parse_of_batch("{\"kind\":\"jwt\",\"audience\":\"https://a\"," WHO "}"), HM_OK, "%s", why.detail);
+	cr_expect_eq(parse_of_batch("{\"audience\":\"https://a\"," WHO ",\"kind\":\"jwt\"}"), HM_OK, "%s", why.detail);
+	cr_expect_str_eq(request.profile, "p");
+	cr_expect_eq(request.audience_count, 1);
+}
+
+Test(mint_request, a_kind_that_is_missing_mistyped_or_not_known_is_refused)
+{
+	static const struct {
+		const char *kind, *code;
+	} cases[] = {{"", "missing_member"}, {"\"kind\":7,", "wrong_type"}, {"\"kind\":null,", "wrong_type"},
+		{"\"kind\":\"\",", "invalid_kind"}, {"\"kind\":\"JWT\",", "invalid_kind"},
+		{"\"kind\":\"jwt-svid\",", "invalid_kind"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char body[256];
+		snprintf(body, sizeof body, "{%s\"audience\":\"https://a\"," WHO "}", cases[i].kind);
+		cr_expect_eq(parse_of_batch(body), HM_REFUSED, "%s", body);
+		cr_expect_str_eq(why.code, cases[i].code, "%s", body);
+		cr_expect_str_eq(why.field, "kind", "%s", body);
+	}
+	cr_expect_eq(parse_of_batch("{\"kind\":\"jwt\",\"other\":1,\"audience\":\"https://a\"," WHO "}"), HM_REFUSED);
+	cr_expect_str_eq(why.field, "other");
+}
+
+Test(mint_request, alone_a_request_has_no_kind_but_that_of_its_path)
+{
+	cr_expect_eq(parse("{\"kind\":\"jwt\",\"audience\":\"https://a\"," WHO "}"), HM_REFUSED);
+	cr_expect_str_eq(why.code, "unknown_member");
+	cr_expect_str_eq(why.field, "kind");
+}
+
 Test(mint_request, deep_nesting_is_refused)
 {
 	enum { DEEP = HM_HTTP_MAX_BODY - 64 };

@@ -436,3 +436,59 @@ Test(policy, the_first_rule_that_says_no_is_the_one_told)
 	request.claims = NULL;
 	cr_expect_eq(decide(&a_broker), HM_OK, "%s", why.detail);
 }
+
+/* ---- tenant ---- */
+
+/* Decide for the local caller of a, with this context, when it speaks for tenants. */
+static hm_result decide_for_tenants(const char *context)
+{
+	static struct config_caller speaking[sizeof callers / sizeof *callers];
+	static struct config with;
+	memcpy(speaking, callers, sizeof callers);
+	speaking[2].tenant = "customer";
+	with = config;
+	with.callers = speaking;
+	json_decref(request.context);
+	request.context = context ? json_loads(context, 0, NULL) : NULL;
+	why = (struct hm_problem){0};
+	return policy_decide(&with, &local, &request, &decision, &why);
+}
+
+Test(policy, a_caller_that_speaks_for_tenants_says_for_which)
+{
+	cr_assert_eq(decide_for_tenants("{\"traceparent\":\"00\",\"customer\":\"acme\"}"), HM_OK, "%s", why.detail);
+	cr_expect_str_eq(decision.tenant, "acme");
+	static const char *const without[] = {NULL, "{}", "{\"tenant\":\"acme\"}"};
+	for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+		cr_expect_eq(decide_for_tenants(without[i]), HM_REFUSED);
+		cr_expect_str_eq(why.code, "missing_member");
+		cr_expect_str_eq(why.field, "context.customer");
+	}
+	json_decref(request.context);
+}
+
+Test(policy, a_tenant_has_1_to_128_bytes)
+{
+	char context[2 * HM_TENANT_MAX];
+	for (int length = 0; length <= HM_TENANT_MAX + 1; length++) {
+		snprintf(context, sizeof context, "{\"customer\":\"%.*s\"}", length,
+			"tttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttttt"
+			"tttttttt"
+			"tttttttttttttttttttttttttttttttttttttttttt");
+		hm_result wanted = length >= 1 && length <= HM_TENANT_MAX ? HM_OK : HM_REFUSED;
+		cr_assert_eq(decide_for_tenants(context), wanted, "%d", length);
+		if (wanted == HM_OK)
+			continue;
+		cr_expect_str_eq(why.code, "invalid_context");
+		cr_expect_str_eq(why.field, "context.customer");
+	}
+	json_decref(request.context);
+}
+
+Test(policy, a_caller_without_tenants_has_none_whatever_its_context)
+{
+	request.context = json_loads("{\"customer\":\"acme\"}", 0, NULL);
+	cr_assert_eq(policy_decide(&config, &local, &request, &decision, &why), HM_OK);
+	cr_expect_null(decision.tenant);
+	json_decref(request.context);
+}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "problem.h"
 
+#include "limits.h"
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -85,6 +86,48 @@ Test(problem, without_field_and_detail_neither_member_stands_there)
 	cr_expect_null(json_object_get(problem, "field"));
 	cr_expect_null(json_object_get(problem, "accepts"));
 	json_decref(problem);
+}
+
+/* RFC 9110, section 10.2.3, and the same number in the body, since a batch has no header for each of its items. */
+Test(problem, when_to_come_again_is_told_for_the_codes_that_say_so_and_no_others)
+{
+	for (const struct problem_kind *kind = problem_kinds; kind->code; kind++)
+		for (unsigned seconds = 0; seconds <= 60; seconds += 30) {
+			struct hm_problem why = {.code = kind->code, .retry_after = seconds};
+			unsigned told = strcmp(kind->retry, "after") != 0 ? 0 : seconds ? seconds : 1;
+			json_t *problem = written(&why);
+			const json_t *member = json_object_get(problem, "retry_after");
+			cr_expect_eq(problem_retry_after(&why), told, "%s", kind->code);
+			cr_expect_eq(member != NULL, told != 0, "%s", kind->code);
+			cr_expect_eq(json_integer_value(member), told, "%s", kind->code);
+			json_decref(problem);
+		}
+}
+
+Test(problem, a_time_to_wait_is_rounded_up_and_bounded)
+{
+	static const struct {
+		double seconds;
+		unsigned told;
+	} cases[] = {{-1e300, 1}, {-1, 1}, {0, 1}, {0.001, 1}, {1, 1}, {1.0001, 2}, {2, 2}, {2.5, 3}, {118.5, 119},
+		{119, 119}, {119.001, HM_RETRY_AFTER_MAX}, {120, HM_RETRY_AFTER_MAX}, {1e300, HM_RETRY_AFTER_MAX},
+		{1 / 0.0, HM_RETRY_AFTER_MAX}, {-1 / 0.0, 1}, {0 / 0.0, HM_RETRY_AFTER_MAX}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		cr_expect_eq(hm_retry_after(cases[i].seconds), cases[i].told, "%g: %u", cases[i].seconds,
+			hm_retry_after(cases[i].seconds));
+}
+
+Test(problem, overload_says_when_and_a_problem_filled_anew_forgets_it)
+{
+	struct hm_problem why;
+	memset(&why, 0xff, sizeof why);
+	cr_expect_eq(hm_overload(&why, 6.5, "100 % of the places are taken"), HM_UNAVAILABLE);
+	cr_expect_str_eq(why.code, "overload");
+	cr_expect_str_eq(why.field, "");
+	cr_expect_str_eq(why.detail, "100 % of the places are taken", "no format");
+	cr_expect_eq(why.retry_after, 7);
+	cr_expect_eq(hm_unavailable(&why, "token_unavailable", "x"), HM_UNAVAILABLE);
+	cr_expect_eq(why.retry_after, 0);
 }
 
 /* "system", "token" and "config" are for an operator's eyes: a caller who meets one sees a fault of ours. */

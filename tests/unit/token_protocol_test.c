@@ -224,6 +224,37 @@ Test(token_protocol, what_is_to_be_signed_has_a_limit)
 	cr_expect_not(get_sign(&r));
 }
 
+/* ---- slow ---- */
+
+static uint32_t slow_ms;
+
+static bool get_slow(struct hm_reader *r)
+{
+	return token_slow_get(r, &slow_ms);
+}
+
+Test(token_protocol, a_wait_before_each_signature_comes_back_as_it_was_or_is_refused_as_too_long)
+{
+	static const struct {
+		uint32_t ms;
+		bool fits;
+	} cases[] = {
+		{0, true}, {1, true}, {TOKEN_SLOW_MAX_MS, true}, {TOKEN_SLOW_MAX_MS + 1, false}, {UINT32_MAX, false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		begin();
+		hm_put_u32(&w, cases[i].ms);
+		struct hm_reader r = again();
+		cr_expect_eq(get_slow(&r), cases[i].fits, "%u", cases[i].ms);
+		cr_expect_eq(slow_ms, cases[i].ms);
+	}
+}
+
+Test(token_protocol, a_wait_is_taken_whole_or_not_at_all)
+{
+	hm_put_u32(&w, 50);
+	expect_whole_or_nothing(get_slow);
+}
+
 /* ---- ready ---- */
 
 static struct token_ready ready_sent, ready;
