@@ -149,7 +149,7 @@ class Faults(SharedCase):
                 answer = self.service.mint()
                 self.refused(answer, status, code)
                 self.assertEqual(answer.json["retry"], retry)
-                self.assertEqual(answer.headers["Retry-After"], "60" if retry == "after" else None)
+                self.assertEqual(answer.headers["Retry-After"], "120" if retry == "after" else None)
         self.ctl("off")
         self.assertEqual(self.service.mint().status, 200)
 
