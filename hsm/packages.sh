@@ -7,7 +7,7 @@ set -eu
 build="gcc libc6-dev cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev
 	libcyaml-dev libyaml-dev libseccomp-dev libssl-dev libp11-kit-dev libcurl4-openssl-dev"
 run="softhsm2 jose openssl curl ca-certificates"
-test="libcriterion-dev clang-format clang-tidy python3 git opensc util-linux iproute2"
+test="libcriterion-dev clang-format clang-tidy python3 python3-authlib git opensc util-linux iproute2 tini"
 
 wanted=""
 for list in "$@"; do

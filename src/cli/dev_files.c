@@ -36,7 +36,7 @@ static const char config_text[] =
 	"  sandbox: best\n"
 	"state: state\n"
 	"issuers:\n"
-	"  - {name: demo, url: \"https://localhost:%2$u" DEV_ISSUER_PATH "\", trust_domain: demo.test}\n"
+	"  - {name: demo, url: \"https://" DEV_ISSUER_HOST ":%2$u" DEV_ISSUER_PATH "\", trust_domain: demo.test}\n"
 	"tokens:\n"
 	"  - name: soft\n"
 	"    module: %3$s\n"
@@ -320,8 +320,8 @@ hm_result dev_directory_change_port(const struct dev_directory *dir, uint16_t fr
 	size_t length;
 	HM_TRY(file_read(dir->config, false, text, sizeof text - 1, &length, why));
 	text[length] = 0;
-	snprintf(old, sizeof old, "//localhost:%u/", from);
-	snprintf(new, sizeof new, "//localhost:%u/", to);
+	snprintf(old, sizeof old, "//" DEV_ISSUER_HOST ":%u/", from);
+	snprintf(new, sizeof new, "//" DEV_ISSUER_HOST ":%u/", to);
 	replace_all(half, sizeof half, text, old, new);
 	snprintf(old, sizeof old, "port: %u", from);
 	snprintf(new, sizeof new, "port: %u", to);

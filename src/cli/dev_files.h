@@ -9,6 +9,11 @@
 #include <stdint.h>
 
 #define DEV_ISSUER_PATH "/demo"
+#ifdef HSMINT_TEST_CLOCK
+#define DEV_ISSUER_HOST "demo.test" /* config_check.c demands it */
+#else
+#define DEV_ISSUER_HOST "localhost"
+#endif
 
 struct dev_directory {
 	char path[HM_PATH_MAX];    /* absolute */

@@ -123,11 +123,31 @@ static const char *url_fault(const char *url)
 	return url[strlen(url) - 1] == '/' || strstr(host, "//") ? "no empty path segment, no trailing '/'" : NULL;
 }
 
+#ifdef HSMINT_TEST_CLOCK
+/* RFC 6761, section 6.2: what is under .test belongs to nobody, so no verifier of the world trusts it. */
+static const char *test_fault(const char *url)
+{
+	const char *host = url + strlen("https://");
+	size_t length = strcspn(host, ":/");
+	static const char end[] = ".test";
+	bool is_test = length >= sizeof end && memcmp(host + length - strlen(end), end, strlen(end)) == 0;
+	return is_test ? NULL : "a host under .test: this is a build for tests (HSMINT_TEST_CLOCK)";
+}
+#else
+static const char *test_fault(const char *url)
+{
+	(void)url;
+	return NULL;
+}
+#endif
+
 static hm_result check_issuer(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_issuer *issuer = &config->issuers[index];
 	HM_TRY(check_name(place, issuer->name));
 	const char *fault = url_fault(issuer->url);
+	if (!fault)
+		fault = test_fault(issuer->url);
 	if (fault)
 		return complain(place, "url", "'%.64s': %s", issuer->url, fault);
 	issuer->path = strchr(issuer->url + 8, '/');

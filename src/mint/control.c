@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 
+#include "clock.h"
 #include "fault.h"
 #include "frame.h"
 #include "log.h"
@@ -90,7 +91,26 @@ static hm_result run_fault(struct control *control, const json_t *request, size_
 	return done(control, length);
 }
 
-static const struct command commands[] = {{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
+#ifdef HSMINT_TEST_CLOCK
+#define NOW_MAX INT64_C(253402300799) /* the end of 9999, the last year that RFC 3339 can write */
+
+static hm_result run_clock(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	const json_t *now = json_object_get(request, "now");
+	if (!now)
+		return hm_refuse(why, "missing_member", "now", "seconds since 1970");
+	if (!json_is_integer(now) || json_integer_value(now) < 0 || json_integer_value(now) > NOW_MAX)
+		return hm_refuse(why, "wrong_type", "now", "seconds since 1970, up to the year 9999");
+	hm_clock_set(json_integer_value(now));
+	return done(control, length);
+}
+#endif
+
+static const struct command commands[] = {
+#ifdef HSMINT_TEST_CLOCK
+	{"clock", ROLE_OPERATE, "operate", run_clock},
+#endif
+	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
 	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
 	{"fault", ROLE_OPERATE, "operate", run_fault}};
 

@@ -2,6 +2,7 @@
 #include "mint.h"
 
 #include "base64url.h"
+#include "clock.h"
 #include "fault.h"
 #include "json_write.h"
 #include "jwt.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 /* A reply has, beside the header and payload that were signed, a signature and the members around it. */
 enum { REPLY_MORE = 1536, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE, ID_BYTES = 16, IDS_AT_ONCE = 16 };
@@ -101,7 +101,7 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 	const struct issuing_key *key, struct hm_problem *why)
 {
 	HM_TRY(random_id(pending->id_text, why));
-	struct jwt_times times = {.issued = time(NULL)};
+	struct jwt_times times = {.issued = hm_time()};
 	times.expires = times.issued + decision->lifetime;
 	HM_TRY(jwt_build(
 		decision, request, key->header, pending->id_text, &times, pending->jwt, &pending->tbs_length, why));
@@ -162,7 +162,7 @@ static hm_result replay(
 {
 	const struct config_profile *profile = asking->decision.profile;
 	const struct issuing_key *key = &service->keys[profile->key_index];
-	if (kept->expires <= time(NULL))
+	if (kept->expires <= hm_time())
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
