@@ -202,7 +202,7 @@ static const struct option options[] = {
 
 static int run(const char *dir, const char *control, char **words, int count)
 {
-	char command[COMMAND_MAX], path[HM_PATH_MAX];
+	char command[COMMAND_MAX], path[HM_PATH_MAX] = "";
 	if (dir && control)
 		return usage_error("dev ctl", "either --dir or --control");
 	int status = write_command(command, sizeof command, words, count);

@@ -33,7 +33,7 @@ static hm_result get_ms(const json_t *request, uint32_t most, uint32_t *ms, stru
 
 static hm_result run_slow(struct service *service, const json_t *request, struct hm_problem *why)
 {
-	uint32_t ms;
+	uint32_t ms = 0;
 	HM_TRY(get_ms(request, TOKEN_SLOW_MAX_MS, &ms, why));
 	slow(service, ms);
 	return HM_OK;
@@ -41,7 +41,7 @@ static hm_result run_slow(struct service *service, const json_t *request, struct
 
 static hm_result run_token_down(struct service *service, const json_t *request, struct hm_problem *why)
 {
-	uint32_t ms;
+	uint32_t ms = 0;
 	HM_TRY(get_ms(request, FAULT_MAX_MS, &ms, why));
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_down(service->tokens[i], ms);
@@ -50,7 +50,7 @@ static hm_result run_token_down(struct service *service, const json_t *request, 
 
 static hm_result run_gate_down(struct service *service, const json_t *request, struct hm_problem *why)
 {
-	uint32_t ms;
+	uint32_t ms = 0;
 	HM_TRY(get_ms(request, FAULT_MAX_MS, &ms, why));
 	if (service->gate)
 		gate_down(service->gate, ms);
@@ -61,7 +61,7 @@ static hm_result run_refuse(struct service *service, const json_t *request, stru
 {
 	const char *code = json_string_value(json_object_get(request, "code"));
 	const struct problem_kind *kind = code ? problem_kind(code) : NULL;
-	uint32_t ms;
+	uint32_t ms = 0;
 	if (!kind)
 		return hm_refuse(why, "missing_member", "code", "a code of the service");
 	if (strcmp(kind->code, code) != 0)

@@ -186,7 +186,9 @@ static hm_result choose_lifetime(struct decision *decision, const struct mint_re
 static hm_result choose_tenant(struct decision *decision, const struct mint_request *request, struct hm_problem *why)
 {
 	char field[HM_NAME_MAX + 16];
-	const char *name = decision->caller->tenant;
+	const char *name = decision->caller ? decision->caller->tenant : NULL;
+	if (!decision->caller)
+		return hm_broken(why, "a decision without a caller");
 	if (!name)
 		return HM_OK;
 	snprintf(field, sizeof field, "context.%s", name);
