@@ -85,8 +85,8 @@ HSMINT_API int hsmint_request_add(hsmint_request *request, const char *member, c
 HSMINT_API int hsmint_request_pair(hsmint_request *request, const char *member, const char *name, const char *value);
 /*
  * The Idempotency-Key, 1 to 128 printable ASCII characters without spaces. Within 120 seconds the service gives one
- * credential for a key, however often it is asked with the same request: so a broker that writes the key down first can ask
- * again after its own restart. Without one, each hsmint_mint makes a random key. 0, or -1 as above.
+ * credential for a key, however often it is asked with the same request: so a broker that writes the key down first can
+ * ask again after its own restart. Without one, each hsmint_mint makes a random key. 0, or -1 as above.
  */
 HSMINT_API int hsmint_request_set_key(hsmint_request *request, const char *key);
 HSMINT_API void hsmint_request_free(hsmint_request *request);
@@ -96,12 +96,12 @@ HSMINT_API void hsmint_request_free(hsmint_request *request);
 /*
  * Have a credential of this kind ("jwt") minted. The request may be used again.
  *
- * Within the client's time the request is sent again, always with the same Idempotency-Key, so that no second credential is
- * struck: after Retry-After, when the service says `after`, if that time is left; and at growing intervals of 10 ms to 1 s
- * when it says `same-key`. A connection that is lost or cannot be made is tried again likewise, once the service has
- * answered this client before: a service that restarts is waited for, one that was never there is not. The error is the
- * last one, but not that the time ran out when there was another before. The service is told the time that is left
- * (Deadline-Ms), and answers within it.
+ * Within the client's time the request is sent again, always with the same Idempotency-Key, so that no second
+ * credential is struck: after Retry-After, when the service says `after`, if that time is left; and at growing
+ * intervals of 10 ms to 1 s when it says `same-key`. A connection that is lost or cannot be made is tried again
+ * likewise, once the service has answered this client before: a service that restarts is waited for, one that was never
+ * there is not. The error is the last one, but not that the time ran out when there was another before. The service is
+ * told the time that is left (Deadline-Ms), and answers within it.
  */
 HSMINT_API hsmint_reply *hsmint_mint(
 	hsmint_client *client, const char *kind, const hsmint_request *request, hsmint_error **error);
