@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every problem that HTTP can meet, provoked in a running service: by its natural cause, or where that takes longer than a
-test may, by the fault that `hsmint dev ctl` makes of it."""
+"""Every problem that HTTP can meet, provoked in a running service: by its natural cause, or where a sound service has none,
+by the fault that `hsmint dev ctl` makes of it."""
+import itertools
 import json
 import os
+import signal
 import socket
 
 import frames
@@ -11,13 +13,17 @@ from harness import AUDIENCE, SUBJECT, Answer, edit, read, start_dev, wait_for
 
 MINT, BATCH = "/v1/mint/jwt", "/v1/mint/batch"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
+LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
+         "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
+LARGE_IN_BATCH = 90  # as many as 1 MiB holds
+BODY_MAX, LARGE_BODIES_MAX = 60 * 1024, 64
 
 PROFILE = """  - name: %s
     issuer: demo
     kind: at+jwt
     key: demo-access
     lifetime: {default: 60, maximum: 900}
-    audiences: ["https://api.demo.test"]
+    audiences: ["https://api.demo.test", "https://api.demo.test/*"]
     subjects: ["spiffe://demo.test/agent/*"]
 %s
 callers:
@@ -42,12 +48,16 @@ class Provoker:
         edit(config, "callers:\n", PROFILE % ("rated", "    callers: [demo]\n    rate: 0.001\n    burst: 1"))
         edit(config, "callers:\n", PROFILE % ("others", "    callers: [other]"))
         edit(config, "callers:\n", PROFILE % ("claiming", "    callers: [demo]\n    claims: [{name: team, required: true}, {name: long, size: 4096}]"))
+        edit(config, "callers:\n", PROFILE % ("large", "    callers: [filler]\n    claims: [{name: long, size: 4096}]"))
         with open(config, "a") as out:
             out.write("  - {name: other, issuer: demo, uri: 'spiffe://demo.test/other', roles: [task]}\n")
+            out.write("  - {name: filler, issuer: demo, uri: 'spiffe://demo.test/filler', roles: [mint]}\n")
         self.other = Authority(directory, "ca", made_by_dev=dev).issue("other", ["URI:spiffe://demo.test/other"])
+        self.filler = Authority(directory, "ca", made_by_dev=dev).issue("filler", ["URI:spiffe://demo.test/filler"])
         self.unknown = Authority(directory, "ca", made_by_dev=dev).issue("unknown", ["URI:spiffe://demo.test/unknown"])
         self.foreign = Authority(directory, "foreign-ca").issue("foreign", ["URI:spiffe://demo.test/client"])
-        self.config = config
+        self.config, self.leaving = config, os.path.join(directory, "leaving")
+        self.key = itertools.count()
         self.service = start_dev(dev)
 
     def stop(self):
@@ -171,12 +181,64 @@ class Provoker:
         self.mint(dict(REQUEST, profile="rated"))
         return self.mint(dict(REQUEST, profile="rated"))
 
+    def provoke_idempotency_full(self):
+        """Fill the memory for the keys of a caller that asks for nothing else."""
+        def fill():
+            found = self.mint(LARGE, headers=self.new_key(), certificate=self.filler)
+            if found.answer.status != 200:
+                return found
+            self.ask("POST", BATCH, {"requests": [dict(LARGE, kind="jwt")] * LARGE_IN_BATCH}, headers=self.new_key(),
+                     certificate=self.filler)
+            return None
+        return wait_for(fill, "the memory to be full")
+
+    def new_key(self):
+        return {"Idempotency-Key": "filler-%d" % next(self.key)}
+
     # ---- by what the service meets ----
+
+    def provoke_overload(self):
+        """One large body more than are held at once; those before it never come."""
+        connections = [self.service.unix() for _ in range(LARGE_BODIES_MAX)]
+        try:
+            for connection in connections:
+                self.send_headers(connection, BATCH, BODY_MAX + 1)
+
+            def one_more():
+                found = self.ask("POST", BATCH, b" " * (BODY_MAX + 1))
+                return found if found.answer.status == 503 else None
+            return wait_for(one_more, "all large bodies to be announced")
+        finally:
+            for connection in connections:
+                connection.close()
+
+    def provoke_shutting_down(self):
+        """A request whose headers came before a service of its own was told to stop, and its body after."""
+        service = start_dev(self.leaving)
+        connection = service.unix()
+        try:
+            service.ask("GET", "/healthz", connection=connection)  # then the gate has taken the connection
+            body = json.dumps(REQUEST).encode()
+            self.send_headers(connection, MINT, len(body))
+            service.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "stopping" in service.log(), "the service to be stopping")
+            connection.send(body)
+            return Provoked("POST", MINT, Answer(connection.getresponse(), service))
+        finally:
+            connection.close()
+            service.stop()
+
+    @staticmethod
+    def send_headers(connection, path, length):
+        connection.putrequest("POST", path)
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(length))
+        connection.endheaders()
 
     def ctl(self, *arguments):
         self.service.command("dev", "ctl", "--control", self.service.control, *arguments)
 
-    FAULTS = ("idempotency_full", "internal", "overload", "shutting_down")
+    FAULTS = ("internal",)
 
     def fault(self, code):
         self.ctl("refuse", code, "30s")

@@ -10,6 +10,7 @@ import Ajv2020 from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { parse } from "yaml";
 
+const ALONE = "/v1/mint/jwt"; // where a request of a batch is described
 const METHODS = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 const question = JSON.parse(await text(process.stdin));
 const source = readFileSync(question.document, "utf8");
@@ -45,13 +46,17 @@ function* examples(value, where) {
 }
 
 /* The codes stand in the descriptions between back quotes; references are not followed, since what they name has its own. */
+const written = parse(source);
+function codesOf(path, method, status) {
+  const description = written.paths[path][method].responses[status]?.description ?? "";
+  return [...description.matchAll(/`([a-z0-9_]+)`/g)].map(([, code]) => code);
+}
+
 function codes() {
   const found = {};
-  for (const item of Object.values(parse(source).paths))
-    for (const method of METHODS.filter((name) => item[name]))
-      for (const [status, response] of Object.entries(item[method].responses))
-        for (const [, code] of (response.description ?? "").matchAll(/`([a-z0-9_]+)`/g))
-          (found[code] ??= new Set()).add(status);
+  for (const { path, method, operation } of operations())
+    for (const status of Object.keys(operation.responses))
+      for (const code of codesOf(path, method, status)) (found[code] ??= new Set()).add(status);
   return Object.fromEntries(Object.entries(found).map(([code, statuses]) => [code, [...statuses]]));
 }
 
@@ -78,6 +83,16 @@ function judgeHeaders(response, reply) {
   });
 }
 
+/* What a request of a batch is answered with is named there, or where a request alone is described. */
+function judgeCodes({ path, method }, status, reply) {
+  if (!reply.body || !(reply.headers["content-type"] ?? "").split(";")[0].endsWith("json")) return [];
+  const { code, replies = [] } = JSON.parse(reply.body);
+  const own = codesOf(path, method, status);
+  return [...(code && !own.includes(code) ? [code] : []),
+    ...replies.filter((one) => one.code && ![...own, ...codesOf(ALONE, "post", one.status)].includes(one.code))
+      .map((one) => one.code)].map((name) => `the code ${name} is not named`);
+}
+
 const covered = new Set();
 function judge(reply) {
   const path = reply.path.split("?")[0];
@@ -90,7 +105,8 @@ function judge(reply) {
   covered.add(`${found.method} ${found.path} ${status}`);
   const request = reply.request === undefined ? [] :
     faultsOf(requestBody.content["application/json"].schema, reply.request).map((fault) => `request: ${fault}`);
-  return [...request, ...judgeHeaders(responses[status], reply), ...judgeBody(responses[status], reply)];
+  return [...request, ...judgeHeaders(responses[status], reply), ...judgeBody(responses[status], reply),
+    ...judgeCodes(found, status, reply)];
 }
 
 const wrongExamples = [...examples(document, "")].flatMap(({ where, schema, example }) =>

@@ -142,6 +142,16 @@ class Replies(SharedCase):
             self.assertNotEqual(judge([changed])["faults"], [], changed)
         self.assertEqual(judge([good])["faults"], [])
 
+    def test_a_code_that_is_not_named_where_it_came_would_be_seen(self):
+        alone = reply("POST", "/v1/mint/jwt", self.service.mint(scope="admin"))
+        items = {"requests": [dict(REQUEST, kind="jwt", scope="admin")]}
+        batch = reply("POST", "/v1/mint/batch", self.service.ask("POST", "/v1/mint/batch", items))
+        self.assertEqual(judge([alone, batch])["faults"], [])
+        for good in (alone, batch):
+            for code in ("reload_refused", "not_found"):
+                changed = dict(good, body=good["body"].replace("scope_not_allowed", code))
+                self.assertEqual(len(judge([changed])["faults"]), 1, changed)
+
 
 class Codes(Case):
     def test_it_describes_every_problem_as_the_service_answers_it(self):
