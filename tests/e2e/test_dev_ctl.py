@@ -12,6 +12,7 @@ from test_control import Operator
 
 ERRORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "errors.md")
 NOT_OF_MINTING = {"unknown_command", "unknown_token", "reload_refused"}  # they answer operators
+PATIENCE_S = 4.99  # mint's 5 s run from the millisecond in which its loop woke up
 REQUEST = json.dumps({"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE})
 
 
@@ -72,7 +73,7 @@ class Faults(SharedCase):
         self.ctl("slow", "12s")
         answer, took = self.timed_mint()
         self.refused(answer, 504, "deadline")
-        self.assertGreaterEqual(took, 5)
+        self.assertGreaterEqual(took, PATIENCE_S)
         self.ctl("off")
         wait_for(lambda: self.service.mint().status == 200, "the slow signature to end")
         self.assertEqual(self.service.status()["tokens"][0]["pid"], pid, "its process was not taken for one that hangs")
@@ -94,7 +95,7 @@ class Faults(SharedCase):
         self.assertFalse(self.service.status()["ready"])
         answer, took = self.timed_mint()
         self.refused(answer, 503, "token_unavailable")
-        self.assertGreaterEqual(took, 5)
+        self.assertGreaterEqual(took, PATIENCE_S)
         self.assertGreaterEqual(int(answer.headers["Retry-After"]), 1)
         self.ctl("off")
         self.assertEqual(self.service.mint().status, 200)
