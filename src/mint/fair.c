@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 256 };
+enum { BUCKETS = 256, PLACES = 2 * HM_PENDING_MAX };
 
 /* ---- taking turns ---- */
 
@@ -13,14 +13,21 @@ enum turn_place { OUT, FRESH, ROUND };
 struct turn {
 	TAILQ_ENTRY(turn) next;
 	enum turn_place place;
-	unsigned waiting, weight, credit;
+	unsigned count; /* that joined */
+	unsigned waiting, weight;
+	double due; /* in the round's time */
 };
 TAILQ_HEAD(turn_list, turn);
 
-/* Those who came to an empty line stand in `fresh`, who was served goes round. The two lists are served alternately:
- * who asks seldom waits for one other, and however many newcomers there are, the round goes on. */
+/*
+ * Who comes stands in `fresh`; who was served is due again in the round when all others have had what their weight
+ * gives them meanwhile, and keeps that place though it waits for nothing: otherwise one that asks one by one would be
+ * new each time. The two lists are served alternately: who asks seldom waits for one other, and however many newcomers
+ * there are, the round goes on.
+ */
 struct turns {
-	struct turn_list fresh, round;
+	struct turn_list fresh, round; /* the round by `due` */
+	double time;                   /* when the last one of the round was due */
 	bool was_fresh;
 	unsigned active, weight; /* of those with somebody waiting */
 };
@@ -46,7 +53,7 @@ static void turn_more(struct turns *turns, struct turn *turn)
 	turns->active++;
 	turns->weight += turn->weight;
 	if (turn->place != OUT)
-		return; /* served a moment ago: it waits for the others */
+		return; /* served a moment ago: the others come first */
 	turn->place = FRESH;
 	TAILQ_INSERT_TAIL(&turns->fresh, turn, next);
 }
@@ -63,8 +70,14 @@ static void go_round(struct turns *turns, struct turn *turn)
 {
 	turn_leave(turns, turn);
 	turn->place = ROUND;
-	turn->credit = turn->weight;
-	TAILQ_INSERT_TAIL(&turns->round, turn, next);
+	turn->due = turns->time + 1.0 / turn->weight;
+	struct turn *before = TAILQ_LAST(&turns->round, turn_list);
+	while (before && before->due > turn->due)
+		before = TAILQ_PREV(before, turn_list, next);
+	if (before)
+		TAILQ_INSERT_AFTER(&turns->round, before, turn, next);
+	else
+		TAILQ_INSERT_HEAD(&turns->round, turn, next);
 }
 
 /* Somebody waits. */
@@ -78,8 +91,9 @@ static struct turn *turns_next(struct turns *turns)
 			continue;
 		}
 		turns->was_fresh = turn == fresh;
-		if (turn == fresh || --turn->credit == 0)
-			go_round(turns, turn);
+		if (turn == round)
+			turns->time = turn->due;
+		go_round(turns, turn);
 		return turn;
 	}
 }
@@ -90,7 +104,6 @@ struct group {
 	struct turn turn; /* first, so that one is the other */
 	LIST_ENTRY(group) in_bucket;
 	uint64_t id;
-	unsigned count;
 	struct turns members;
 };
 
@@ -98,22 +111,24 @@ struct member {
 	struct turn turn; /* first */
 	LIST_ENTRY(member) in_bucket;
 	uint64_t id;
-	unsigned count;
 	struct group *group;
 	struct pending_list line;
 };
 
+/*
+ * A group or member stays when nobody of it is left, so that its place in the round is known, until another needs the
+ * place. Requests are of at most half of them.
+ */
 struct fair {
 	unsigned count, waiting;
 	struct pending_list first; /* those that were served in vain */
 	struct turns groups;
 	LIST_HEAD(, group) group_buckets[BUCKETS];
 	LIST_HEAD(, member) member_buckets[BUCKETS];
-	LIST_HEAD(, group) free_groups; /* used before: a quiet service touches few pages */
-	LIST_HEAD(, member) free_members;
-	unsigned used_groups, used_members;
-	struct group group_places[HM_PENDING_MAX]; /* each request may be of another */
-	struct member member_places[HM_PENDING_MAX];
+	unsigned used_groups, used_members; /* a quiet service touches few pages */
+	unsigned group_hand, member_hand;   /* where the last place was found */
+	struct group group_places[PLACES];
+	struct member member_places[PLACES];
 };
 
 struct fair *fair_open(void)
@@ -152,15 +167,50 @@ static struct member *find_member(const struct fair *fair, const struct fair_who
 	return member;
 }
 
-/* No more requests join than there are places. */
+/* ---- places ---- */
+
+static void forget_member(struct member *member)
+{
+	turn_leave(&member->group->members, &member->turn);
+	LIST_REMOVE(member, in_bucket);
+	*member = (struct member){0};
+}
+
+static void forget_group(struct fair *fair, struct group *group)
+{
+	for (unsigned i = 0; i < fair->used_members; i++)
+		if (fair->member_places[i].group == group)
+			forget_member(&fair->member_places[i]);
+	turn_leave(&fair->groups, &group->turn);
+	LIST_REMOVE(group, in_bucket);
+}
+
+static struct group *group_place(struct fair *fair)
+{
+	if (fair->used_groups < PLACES)
+		return &fair->group_places[fair->used_groups++];
+	while (fair->group_places[fair->group_hand].turn.count)
+		fair->group_hand = (fair->group_hand + 1) % PLACES;
+	forget_group(fair, &fair->group_places[fair->group_hand]);
+	return &fair->group_places[fair->group_hand];
+}
+
+static struct member *member_place(struct fair *fair)
+{
+	if (fair->used_members < PLACES)
+		return &fair->member_places[fair->used_members++];
+	while (fair->member_places[fair->member_hand].turn.count)
+		fair->member_hand = (fair->member_hand + 1) % PLACES;
+	struct member *member = &fair->member_places[fair->member_hand];
+	if (member->group)
+		forget_member(member);
+	return member;
+}
+
 static struct group *add_group(struct fair *fair, const struct fair_who *who)
 {
-	struct group *group = LIST_FIRST(&fair->free_groups);
-	if (group)
-		LIST_REMOVE(group, in_bucket);
-	else
-		group = &fair->group_places[fair->used_groups++];
-	*group = (struct group){.id = who->group, .turn = {.weight = who->weight, .credit = who->weight}};
+	struct group *group = group_place(fair);
+	*group = (struct group){.id = who->group};
 	turns_begin(&group->members);
 	LIST_INSERT_HEAD(&fair->group_buckets[who->group % BUCKETS], group, in_bucket);
 	return group;
@@ -168,47 +218,38 @@ static struct group *add_group(struct fair *fair, const struct fair_who *who)
 
 static struct member *add_member(struct fair *fair, struct group *group, const struct fair_who *who)
 {
-	struct member *member = LIST_FIRST(&fair->free_members);
-	if (member)
-		LIST_REMOVE(member, in_bucket);
-	else
-		member = &fair->member_places[fair->used_members++];
-	*member = (struct member){.id = who->member, .group = group, .turn = {.weight = 1, .credit = 1}};
+	struct member *member = member_place(fair);
+	*member = (struct member){.id = who->member, .group = group, .turn.weight = 1};
 	TAILQ_INIT(&member->line);
 	LIST_INSERT_HEAD(&fair->member_buckets[member_bucket(who)], member, in_bucket);
 	return member;
 }
 
-static void drop_member(struct fair *fair, struct member *member)
-{
-	turn_leave(&member->group->members, &member->turn);
-	LIST_REMOVE(member, in_bucket);
-	LIST_INSERT_HEAD(&fair->free_members, member, in_bucket);
-}
-
-static void drop_group(struct fair *fair, struct group *group)
-{
-	turn_leave(&fair->groups, &group->turn);
-	LIST_REMOVE(group, in_bucket);
-	LIST_INSERT_HEAD(&fair->free_groups, group, in_bucket);
-}
-
 /* ---- joining and leaving ---- */
+
+/* A reload may have changed it. */
+static void set_weight(struct fair *fair, struct group *group, unsigned weight)
+{
+	if (group->turn.waiting)
+		fair->groups.weight += weight - group->turn.weight;
+	group->turn.weight = weight;
+}
 
 bool fair_join(struct fair *fair, struct pending *pending, unsigned free_places)
 {
 	const struct fair_who *who = &pending->who;
 	struct group *group = find_group(fair, who);
 	struct member *member = group ? find_member(fair, who) : NULL;
-	if (fair->count + (group ? group->count : 0) + (member ? member->count : 0) > free_places)
+	if (fair->count + (group ? group->turn.count : 0) + (member ? member->turn.count : 0) > free_places)
 		return false;
 	if (!group)
 		group = add_group(fair, who);
+	group->turn.count++;
 	if (!member)
 		member = add_member(fair, group, who);
+	member->turn.count++;
 	fair->count++;
-	group->count++;
-	member->count++;
+	set_weight(fair, group, who->weight);
 	pending->member = member;
 	return true;
 }
@@ -216,13 +257,10 @@ bool fair_join(struct fair *fair, struct pending *pending, unsigned free_places)
 void fair_leave(struct fair *fair, struct pending *pending)
 {
 	struct member *member = pending->member;
-	struct group *group = member->group;
 	pending->member = NULL;
 	fair->count--;
-	if (--member->count == 0)
-		drop_member(fair, member);
-	if (--group->count == 0)
-		drop_group(fair, group);
+	member->turn.count--;
+	member->group->turn.count--;
 }
 
 /* ---- waiting ---- */
@@ -282,10 +320,9 @@ double fair_turns_until(const struct fair *fair, const struct fair_who *who)
 	const struct member *member = group ? find_member(fair, who) : NULL;
 	unsigned own = 1 + (member ? member->turn.waiting : 0);
 	bool group_waits = group && group->turn.waiting, member_waits = member && member->turn.waiting;
-	unsigned own_weight = group ? group->turn.weight : who->weight; /* its callers' weights may differ */
-	double weight = fair->groups.weight + (group_waits ? 0 : own_weight);
+	double weight = fair->groups.weight - (group_waits ? group->turn.weight : 0) + who->weight;
 	double members = group ? group->members.active + (member_waits ? 0 : 1) : 1;
-	double turns = own * members * weight / own_weight;
+	double turns = own * members * weight / who->weight;
 	double all = fair->waiting + 1.0; /* with lines as short as some are, others run out before */
 	return turns < all ? turns : all;
 }

@@ -2,7 +2,8 @@
 /*
  * Who waits for one token, and whose turn it is. Requests stand in the line of their member (a tenant) of their group
  * (a caller, or all callers of an issuer). Groups take turns by their weight, the members of a group one by one, so
- * that nobody gets more by asking more, nor by inventing tenants. One whose line was empty comes next but one at most.
+ * that nobody gets more by asking more, nor by inventing tenants, and none less by asking one by one. One that is new,
+ * or asked for nothing while all others had their turns, comes next but one at most.
  */
 #ifndef HSMINT_FAIR_H
 #define HSMINT_FAIR_H

@@ -197,6 +197,86 @@ Test(fair, who_asks_one_by_one_without_going_away_gets_no_more_than_its_share)
 	serve_all();
 }
 
+/* Of each group of 2 to 1 + `count` one at a time, the next when the one before has left; group 1 floods. */
+static unsigned flooder_among(unsigned count, bool by_member, unsigned turns)
+{
+	unsigned flooder = 0;
+	flood(1, 1, 1, turns);
+	for (uint64_t line = 2; line < 2 + count; line++)
+		(void)come(by_member ? 1 : line, line, 1);
+	for (unsigned i = 0; i < turns; i++) {
+		struct fair_who who = serve(); /* which has left when the next of it comes */
+		if (who.member == 1)
+			flooder++;
+		else
+			(void)come(who.group, who.member, 1);
+	}
+	serve_all();
+	return flooder;
+}
+
+Test(fair, who_floods_gets_one_share_among_those_that_ask_one_by_one)
+{
+	for (unsigned by_member = 0; by_member < 2; by_member++) {
+		unsigned flooder = flooder_among(9, by_member, 1000);
+		cr_expect(flooder >= 95 && flooder <= 105, "%u of 1000", flooder);
+	}
+}
+
+/* Two of weight 5 that ask one by one, and one of weight 2 that floods. */
+Test(fair, weights_are_kept_by_those_that_ask_one_by_one)
+{
+	unsigned served[4] = {0};
+	flood(1, 0, 2, 1200);
+	(void)come(2, 0, 5);
+	(void)come(3, 0, 5);
+	for (unsigned i = 0; i < 1200; i++) {
+		struct fair_who who = serve();
+		served[who.group]++;
+		if (who.group != 1)
+			(void)come(who.group, 0, 5);
+	}
+	cr_expect(served[1] >= 190 && served[1] <= 210, "%u of 1200 for 2 in 12", served[1]);
+	cr_expect(served[2] >= 490 && served[2] <= 510, "%u of 1200 for 5 in 12", served[2]);
+	serve_all();
+}
+
+Test(fair, another_weight_after_a_reload_holds_though_the_group_waits)
+{
+	unsigned served[3] = {0};
+	flood(1, 0, 1, 1000);
+	flood(2, 0, 1, 1000);
+	cr_expect_eq(serve().group, 1);
+	(void)come(2, 0, 3);
+	cr_expect_float_eq(fair_turns_until(fair, &(struct fair_who){3, 0, 1}), 5, 0.001);
+	for (unsigned i = 0; i < 400; i++)
+		served[serve().group]++;
+	cr_expect(served[2] >= 297 && served[2] <= 303, "%u of 400 for 3 in 4", served[2]);
+	serve_all();
+}
+
+/* More than there are places for, of which nobody is left. */
+Test(fair, who_left_gives_its_place_to_others)
+{
+	struct pending *stays = come(1, 1, 1), *waits = come(2, 2, 1);
+	cr_assert_eq(fair_next(fair), stays);
+	for (uint64_t i = 0; i < 5 * HM_PENDING_MAX; i++) {
+		(void)come(10 + i, i, 1);
+		(void)come(1, 10 + i, 1);
+		for (unsigned j = 0; j < 2; j++) {
+			struct pending *served = fair_next(fair);
+			if (served == waits)
+				served = fair_next(fair);
+			leave(served);
+		}
+	}
+	fair_wait(fair, stays);
+	cr_expect_eq(fair_next(fair), stays);
+	leave(stays);
+	leave(waits);
+	cr_expect_eq(fair_waiting(fair), 0);
+}
+
 static void expect_no_starvation(bool by_member)
 {
 	unsigned old = 0;
@@ -363,16 +443,6 @@ Test(fair, the_same_tenant_of_another_caller_is_another)
 	cr_expect_eq(turns_until(257, 1, 1), 4);
 	(void)come(257, 1, 1);
 	cr_expect_eq(turns_until(257, 1, 1), 8);
-	serve_all();
-}
-
-/* Callers of one group may have different weights: the group has that of the first. */
-Test(fair, a_weight_other_than_the_groups_does_not_make_it_sooner_than_next)
-{
-	flood(1, 1, 1, 10);
-	flood(2, 1, 1, 10);
-	cr_expect_geq(turns_until(1, 1, HM_WEIGHT_MAX), 1);
-	cr_expect_eq(turns_until(1, 1, HM_WEIGHT_MAX), turns_until(1, 1, 1));
 	serve_all();
 }
 
