@@ -112,8 +112,8 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	NAME("key", struct config_profile, key),
 	CYAML_FIELD_MAPPING("lifetime", CYAML_FLAG_DEFAULT, struct config_profile, lifetime, lifetime_fields),
 	CYAML_FIELD_UINT_PTR("backdate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, backdate),
-	CYAML_FIELD_FLOAT("rate", CYAML_FLAG_OPTIONAL, struct config_profile, rate),
-	CYAML_FIELD_UINT("burst", CYAML_FLAG_OPTIONAL, struct config_profile, burst),
+	CYAML_FIELD_FLOAT_PTR("rate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, rate),
+	CYAML_FIELD_UINT_PTR("burst", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, written_burst),
 	CYAML_FIELD_ENUM("per", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, per, per_words,
 		CYAML_ARRAY_LEN(per_words)),
 	LIST("audiences", struct config_profile, audiences, &text_entry, 1, HM_PATTERNS_MAX),
@@ -132,9 +132,9 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 	CYAML_FIELD_UINT_PTR("uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uid),
 	CYAML_FIELD_FLAGS(
 		"roles", CYAML_FLAG_STRICT, struct config_caller, roles, role_words, CYAML_ARRAY_LEN(role_words)),
-	CYAML_FIELD_FLOAT("rate", CYAML_FLAG_OPTIONAL, struct config_caller, rate),
-	CYAML_FIELD_UINT("burst", CYAML_FLAG_OPTIONAL, struct config_caller, burst),
-	CYAML_FIELD_UINT("weight", CYAML_FLAG_OPTIONAL, struct config_caller, weight),
+	CYAML_FIELD_FLOAT_PTR("rate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, rate),
+	CYAML_FIELD_UINT_PTR("burst", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, written_burst),
+	CYAML_FIELD_UINT_PTR("weight", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, written_weight),
 	CYAML_FIELD_ENUM("fair_by", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_caller, fair_by,
 		fair_by_words, CYAML_ARRAY_LEN(fair_by_words)),
 	CYAML_FIELD_STRING_PTR(

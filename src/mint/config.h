@@ -94,8 +94,8 @@ struct config_profile {
 		unsigned standard, maximum; /* seconds */
 	} lifetime;
 	unsigned *backdate; /* seconds; NULL: HM_BACKDATE_DEFAULT */
-	double rate;        /* credentials a second; 0: no limit */
-	unsigned burst;
+	double *rate;       /* credentials a second; NULL: no limit */
+	unsigned *written_burst, burst;
 	enum rate_per per;
 	char **audiences, **subjects, **scopes, **callers;
 	unsigned audiences_count, subjects_count, scopes_count, callers_count;
@@ -106,11 +106,12 @@ struct config_profile {
 
 struct config_caller {
 	char *name, *issuer;
-	char *uri;      /* the certificate's URI SAN */
-	char *spki;     /* base64url of SHA-256 of its SubjectPublicKeyInfo */
-	uint32_t *uid;  /* of the Unix peer */
-	unsigned roles; /* of enum role */
-	double rate;    /* credentials a second; 0: no limit */
+	char *uri;                                /* the certificate's URI SAN */
+	char *spki;                               /* base64url of SHA-256 of its SubjectPublicKeyInfo */
+	uint32_t *uid;                            /* of the Unix peer */
+	unsigned roles;                           /* of enum role */
+	double *rate;                             /* credentials a second; NULL: no limit */
+	unsigned *written_burst, *written_weight; /* NULL: nothing is written, and config_check says what holds */
 	unsigned burst, weight;
 	enum fair_by fair_by;
 	char *tenant; /* the member of a request's context that names its tenant; NULL: none does */

@@ -245,27 +245,23 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* Set where a rate is given; one whole credential must fit. */
-static hm_result check_rate(const struct place *place, double rate, unsigned *burst)
+static hm_result check_rate(const struct place *place, const double *rate, const unsigned *written, unsigned *burst)
 {
-	if (rate == 0 && *burst)
-		return complain(place, "burst", "needs a rate");
-	if (rate == 0)
-		return HM_OK;
-	if (!(rate >= RATE_MIN && rate <= RATE_MAX))
+	if (!rate)
+		return written ? complain(place, "burst", "needs a rate") : HM_OK;
+	if (!(*rate >= RATE_MIN && *rate <= RATE_MAX))
 		return complain(place, "rate", "%g to %g credentials a second", RATE_MIN, RATE_MAX);
-	if (!*burst)
-		*burst = rate < 1 ? 1 : (unsigned)rate;
-	if (*burst > BURST_MAX)
-		return complain(place, "burst", "at most %d", BURST_MAX);
+	*burst = written ? *written : *rate < 1 ? 1 : (unsigned)*rate;
+	if (*burst < 1 || *burst > BURST_MAX)
+		return complain(place, "burst", "1 to %d", BURST_MAX);
 	return HM_OK;
 }
 
 static hm_result set_turns(struct config_caller *caller, const struct place *place)
 {
 	struct identity group;
-	if (!caller->weight)
-		caller->weight = 1;
-	if (caller->weight > HM_WEIGHT_MAX)
+	caller->weight = caller->written_weight ? *caller->written_weight : 1;
+	if (caller->weight < 1 || caller->weight > HM_WEIGHT_MAX)
 		return complain(place, "weight", "1 to %d", HM_WEIGHT_MAX);
 	if (caller->fair_by == FAIR_BY_TENANT && !caller->tenant)
 		return complain(place, "fair_by", "tenant needs the caller's key tenant: a member of context");
@@ -275,29 +271,37 @@ static hm_result set_turns(struct config_caller *caller, const struct place *pla
 	return HM_OK;
 }
 
+/* What a caller may not have in common with another of its issuer, or must. */
+static hm_result compare_callers(
+	const struct place *place, const struct config_caller *caller, const struct config_caller *other)
+{
+	if (strcmp(other->name, caller->name) == 0)
+		return complain(place, "name", "'%.64s' is taken already", caller->name);
+	if (same_text(other->uri, caller->uri) || same_text(other->spki, caller->spki) ||
+		(other->uid && caller->uid && *other->uid == *caller->uid))
+		return complain(place, NULL, "'%.64s' is the same caller as '%.64s'", caller->name, other->name);
+	if (other->group == caller->group && other->weight != caller->weight)
+		return complain(place, "weight",
+			"%u, but '%.64s', with which it shares turns (fair_by: issuer), has %u", caller->weight,
+			other->name, other->weight);
+	return HM_OK;
+}
+
 static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_caller *caller = &config->callers[index];
 	HM_TRY(check_name(place, caller->name));
 	HM_TRY(find_issuer(config, place, caller->issuer, &caller->issuer_index));
-	HM_TRY(check_rate(place, caller->rate, &caller->burst));
+	HM_TRY(check_rate(place, caller->rate, caller->written_burst, &caller->burst));
 	HM_TRY(set_turns(caller, place));
 	if (!caller->uri && !caller->spki && !caller->uid)
 		return complain(place, NULL, "a caller needs a uri, an spki or a uid");
 	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
 				    sizeof caller->spki_sha256) != sizeof caller->spki_sha256)
 		return complain(place, "spki", "the base64url of the SHA-256 of a SubjectPublicKeyInfo: 43 characters");
-	for (unsigned i = 0; i < index; i++) {
-		const struct config_caller *other = &config->callers[i];
-		if (other->issuer_index != caller->issuer_index)
-			continue;
-		if (strcmp(other->name, caller->name) == 0)
-			return complain(place, "name", "'%.64s' is taken already", caller->name);
-		if (same_text(other->uri, caller->uri) || same_text(other->spki, caller->spki) ||
-			(other->uid && caller->uid && *other->uid == *caller->uid))
-			return complain(
-				place, NULL, "'%.64s' is the same caller as '%.64s'", caller->name, other->name);
-	}
+	for (unsigned i = 0; i < index; i++)
+		if (config->callers[i].issuer_index == caller->issuer_index)
+			HM_TRY(compare_callers(place, caller, &config->callers[i]));
 	return HM_OK;
 }
 
@@ -407,7 +411,7 @@ static hm_result check_profile_caller(
 	const struct config_caller *caller = issuer_caller(config, profile->issuer_index, name);
 	if (!caller)
 		return complain(place, "callers", "issuer '%.64s' has no caller '%.64s'", profile->issuer, name);
-	if (profile->rate > 0 && profile->per == PER_TENANT && !caller->tenant)
+	if (profile->rate && profile->per == PER_TENANT && !caller->tenant)
 		return complain(place, "per", "tenant, but caller '%.64s' has no key tenant", name);
 	return HM_OK;
 }
@@ -457,7 +461,7 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 	HM_TRY(find_issuer(config, place, profile->issuer, &profile->issuer_index));
 	HM_TRY(check_profile_key(config, place, profile));
 	HM_TRY(check_lifetime(place, profile));
-	HM_TRY(check_rate(place, profile->rate, &profile->burst));
+	HM_TRY(check_rate(place, profile->rate, profile->written_burst, &profile->burst));
 	HM_TRY(check_profile_lists(config, place, profile));
 	return check_claims(place, profile);
 }

@@ -198,12 +198,12 @@ static hm_result follow(
 	return HM_OK;
 }
 
-static hm_result look_at_rate(struct service *service, struct asking *asking, const char *whose, double rate,
+static hm_result look_at_rate(struct service *service, struct asking *asking, const char *whose, const double *rate,
 	unsigned burst, const struct identity *who, struct hm_problem *why)
 {
-	if (rate <= 0)
+	if (!rate)
 		return HM_OK;
-	return rates_look(service->rates, who, rate, burst, uv_now(&service->loop), whose,
+	return rates_look(service->rates, who, *rate, burst, uv_now(&service->loop), whose,
 		&asking->buckets[asking->bucket_count++], why);
 }
 
@@ -215,10 +215,10 @@ static hm_result look_at_rates(struct service *service, struct asking *asking, s
 	const char *const whose[] = {"caller", "agent", "tenant"};
 	const char *const names[] = {caller->name, asking->asked.subject, tenant ? tenant : ""};
 	struct identity who;
-	if (caller->rate > 0)
+	if (caller->rate)
 		HM_TRY(identity_of_words("caller", caller->issuer, caller->name, NULL, &who, why));
 	HM_TRY(look_at_rate(service, asking, "caller", caller->rate, caller->burst, &who, why));
-	if (profile->rate > 0)
+	if (profile->rate)
 		HM_TRY(identity_of_words("profile", profile->name,
 			profile->per == PER_TENANT ? caller->name : whose[profile->per], names[profile->per], &who,
 			why));

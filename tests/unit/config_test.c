@@ -216,8 +216,8 @@ Test(config, without_a_word_on_it_nobody_has_a_rate_and_callers_weigh_the_same)
 {
 	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
 	for (unsigned i = 0; i < 2; i++) {
-		cr_expect_eq(config->profiles[i].rate, 0);
-		cr_expect_eq(config->callers[i].rate, 0);
+		cr_expect_null(config->profiles[i].rate);
+		cr_expect_null(config->callers[i].rate);
 		cr_expect_eq(config->callers[i].weight, 1);
 		cr_expect_eq(config->callers[i].fair_by, FAIR_BY_CALLER);
 		cr_expect_null(config->callers[i].tenant);
@@ -231,7 +231,7 @@ Test(config, a_callers_rate_weight_and_tenant_are_read)
 				   "    fair_by: tenant\n    tenant: customer"),
 		HM_OK, "%s", why.detail);
 	const struct config_caller *caller = &config->callers[0];
-	cr_expect_float_eq(caller->rate, 2.5, 1e-9);
+	cr_expect_float_eq(*caller->rate, 2.5, 1e-9);
 	cr_expect_eq(caller->burst, 7);
 	cr_expect_eq(caller->weight, 100);
 	cr_expect_eq(caller->fair_by, FAIR_BY_TENANT);
@@ -251,7 +251,7 @@ Test(config, a_profiles_rate_is_read_and_its_burst_is_the_rate_but_at_least_1)
 		cr_assert_eq(load_with(53, cases[i].text), HM_OK, "%s", why.detail);
 		cr_expect_eq(config->profiles[0].burst, cases[i].burst, "%s", cases[i].text);
 		cr_expect_eq(config->profiles[0].per, cases[i].per, "%s", cases[i].text);
-		cr_expect_eq(config->profiles[1].rate, 0);
+		cr_expect_null(config->profiles[1].rate);
 	}
 }
 
@@ -476,6 +476,7 @@ static const struct {
 	{58, "    claims: [{name: a, type: boolean, constant: \"1\"}]", 58, "true or false"},
 	{53, "    rate: 0.0009", 53, "0.001"},
 	{53, "    rate: 1000001", 53, "1e+06"},
+	{53, "    rate: 0", 53, "0.001"},
 	{53, "    rate: -1", 53, "0.001"},
 	{53, "    rate: nan", 53, "0.001"},
 	{53, "    rate: inf", 53, "0.001"},
@@ -483,6 +484,15 @@ static const struct {
 	{53, "    burst: 5", 53, "needs a rate"},
 	{53, "    rate: 1\n    burst: 1000001", 54, "1000000"},
 	{53, "    rate: 1\n    burst: -1", 54, "burst"},
+	{53, "    rate: 1\n    burst: 0", 54, "1 to 1000000"},
+	{53, "    burst: 0", 53, "needs a rate"},
+	{71, "    roles: [mint]\n    rate: 0", 72, "0.001"},
+	{71, "    roles: [mint]\n    weight: 0", 72, "1 to 100"},
+	{71,
+		"    roles: [mint]\n    fair_by: issuer\n  - name: other\n    issuer: a\n    uid: 7\n    roles: "
+		"[mint]\n"
+		"    fair_by: issuer\n    weight: 2",
+		78, "'broker', with which it shares turns (fair_by: issuer), has 1"},
 	{53, "    rate: 1\n    per: key", 54, "caller, agent, tenant"},
 	{71, "    roles: [mint]\n    rate: 0.0001", 72, "0.001"},
 	{71, "    roles: [mint]\n    burst: 1", 72, "needs a rate"},
