@@ -5,7 +5,10 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum { CHAINS = HM_BUCKETS_MAX / 2 };
+enum { CHAINS = HM_BUCKETS_MAX / 2, OLDEST_LOOKED_AT = 64 };
+
+/* A bucket that was filled in steps may lack a rounding error to what the time says. */
+#define ALMOST 1e-9
 
 struct bucket {
 	LIST_ENTRY(bucket) in_chain;
@@ -44,18 +47,29 @@ static void fill(struct bucket *bucket, uint64_t now_ms)
 	bucket->filled_ms = now_ms;
 }
 
-/* A bucket that is full says no more than none: the one used longest ago is given up, if it is. */
+/* A bucket that is full says no more than none: one of those used longest ago is given up, if it is. */
+static struct bucket *find_full(struct rates *rates, uint64_t now_ms)
+{
+	struct bucket *bucket = TAILQ_FIRST(&rates->by_use);
+	for (unsigned i = 0; bucket && i < OLDEST_LOOKED_AT; i++) {
+		fill(bucket, now_ms);
+		if (bucket->level >= bucket->burst - ALMOST)
+			return bucket;
+		bucket = TAILQ_NEXT(bucket, by_use);
+	}
+	return NULL;
+}
+
 static struct bucket *free_place(struct rates *rates, uint64_t now_ms)
 {
-	struct bucket *oldest = TAILQ_FIRST(&rates->by_use);
 	if (rates->used < HM_BUCKETS_MAX)
 		return &rates->places[rates->used++];
-	fill(oldest, now_ms);
-	if (oldest->level < oldest->burst)
+	struct bucket *full = find_full(rates, now_ms);
+	if (!full)
 		return NULL;
-	LIST_REMOVE(oldest, in_chain);
-	TAILQ_REMOVE(&rates->by_use, oldest, by_use);
-	return oldest;
+	LIST_REMOVE(full, in_chain);
+	TAILQ_REMOVE(&rates->by_use, full, by_use);
+	return full;
 }
 
 static struct bucket *find(struct rates *rates, const struct identity *who)
@@ -91,7 +105,7 @@ hm_result rates_look(struct rates *rates, const struct identity *who, double rat
 	bucket->burst = burst;
 	fill(bucket, now_ms);
 	*out = bucket;
-	if (bucket->level >= 1)
+	if (bucket->level >= 1 - ALMOST)
 		return HM_OK;
 	hm_result result = hm_refuse(why, "rate_limited", field, "%g a second, %u at once", rate, burst);
 	why->retry_after = hm_retry_after((1 - bucket->level) / rate);

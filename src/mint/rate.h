@@ -7,7 +7,7 @@
 #include "identity.h"
 
 struct rates;  /* opaque: the buckets of all, at most HM_BUCKETS_MAX; made by rates_open, released by rates_close */
-struct bucket; /* opaque; lives until the next rates_look */
+struct bucket; /* opaque; good until the second rates_look after its own, since one request looks at two */
 
 struct rates *rates_open(void); /* NULL: no memory */
 void rates_close(struct rates *rates);

@@ -127,6 +127,20 @@ Test(rate, the_time_told_shrinks_as_the_bucket_fills)
 	cr_expect_eq(why.retry_after, 1);
 }
 
+/* Each look fills the bucket a little, and rounds. */
+Test(rate, the_time_told_holds_though_many_look_meanwhile)
+{
+	static const double each[] = {0.1, 0.3, 0.7, 1};
+	for (uint32_t i = 0; i < sizeof each / sizeof *each; i++) {
+		cr_expect_eq(take_all(i, each[i], 1, 1000), 1);
+		cr_expect_eq(look(i, each[i], 1, 1000), HM_REFUSED);
+		uint64_t then = 1000 + why.retry_after * UINT64_C(1000);
+		for (uint64_t now = 1000; now < then; now++)
+			(void)!look(i, each[i], 1, now);
+		cr_expect_eq(take(i, each[i], 1, then), HM_OK, "%g", each[i]);
+	}
+}
+
 Test(rate, another_rate_after_a_reload_holds_at_once)
 {
 	cr_expect_eq(take_all(1, 1, 2, 1000), 2);
@@ -150,6 +164,18 @@ Test(rate, a_full_bucket_is_given_up_when_there_are_too_many)
 	cr_expect_eq(take(HM_BUCKETS_MAX, 1, 2, 2000), HM_OK, "the oldest is full by now");
 	cr_expect_eq(take_all(HM_BUCKETS_MAX, 1, 2, 2000), 1, "and it is one of its own");
 	cr_expect_eq(take_all(7, 1, 2, 2000), 1, "one that is not full was kept: forgotten it would have two");
+}
+
+/* A few that fill slowly do not keep all others from being given up. */
+Test(rate, a_full_bucket_is_found_behind_some_that_are_not)
+{
+	for (uint32_t n = 0; n < HM_BUCKETS_MAX; n++)
+		cr_assert_eq(take(n, n < 60 ? 0.001 : 1, 1, 1000), HM_OK);
+	cr_expect_eq(take(HM_BUCKETS_MAX, 1, 1, 1999), HM_UNAVAILABLE, "none is full");
+	for (uint32_t n = 0; n < 1000; n++)
+		cr_assert_eq(take(HM_BUCKETS_MAX + n, 1, 1, 2000), HM_OK, "%u", n);
+	for (uint32_t n = 0; n < 60; n++)
+		cr_assert_eq(take(n, 0.001, 1, 2000), HM_REFUSED, "%u is not forgotten", n);
 }
 
 Test(rate, one_used_again_is_not_the_oldest)
