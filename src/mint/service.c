@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 1000, GATHER_US = 200 };
+enum { TICK_MS = 1000 };
 
 /* ---- what the world sees ---- */
 
@@ -157,12 +157,15 @@ static void on_gate_ended(void *context)
  * for each of them. Let some gather; the token's threads have enough at hand meanwhile. */
 static void gather(const struct service *service)
 {
-	const struct timespec time = {.tv_nsec = GATHER_US * 1000L};
-	for (unsigned i = 0; i < service->token_count; i++)
-		if (token_is_behind(service->tokens[i])) {
-			nanosleep(&time, NULL);
-			return;
-		}
+	unsigned shortest_us = 0;
+	for (unsigned i = 0; i < service->token_count; i++) {
+		unsigned us = token_gather_us(service->tokens[i]);
+		if (us && (!shortest_us || us < shortest_us))
+			shortest_us = us;
+	}
+	const struct timespec time = {.tv_nsec = shortest_us * 1000L};
+	if (shortest_us)
+		nanosleep(&time, NULL);
 }
 
 static void on_prepare(uv_prepare_t *prepare)

@@ -12,10 +12,11 @@
 
 enum {
 	QUICK_US = 1000,  /* a token that signs within this is quick: */
-	DEPTH_QUICK = 8,  /* its threads have this many requests at hand, so that mint may let frames gather, */
+	DEPTH_QUICK = 32, /* its threads have this many requests at hand, so that mint may let frames gather, */
 	SLOW_US = 10000,  /* above it a token has what its threads work on, below one request more: that is worth the */
 			  /* time between two; all others wait here, by turns, where they can be given up */
-	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather */
+	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather, */
+	GATHER_MAX_US = 1000, /* half as long as all of them take, but not longer */
 	TRIES_MAX = 2,
 	STUCK_MS = 10 * 1000,  /* a signature that takes longer has hung its thread */
 	START_MS = 120 * 1000, /* module, login and keys must be found within this, once it holds the start lock */
@@ -614,9 +615,12 @@ void token_tick(struct token *token)
 	}
 }
 
-bool token_is_behind(const struct token *token)
+unsigned token_gather_us(const struct token *token)
 {
-	return token->state == TOKEN_READY && token->outstanding >= token->holdings.threads * GATHER_ABOVE;
+	if (token->state != TOKEN_READY || token->outstanding < token->holdings.threads * GATHER_ABOVE)
+		return 0;
+	double us = token->outstanding / rate_of(token) * 1e6 / 2;
+	return us < GATHER_MAX_US ? (unsigned)us : GATHER_MAX_US;
 }
 
 void token_flush(struct token *token)

@@ -48,8 +48,8 @@ hm_result token_submit(struct token *token, uint16_t key, struct pending *pendin
 /* The deadline of `pending` passed and it was answered. True: the token does not have it, release it. */
 bool token_forget(struct token *token, struct pending *pending);
 
-/* True while each of its threads has several requests at hand. */
-bool token_is_behind(const struct token *token);
+/* For how long frames may gather: its threads have enough at hand meanwhile. 0: they have not. */
+unsigned token_gather_us(const struct token *token);
 
 void token_flush(struct token *token); /* send queued frames; called before the loop waits */
 void token_tick(struct token *token);  /* each second: end what hangs, probe what is idle */
