@@ -127,7 +127,7 @@ bool token_sign_get(struct hm_reader *r, struct token_sign *sign)
 bool token_slow_get(struct hm_reader *r, uint32_t *ms)
 {
 	*ms = hm_get_u32(r);
-	return hm_reader_done(r) && *ms <= TOKEN_SLOW_MAX_MS;
+	return hm_reader_done(r) && *ms <= HM_TOKEN_SLOW_MAX_MS;
 }
 
 void token_ready_put(struct hm_writer *w, const struct token_ready *ready)

@@ -10,9 +10,6 @@
 /* A probe signs these bytes and 16 random ones; nothing else that hsmint signs begins like this. */
 #define HM_PROBE_PREFIX "hsmint probe\n"
 
-/* The longest that HM_TOKEN_SLOW asks a worker to wait before each signature. */
-enum { TOKEN_SLOW_MAX_MS = 60 * 1000 };
-
 /* What a key may sign; one use per key (docs/architecture.md). */
 enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USES };
 enum key_algorithm { KEY_ES256, KEY_ALGORITHMS };

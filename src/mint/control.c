@@ -123,7 +123,7 @@ static hm_result run(struct control *control, const struct client *client, const
 	if (!request)
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
-	hm_result result = hm_refuse(why, "unknown_command", "command", "status, reload, token-unlatch");
+	hm_result result = hm_refuse(why, "unknown_command", "command", "status, reload, token-unlatch, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;

@@ -34,7 +34,7 @@ static hm_result get_ms(const json_t *request, uint32_t most, uint32_t *ms, stru
 static hm_result run_slow(struct service *service, const json_t *request, struct hm_problem *why)
 {
 	uint32_t ms = 0;
-	HM_TRY(get_ms(request, TOKEN_SLOW_MAX_MS, &ms, why));
+	HM_TRY(get_ms(request, HM_TOKEN_SLOW_MAX_MS, &ms, why));
 	slow(service, ms);
 	return HM_OK;
 }
@@ -42,7 +42,7 @@ static hm_result run_slow(struct service *service, const json_t *request, struct
 static hm_result run_token_down(struct service *service, const json_t *request, struct hm_problem *why)
 {
 	uint32_t ms = 0;
-	HM_TRY(get_ms(request, FAULT_MAX_MS, &ms, why));
+	HM_TRY(get_ms(request, HM_FAULT_MAX_MS, &ms, why));
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_down(service->tokens[i], ms);
 	return HM_OK;
@@ -51,7 +51,7 @@ static hm_result run_token_down(struct service *service, const json_t *request, 
 static hm_result run_gate_down(struct service *service, const json_t *request, struct hm_problem *why)
 {
 	uint32_t ms = 0;
-	HM_TRY(get_ms(request, FAULT_MAX_MS, &ms, why));
+	HM_TRY(get_ms(request, HM_FAULT_MAX_MS, &ms, why));
 	if (service->gate)
 		gate_down(service->gate, ms);
 	return HM_OK;
@@ -66,7 +66,7 @@ static hm_result run_refuse(struct service *service, const json_t *request, stru
 		return hm_refuse(why, "missing_member", "code", "a code of the service");
 	if (strcmp(kind->code, code) != 0)
 		return hm_refuse(why, "wrong_type", "code", "a code of the service");
-	HM_TRY(get_ms(request, FAULT_MAX_MS, &ms, why));
+	HM_TRY(get_ms(request, HM_FAULT_MAX_MS, &ms, why));
 	service->fault.code = kind->code;
 	service->fault.until_ms = uv_now(&service->loop) + ms;
 	return HM_OK;

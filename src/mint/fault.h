@@ -11,8 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FAULT_MAX_MS = 60 * 60 * 1000 /* no fault is asked for that lasts longer */ };
-
 struct service;
 
 struct fault {

@@ -19,11 +19,11 @@ REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 DESCRIPTION = """\
 Starts `hsmint dev` in a temporary directory and measures it.
 
-Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, batches over the socket, and JWTs over the
-socket from a second service whose token verifies every signature (self_check: always; otherwise: sampled). Before
-and after each of them the ceiling is measured: a program that does nothing but C_SignInit and C_Sign with the key the
-first service signs with, in as many threads as its token process has (2), while the services are up and idle. More
-threads, or one, would give another figure: they contend for the module's locks.
+Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, batches over the
+socket, and JWTs over the socket from a second service whose token verifies every signature (self_check: always;
+otherwise: sampled). Before and after each of them the ceiling is measured: a program that does nothing but C_SignInit
+and C_Sign with the key the first service signs with, in as many threads as its token process has, while the services
+are up and idle. Other numbers of threads would give another figure: they contend for the module's locks.
 
   CPU per credential   user and system time of all hsmint processes (mint, gate, token), from the scheduler's account
                        in /proc/PID/task/*/schedstat (nanoseconds), divided by the credentials released. It is read
@@ -37,9 +37,10 @@ threads, or one, would give another figure: they contend for the module's locks.
   PSS                  of all processes of one service, in MB of 2^20 bytes: idle before the first request; load, the
                        most seen while and right after the load ran, connections open. Needs root (hsmint's processes
                        are not dumpable): else left out, null in the JSON.
-  late by              how long after their Deadline-Ms answers came to clients whose time passed while the token worked.
-  a tenant beside …    one client certificate speaks for two tenants of a token that signs four at a time in 20 ms: one asks
-                       for far more than that, the other for a tenth of it, first alone, then beside the first.
+  late by              how long after their Deadline-Ms answers came to clients whose time passed while the token
+                       worked.
+  a tenant beside …    one client certificate speaks for two tenants of a token that signs four at a time in 20 ms: one
+                       asks for far more than that, the other for a tenth of it, first alone, then beside the first.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.

@@ -41,11 +41,12 @@ class Faults(SharedCase):
         answer = self.service.mint()
         return answer, time.monotonic() - began
 
-    def begin(self):
+    def begin(self, **headers):
         """A mint request on its way."""
         connection = self.service.unix()
         self.addCleanup(connection.close)
-        connection.request("POST", "/v1/mint/jwt", REQUEST, {"Content-Type": "application/json"})
+        connection.request("POST", "/v1/mint/jwt", REQUEST, {
+            "Content-Type": "application/json", **{name.replace("_", "-"): str(value) for name, value in headers.items()}})
         return connection
 
     # ---- slow ----
@@ -77,6 +78,19 @@ class Faults(SharedCase):
         self.ctl("off")
         wait_for(lambda: self.service.mint().status == 200, "the slow signature to end")
         self.assertEqual(self.service.status()["tokens"][0]["pid"], pid, "its process was not taken for one that hangs")
+
+    def test_who_could_not_be_served_in_its_time_is_told_at_once(self):
+        """One thread that takes a second each: a fourth that has two seconds would wait for three."""
+        self.ctl("slow", "1s")
+        waiting = [self.begin(Deadline_Ms=10000) for _ in range(3)]
+        wait_for(lambda: self.service.status()["pending"] == 3, "three to be with mint")
+        began = time.monotonic()
+        answer = self.service.ask("POST", "/v1/mint/jwt", REQUEST, headers={
+            "Content-Type": "application/json", "Deadline-Ms": "2000"})
+        self.assertLess(time.monotonic() - began, 1)
+        self.refused(answer, 503, "overload")
+        self.assertIn(int(answer.headers["Retry-After"]), (2, 3))
+        self.assertEqual([connection.getresponse().status for connection in waiting], [200] * 3, "nobody else was refused")
 
     # ---- down ----
 

@@ -58,7 +58,7 @@ static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
 	uint32_t ms;
 	if (!token_slow_get(r, &ms))
 		return false;
-	check(ms <= TOKEN_SLOW_MAX_MS);
+	check(ms <= HM_TOKEN_SLOW_MAX_MS);
 	hm_put_u32(w, ms);
 	return true;
 }
@@ -170,7 +170,7 @@ static void put_token_sign(struct hm_writer *w)
 
 static void put_token_slow(struct hm_writer *w)
 {
-	hm_put_u32(w, TOKEN_SLOW_MAX_MS);
+	hm_put_u32(w, HM_TOKEN_SLOW_MAX_MS);
 }
 
 static void put_gate_config(struct hm_writer *w)

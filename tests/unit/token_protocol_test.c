@@ -238,8 +238,8 @@ Test(token_protocol, a_wait_before_each_signature_comes_back_as_it_was_or_is_ref
 	static const struct {
 		uint32_t ms;
 		bool fits;
-	} cases[] = {
-		{0, true}, {1, true}, {TOKEN_SLOW_MAX_MS, true}, {TOKEN_SLOW_MAX_MS + 1, false}, {UINT32_MAX, false}};
+	} cases[] = {{0, true}, {1, true}, {HM_TOKEN_SLOW_MAX_MS, true}, {HM_TOKEN_SLOW_MAX_MS + 1, false},
+		{UINT32_MAX, false}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		begin();
 		hm_put_u32(&w, cases[i].ms);
