@@ -51,21 +51,28 @@ static hm_result check_generated(const struct module *module, CK_SESSION_HANDLE 
 	return HM_OK;
 }
 
+/* Either tells all of an RSA key (RFC 8017, section 3.2). */
+static const struct secret {
+	CK_ATTRIBUTE_TYPE type;
+	const char *name;
+} ec_value = {CKA_VALUE, "CKA_VALUE"}, rsa_exponent = {CKA_PRIVATE_EXPONENT, "CKA_PRIVATE_EXPONENT"},
+  rsa_prime = {CKA_PRIME_1, "CKA_PRIME_1"};
+
 static hm_result check_unreadable(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key,
-	const char *name, struct token_failure *why)
+	const char *name, const struct secret *secret, struct token_failure *why)
 {
 	uint8_t value[HM_SIGNATURE_MAX];
-	CK_ATTRIBUTE attribute = {CKA_VALUE, value, sizeof value};
+	CK_ATTRIBUTE attribute = {secret->type, value, sizeof value};
 	CK_RV ckr = module->calls->C_GetAttributeValue(session, key, &attribute, 1);
 	explicit_bzero(value, sizeof value);
 	if (ckr == CKR_ATTRIBUTE_SENSITIVE || ckr == CKR_ATTRIBUTE_TYPE_INVALID)
 		return HM_OK;
-	return fail(why, TOKEN_CUSTODY, "key %s: CKA_VALUE: reading the private value gave %s (0x%lx)", name,
+	return fail(why, TOKEN_CUSTODY, "key %s: %s: reading the private value gave %s (0x%lx)", name, secret->name,
 		ckr == CKR_OK ? "CKR_OK" : ckr_name(ckr), ckr);
 }
 
 hm_result custody_check(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const char *name,
-	struct token_failure *why)
+	bool is_rsa, struct token_failure *why)
 {
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
 		CK_BBOOL value = !rules[i].wanted;
@@ -76,5 +83,8 @@ hm_result custody_check(const struct module *module, CK_SESSION_HANDLE session, 
 				value ? "true" : "false", rules[i].means);
 	}
 	HM_TRY(check_generated(module, session, key, name, why));
-	return check_unreadable(module, session, key, name, why);
+	if (!is_rsa)
+		return check_unreadable(module, session, key, name, &ec_value, why);
+	HM_TRY(check_unreadable(module, session, key, name, &rsa_exponent, why));
+	return check_unreadable(module, session, key, name, &rsa_prime, why);
 }

@@ -12,7 +12,7 @@ hm_result jose_open(const struct key *key, struct jose *jose, struct token_failu
 	char header[HM_JWT_HEADER_MAX];
 	struct hm_json json = hm_json(header, sizeof header);
 	hm_json_begin(&json, '{');
-	hm_json_member_string(&json, "alg", key_algorithm_name(key->config->algorithm));
+	hm_json_member_string(&json, "alg", key_algorithm_jose(key->config->algorithm));
 	hm_json_member_string(&json, "kid", key->shown.kid);
 	hm_json_member_string(&json, "typ", key_use_typ(key->config->use));
 	hm_json_end(&json, '}');

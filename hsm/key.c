@@ -3,17 +3,11 @@
 
 #include "custody.h"
 #include "jwk.h"
+#include "public_key.h"
 #include <openssl/x509.h>
 #include <string.h>
 
-enum { POINT = 65, POINT_DER = 2 + POINT, ID_MAX = 256 };
-
-/* RFC 5480, section 2.1.1.1: the object identifier of P-256, in DER. */
-static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
-
-/* What stands before an uncompressed P-256 point in a DER SubjectPublicKeyInfo (RFC 5480, section 2). */
-static const uint8_t p256_spki[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06,
-	0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
+enum { ID_MAX = 256, CURVE_MAX = 64, RSA_BITS_GENERATED = 3072 };
 
 /* ---- finding objects ---- */
 
@@ -46,90 +40,74 @@ static hm_result find_one(const struct module *module, CK_SESSION_HANDLE session
 	return HM_OK;
 }
 
-static hm_result read_attribute(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
-	CK_ATTRIBUTE_TYPE type, void *value, CK_ULONG *length, struct token_failure *why)
-{
-	CK_ATTRIBUTE attribute = {type, value, *length};
-	TRY_CALL(why, module->calls, C_GetAttributeValue, session, object, &attribute, 1);
-	if (attribute.ulValueLen > *length) /* some modules say so of what they do not tell, with CKR_OK */
-		return fail_call(why, "C_GetAttributeValue", CKR_ATTRIBUTE_TYPE_INVALID);
-	*length = attribute.ulValueLen;
-	return HM_OK;
-}
-
 /* ---- the public half ---- */
-
-/* CKA_EC_POINT is the point in an OCTET STRING; some modules leave that out. */
-static const uint8_t *unwrap_point(const uint8_t *value, CK_ULONG length)
-{
-	if (length == POINT_DER && value[0] == 0x04 && value[1] == POINT)
-		return value + 2;
-	return length == POINT ? value : NULL;
-}
-
-static hm_result take_point(struct key *key, const uint8_t *value, CK_ULONG length, struct token_failure *why)
-{
-	struct hm_problem problem;
-	char members[256];
-	const uint8_t *point = unwrap_point(value, length);
-	if (!point)
-		return fail(why, TOKEN_CUSTODY, "key %s: CKA_EC_POINT of %lu bytes", key->config->name, length);
-	memcpy(key->shown.spki, p256_spki, sizeof p256_spki);
-	memcpy(key->shown.spki + sizeof p256_spki, point, POINT);
-	key->shown.spki_length = sizeof p256_spki + POINT;
-	if (jwk_from_spki(key->shown.spki, key->shown.spki_length, members, sizeof members, key->shown.kid, &problem) !=
-		HM_OK)
-		return fail(why, TOKEN_CUSTODY, "key %s: %s", key->config->name, problem.detail);
-	const uint8_t *der = key->shown.spki;
-	key->public = d2i_PUBKEY(NULL, &der, key->shown.spki_length);
-	return key->public ? HM_OK : fail(why, TOKEN_DEVICE, "key %s: no memory", key->config->name);
-}
 
 /* The public key shares the private one's id; that it is its other half, the first signature shows. */
 static hm_result read_public(
 	const struct module *module, CK_SESSION_HANDLE session, struct key *key, struct token_failure *why)
 {
-	uint8_t id[ID_MAX] = {0}, point[POINT_DER + 8] = {0};
-	CK_ULONG id_length = sizeof id, point_length = sizeof point;
+	struct hm_problem problem;
+	struct jwk jwk;
+	uint8_t id[ID_MAX] = {0};
+	uint8_t *spki = key->shown.spki;
+	CK_ULONG id_length = sizeof id;
 	CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
-	HM_TRY(read_attribute(module, session, key->handle, CKA_ID, id, &id_length, why));
+	const char *name = key->config->name;
+	HM_TRY(module_attribute(module, session, key->handle, CKA_ID, id, &id_length, why));
 	HM_TRY(find_one(module, session, CKO_PUBLIC_KEY, key->config, id, id_length, &public, why));
-	HM_TRY(read_attribute(module, session, public, CKA_EC_POINT, point, &point_length, why));
-	return take_point(key, point, point_length, why);
+	HM_TRY(public_key_read(module, session, public, key->config, &key->public, why));
+	int length = i2d_PUBKEY(key->public, NULL);
+	if (length <= 0 || (size_t)length > sizeof key->shown.spki || i2d_PUBKEY(key->public, &spki) != length)
+		return fail(why, TOKEN_CUSTODY, "key %s: its public key has no DER of at most %zu bytes", name,
+			sizeof key->shown.spki);
+	key->shown.spki_length = (uint32_t)length;
+	if (jwk_from_spki(key->shown.spki, key->shown.spki_length, &jwk, &problem) != HM_OK)
+		return fail(why, TOKEN_CUSTODY, "key %s: %s", name, problem.detail);
+	memcpy(key->shown.kid, jwk.kid, sizeof key->shown.kid);
+	key->signature_length = jwk.signature_length;
+	return HM_OK;
 }
 
 /* ---- the private half ---- */
+
+static bool is_curve(const uint8_t *value, CK_ULONG length, struct hm_bytes curve)
+{
+	return curve.length && length == curve.length && memcmp(value, curve.data, length) == 0;
+}
 
 /* SoftHSM does not check a key's type against the mechanism, and can crash: so do we, before the first use. */
 static hm_result check_type(
 	const struct module *module, CK_SESSION_HANDLE session, const struct key *key, struct token_failure *why)
 {
+	const struct algorithm *algorithm = key->algorithm;
 	CK_KEY_TYPE type = CK_UNAVAILABLE_INFORMATION;
-	CK_MECHANISM_INFO info;
-	uint8_t curve[64];
+	uint8_t curve[CURVE_MAX];
 	CK_ULONG length = sizeof type, curve_length = sizeof curve;
-	const char *name = key->config->name;
-	HM_TRY(read_attribute(module, session, key->handle, CKA_KEY_TYPE, &type, &length, why));
-	if (type != CKK_EC)
-		return fail(why, TOKEN_CUSTODY, "key %s: CKA_KEY_TYPE is 0x%lx: ES256 needs an EC key", name, type);
-	HM_TRY(read_attribute(module, session, key->handle, CKA_EC_PARAMS, curve, &curve_length, why));
-	if (curve_length != sizeof p256 || memcmp(curve, p256, sizeof p256) != 0)
-		return fail(why, TOKEN_CUSTODY, "key %s: CKA_EC_PARAMS: ES256 needs a key on P-256", name);
-	CK_RV ckr = module->calls->C_GetMechanismInfo(module->slot, CKM_ECDSA, &info);
-	if (ckr != CKR_OK || !(info.flags & CKF_SIGN))
-		return fail(why, TOKEN_PERMANENT, "key %s: the token does not sign with CKM_ECDSA", name);
+	const char *name = key->config->name, *wants = key_algorithm_name(key->config->algorithm);
+	HM_TRY(module_attribute(module, session, key->handle, CKA_KEY_TYPE, &type, &length, why));
+	if (type != algorithm->type)
+		return fail(why, TOKEN_CUSTODY, "key %s: CKA_KEY_TYPE is 0x%lx: %s needs %s", name, type, wants,
+			algorithm->type_name);
+	if (algorithm->is_rsa)
+		return HM_OK;
+	HM_TRY(module_attribute(module, session, key->handle, CKA_EC_PARAMS, curve, &curve_length, why));
+	if (!is_curve(curve, curve_length, algorithm->curve) && !is_curve(curve, curve_length, algorithm->other))
+		return fail(
+			why, TOKEN_CUSTODY, "key %s: CKA_EC_PARAMS: %s needs %s", name, wants, algorithm->type_name);
 	return HM_OK;
 }
 
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct key *key, struct token_failure *why)
 {
-	*key = (struct key){.config = config, .hash = EVP_MD_fetch(NULL, "SHA256", NULL)};
-	if (!key->hash)
-		return fail(why, TOKEN_DEVICE, "key %s: no SHA-256", config->name);
+	const struct algorithm *algorithm = algorithm_of(config->algorithm);
+	*key = (struct key){.config = config, .algorithm = algorithm};
+	if (algorithm->hash && !(key->hash = EVP_MD_fetch(NULL, algorithm->hash, NULL)))
+		return fail(why, TOKEN_DEVICE, "key %s: no %s", config->name, algorithm->hash);
 	HM_TRY(find_one(module, session, CKO_PRIVATE_KEY, config, config->id, config->id_length, &key->handle, why));
 	HM_TRY(check_type(module, session, key, why));
-	HM_TRY(custody_check(module, session, key->handle, config->name, why));
+	HM_TRY(algorithm_choose(module, config, &key->mechanism, &key->by_token, why));
+	HM_TRY(custody_check(module, session, key->handle, config->name, algorithm->is_rsa, why));
 	return read_public(module, session, key, why);
 }
 
@@ -141,23 +119,37 @@ void key_close(struct key *key)
 
 /* ---- generation ---- */
 
+/* The public half's template says what is generated. */
+static CK_ULONG put_size(const struct algorithm *algorithm, const CK_ULONG *bits, CK_ATTRIBUTE *attributes)
+{
+	static const uint8_t f4[] = {0x01, 0x00, 0x01};
+	if (!algorithm->is_rsa) {
+		attributes[0] = (CK_ATTRIBUTE){CKA_EC_PARAMS, (void *)algorithm->curve.data, algorithm->curve.length};
+		return 1;
+	}
+	attributes[0] = (CK_ATTRIBUTE){CKA_MODULUS_BITS, (void *)bits, sizeof *bits};
+	attributes[1] = (CK_ATTRIBUTE){CKA_PUBLIC_EXPONENT, (void *)f4, sizeof f4};
+	return 2;
+}
+
 hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct token_failure *why)
 {
+	const struct algorithm *algorithm = algorithm_of(config->algorithm);
 	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-	CK_MECHANISM mechanism = {CKM_EC_KEY_PAIR_GEN, NULL, 0};
+	CK_ULONG bits = RSA_BITS_GENERATED, count = 0;
+	CK_MECHANISM mechanism = {algorithm->generate, NULL, 0};
 	CK_OBJECT_HANDLE found[2], public, private;
-	CK_ULONG count = 0;
 	CK_OBJECT_CLASS class = CKO_PRIVATE_KEY;
 	CK_ATTRIBUTE label = {CKA_LABEL, (void *)config->label, strlen(config->label)};
 	CK_ATTRIBUTE id = {CKA_ID, (void *)config->id, config->id_length};
 	CK_ATTRIBUTE taken[] = {{CKA_CLASS, &class, sizeof class}, label, id};
 
 	/* A module's defaults leave too much allowed: every right is written down. */
-	CK_ATTRIBUTE public_template[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &no, sizeof no},
-		{CKA_EC_PARAMS, (void *)p256, sizeof p256}, {CKA_VERIFY, &yes, sizeof yes},
-		{CKA_VERIFY_RECOVER, &no, sizeof no}, {CKA_ENCRYPT, &no, sizeof no}, {CKA_WRAP, &no, sizeof no}, label,
-		id};
+	enum { PUBLIC_RIGHTS = 8 };
+	CK_ATTRIBUTE public_template[PUBLIC_RIGHTS + 2] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &no, sizeof no},
+		{CKA_VERIFY, &yes, sizeof yes}, {CKA_VERIFY_RECOVER, &no, sizeof no}, {CKA_ENCRYPT, &no, sizeof no},
+		{CKA_WRAP, &no, sizeof no}, label, id};
 	CK_ATTRIBUTE private_template[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &yes, sizeof yes},
 		{CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no}, {CKA_SIGN, &yes, sizeof yes},
 		{CKA_SIGN_RECOVER, &no, sizeof no}, {CKA_DECRYPT, &no, sizeof no}, {CKA_UNWRAP, &no, sizeof no},
@@ -167,8 +159,8 @@ hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, c
 	if (count)
 		return fail(why, TOKEN_PERMANENT, "key %s: a key labelled '%s' exists already", config->name,
 			config->label);
-	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template,
-		sizeof public_template / sizeof *public_template, private_template,
-		sizeof private_template / sizeof *private_template, &public, &private);
+	CK_ULONG more = put_size(algorithm, &bits, public_template + PUBLIC_RIGHTS);
+	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template, PUBLIC_RIGHTS + more,
+		private_template, sizeof private_template / sizeof *private_template, &public, &private);
 	return HM_OK;
 }

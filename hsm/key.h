@@ -3,14 +3,18 @@
 #ifndef HSMINT_KEY_H
 #define HSMINT_KEY_H
 
-#include "module.h"
+#include "algorithm.h"
 #include <openssl/evp.h>
 
 struct key {
 	const struct token_key_config *config;
+	const struct algorithm *algorithm;
 	CK_OBJECT_HANDLE handle; /* of the private key; good as long as the login */
+	CK_MECHANISM_TYPE mechanism;
+	bool by_token; /* the mechanism hashes */
 	EVP_PKEY *public;
-	EVP_MD *hash;                 /* fetched once: to find it by name costs as much as to hash */
+	EVP_MD *hash; /* fetched once: to find it by name costs as much as to hash. NULL: the algorithm has none */
+	unsigned signature_length;
 	struct token_key_ready shown; /* kid and SubjectPublicKeyInfo */
 };
 

@@ -15,6 +15,17 @@ static size_t trimmed(const CK_UTF8CHAR *padded, size_t length)
 	return length;
 }
 
+hm_result module_attribute(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
+	CK_ATTRIBUTE_TYPE type, void *value, CK_ULONG *length, struct token_failure *why)
+{
+	CK_ATTRIBUTE attribute = {type, value, *length};
+	TRY_CALL(why, module->calls, C_GetAttributeValue, session, object, &attribute, 1);
+	if (attribute.ulValueLen > *length) /* some modules say so of what they do not tell, with CKR_OK */
+		return fail_call(why, "C_GetAttributeValue", CKR_ATTRIBUTE_TYPE_INVALID);
+	*length = attribute.ulValueLen;
+	return HM_OK;
+}
+
 void module_text(const CK_UTF8CHAR *padded, size_t length, char *text)
 {
 	length = trimmed(padded, length);

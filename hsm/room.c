@@ -18,15 +18,20 @@ static hm_result open_session(const struct module *module, CK_SESSION_HANDLE *se
 	return fail_call(why, "C_OpenSession", ckr);
 }
 
-static hm_result time_probe(struct room *room, const struct key *key, struct token_failure *why)
+/* The first signature with a key takes longer than those that follow: the quicker of two counts, of the slowest key. */
+static hm_result time_probes(struct room *room, const struct key *key, struct token_failure *why)
 {
-	struct timespec begun, ended;
-	clock_gettime(CLOCK_MONOTONIC, &begun);
-	HM_TRY(sign_probe(&room->module, room->login, key, why));
-	clock_gettime(CLOCK_MONOTONIC, &ended);
-	int64_t took_us = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;
-	if (took_us < room->probe_us)
-		room->probe_us = (uint32_t)took_us;
+	int64_t least_us = INT64_MAX;
+	for (int i = 0; i < 2; i++) {
+		struct timespec begun, ended;
+		clock_gettime(CLOCK_MONOTONIC, &begun);
+		HM_TRY(sign_probe(&room->module, room->login, key, why));
+		clock_gettime(CLOCK_MONOTONIC, &ended);
+		int64_t took_us = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;
+		least_us = took_us < least_us ? took_us : least_us;
+	}
+	if (least_us > room->probe_us)
+		room->probe_us = (uint32_t)least_us;
 	return HM_OK;
 }
 
@@ -36,7 +41,7 @@ static hm_result find_keys(struct room *room, struct token_failure *why)
 		struct key *key = &room->keys[i];
 		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], key, why));
 		HM_TRY(jose_open(key, &room->jose[i], why));
-		HM_TRY(time_probe(room, key, why));
+		HM_TRY(time_probes(room, key, why));
 	}
 	return HM_OK;
 }
@@ -62,7 +67,6 @@ hm_result room_open(const struct token_config *config, struct room *room, struct
 {
 	int lock;
 	room->config = config;
-	room->probe_us = UINT32_MAX;
 	pthread_mutex_init(&room->sessions, NULL);
 	HM_TRY(login_lock(config, &lock, why));
 	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)

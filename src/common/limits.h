@@ -67,8 +67,10 @@ enum {
 	HM_TOKEN_ENVIRONMENT_MAX = 16,
 	HM_TOKEN_SERIALS_MAX = 8,
 	HM_PIN_MAX = 256,
-	HM_SIGNATURE_MAX = 512, /* RSA-4096 */
-	HM_SPKI_MAX = 640,      /* DER SubjectPublicKeyInfo, RSA-4096 */
+	HM_RSA_BITS_MIN = 2048,
+	HM_RSA_BITS_MAX = 4096,
+	HM_SIGNATURE_MAX = HM_RSA_BITS_MAX / 8,
+	HM_SPKI_MAX = 640, /* DER SubjectPublicKeyInfo of an RSA key of HM_RSA_BITS_MAX */
 	HM_PATH_MAX = 1024,
 	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */
 

@@ -17,14 +17,13 @@ const char *key_use_typ(enum key_use use)
 
 const char *key_algorithm_name(enum key_algorithm algorithm)
 {
-	static const char *const names[KEY_ALGORITHMS] = {"ES256"};
+	static const char *const names[KEY_ALGORITHMS] = {"ES256", "ES384", "RS256", "PS256", "Ed25519"};
 	return names[algorithm];
 }
 
-size_t key_algorithm_signature(enum key_algorithm algorithm)
+const char *key_algorithm_jose(enum key_algorithm algorithm)
 {
-	static const size_t lengths[KEY_ALGORITHMS] = {64}; /* RFC 7518, section 3.4 */
-	return lengths[algorithm];
+	return algorithm == KEY_ED25519 ? "EdDSA" : key_algorithm_name(algorithm);
 }
 
 const char *token_class_name(enum token_class class)
@@ -41,6 +40,7 @@ static void key_put(struct hm_writer *w, const struct token_key_config *key)
 	hm_put_bytes(w, key->id, key->id_length);
 	hm_put_u8(w, key->use);
 	hm_put_u8(w, key->algorithm);
+	hm_put_u8(w, key->hash);
 	hm_put_string(w, key->issuer);
 }
 
@@ -53,8 +53,9 @@ static bool key_get(struct hm_reader *r, struct token_key_config *key)
 	key->id_length = (uint32_t)id.length;
 	key->use = hm_get_u8(r);
 	key->algorithm = hm_get_u8(r);
+	key->hash = hm_get_u8(r);
 	hm_get_string(r, key->issuer, sizeof key->issuer);
-	return !r->failed && key->use < KEY_USES && key->algorithm < KEY_ALGORITHMS;
+	return !r->failed && key->use < KEY_USES && key->algorithm < KEY_ALGORITHMS && key->hash < KEY_HASHES;
 }
 
 void token_config_put(struct hm_writer *w, const struct token_config *config)

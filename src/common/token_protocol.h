@@ -12,15 +12,16 @@
 
 /* What a key may sign; one use per key (docs/architecture.md). */
 enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USES };
-enum key_algorithm { KEY_ES256, KEY_ALGORITHMS };
+enum key_algorithm { KEY_ES256, KEY_ES384, KEY_RS256, KEY_PS256, KEY_ED25519, KEY_ALGORITHMS };
+enum key_hash { KEY_HASH_AUTO, KEY_HASH_HOST, KEY_HASH_TOKEN, KEY_HASHES }; /* who hashes what is signed */
 enum self_check { SELF_CHECK_ALWAYS, SELF_CHECK_SAMPLED };
 enum token_login { LOGIN_FILE, LOGIN_CREDENTIAL };
 
 /* The configuration's word for each ("access-token", "ES256", …). */
 const char *key_use_name(enum key_use use);
 const char *key_algorithm_name(enum key_algorithm algorithm);
-/* The length of its signatures, in bytes. */
-size_t key_algorithm_signature(enum key_algorithm algorithm);
+/* JOSE's word for it (RFC 7518, section 3.1; RFC 8037, section 3.1), a string literal. */
+const char *key_algorithm_jose(enum key_algorithm algorithm);
 /* The JOSE header's typ for a use: "at+jwt", "JWT". */
 const char *key_use_typ(enum key_use use);
 
@@ -31,6 +32,7 @@ struct token_key_config {
 	uint32_t id_length;
 	uint8_t use;                 /* enum key_use */
 	uint8_t algorithm;           /* enum key_algorithm */
+	uint8_t hash;                /* enum key_hash */
 	char issuer[HM_URL_MAX + 1]; /* a JWT that this key signs begins {"iss":"<issuer>", */
 };
 
@@ -66,7 +68,7 @@ struct token_key_ready {
 struct token_ready {
 	char manufacturer[33], model[17], serial[17], firmware[16];
 	uint32_t threads;
-	uint32_t probe_us;  /* how long the quickest signature at the start took, with its check */
+	uint32_t probe_us;  /* how long a signature of the slowest key took at the start, with its check */
 	uint32_t key_count; /* as in the configuration, in its order */
 	struct token_key_ready keys[HM_KEYS_MAX];
 };

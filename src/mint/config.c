@@ -31,7 +31,10 @@ static const cyaml_strval_t sandbox_words[] = {{"require", SANDBOX_REQUIRE}, {"b
 static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL}};
 static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS}, {"sampled", SELF_CHECK_SAMPLED}};
 static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
-static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}};
+static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
+	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
+static const cyaml_strval_t hash_words[] = {
+	{"auto", KEY_HASH_AUTO}, {"host", KEY_HASH_HOST}, {"token", KEY_HASH_TOKEN}};
 static const cyaml_strval_t kind_words[] = {{"at+jwt", KIND_ACCESS_TOKEN}, {"jwt-svid", KIND_JWT_SVID}};
 static const cyaml_strval_t claim_words[] = {
 	{"string", CLAIM_STRING}, {"integer", CLAIM_INTEGER}, {"boolean", CLAIM_BOOLEAN}};
@@ -86,6 +89,8 @@ static const cyaml_schema_field_t key_fields[] = {NAME("name", struct config_key
 	CYAML_FIELD_ENUM("use", CYAML_FLAG_STRICT, struct config_key, use, use_words, CYAML_ARRAY_LEN(use_words)),
 	CYAML_FIELD_ENUM("algorithm", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_key, algorithm,
 		algorithm_words, CYAML_ARRAY_LEN(algorithm_words)),
+	CYAML_FIELD_ENUM("hash", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_key, hash, hash_words,
+		CYAML_ARRAY_LEN(hash_words)),
 	CYAML_FIELD_END};
 static const cyaml_schema_value_t key_entry = {CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_key, key_fields)};
 
@@ -223,9 +228,9 @@ static const struct {
 	{"self_check", self_check_words, CYAML_ARRAY_LEN(self_check_words)},
 	{"use", use_words, CYAML_ARRAY_LEN(use_words)},
 	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
-	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
-	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
-	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+	{"hash", hash_words, CYAML_ARRAY_LEN(hash_words)}, {"kind", kind_words, CYAML_ARRAY_LEN(kind_words)},
+	{"type", claim_words, CYAML_ARRAY_LEN(claim_words)}, {"per", per_words, CYAML_ARRAY_LEN(per_words)},
+	{"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */
 static void list_words(const struct complaint *complaint, char *text, size_t size)
@@ -288,6 +293,7 @@ static void put_key(const struct config *config, const struct config_key *key, s
 	put_text(out->issuer, sizeof out->issuer, config->issuers[key->issuer_index].url);
 	out->use = (uint8_t)key->use;
 	out->algorithm = (uint8_t)key->algorithm;
+	out->hash = (uint8_t)key->hash;
 	if (key->id)
 		for (; key->id[out->id_length * 2]; out->id_length++)
 			(void)sscanf(key->id + out->id_length * 2, "%2hhx", &out->id[out->id_length]);

@@ -72,6 +72,7 @@ struct config_key {
 	char *name, *issuer, *token, *label, *id;
 	enum key_use use;
 	enum key_algorithm algorithm;
+	enum key_hash hash;
 	unsigned issuer_index, token_index; /* in their lists */
 	unsigned place;                     /* among its token's keys: how frames name it */
 };

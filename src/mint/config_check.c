@@ -221,6 +221,10 @@ static hm_result check_key(struct config *config, unsigned index, const struct p
 		return complain(place, "token", "there is no token '%.64s'", key->token);
 	if (key->id && !is_hex(key->id, 2 * sizeof(((struct token_key_config *)0)->id)))
 		return complain(place, "id", "'%.64s': at most 32 bytes in hexadecimal", key->id);
+	if (key->algorithm == KEY_ED25519 && key->use == KEY_USE_JWT_SVID) /* JWT-SVID, section 2.1 */
+		return complain(place, "algorithm", "a JWT-SVID is signed with ES256, ES384, RS256 or PS256");
+	if (key->algorithm == KEY_ED25519 && key->hash == KEY_HASH_HOST)
+		return complain(place, "hash", "a token that signs with Ed25519 hashes by itself");
 	key->place = 0;
 	for (unsigned i = 0; i < index; i++) {
 		const struct config_key *other = &config->keys[i];

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DOCUMENT_MAX = 64 * 1024, REFRESH_HINT_SECONDS = 300 };
+enum { DOCUMENT_MAX = 128 * 1024, REFRESH_HINT_SECONDS = 300 };
 
 /* Where each document of an issuer stands: what is before and behind its URL's path. RFC 8414, section 3.1: the
  * well-known part of authorization server metadata goes before. */
@@ -57,8 +57,8 @@ static void put_key(struct work *work, unsigned index, const char *use)
 {
 	const struct issuing_key *issuing = &work->keys[index];
 	char key[JWK_MEMBERS_MAX + 256];
-	int length = snprintf(key, sizeof key, "{%s,\"use\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"}", issuing->jwk, use,
-		issuing->kid, key_algorithm_name(work->config->keys[index].algorithm));
+	int length = snprintf(key, sizeof key, "{%s,\"use\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"}",
+		issuing->jwk.members, use, issuing->jwk.kid, key_algorithm_jose(work->config->keys[index].algorithm));
 	hm_json_raw(&work->json, key, (size_t)length);
 }
 
@@ -99,11 +99,29 @@ static void put_list(struct work *work, const char *name, const char *only)
 	hm_json_end(&work->json, ']');
 }
 
+static bool signs_with(const struct config *config, unsigned issuer, enum key_algorithm algorithm)
+{
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (config->keys[i].issuer_index == issuer && config->keys[i].algorithm == algorithm)
+			return true;
+	return false;
+}
+
+static void put_algorithms(struct work *work, const struct config_issuer *issuer)
+{
+	hm_json_key(&work->json, "id_token_signing_alg_values_supported");
+	hm_json_begin(&work->json, '[');
+	for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHMS; algorithm++)
+		if (signs_with(work->config, (unsigned)(issuer - work->config->issuers), algorithm))
+			hm_json_string(&work->json, key_algorithm_jose(algorithm));
+	hm_json_end(&work->json, ']');
+}
+
 static void put_discovery(struct work *work, const struct config_issuer *issuer)
 {
 	put_common_metadata(work, issuer);
 	put_list(work, "subject_types_supported", "public");
-	put_list(work, "id_token_signing_alg_values_supported", key_algorithm_name(KEY_ES256));
+	put_algorithms(work, issuer);
 	hm_json_end(&work->json, '}');
 	put(work, DOCUMENT_OPENID, issuer);
 

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "issuing_key.h"
 
-#include "jwk.h"
 #include "jwt.h"
 
 hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key *key,
 	const struct token_ready *holdings, struct hm_problem *why)
 {
 	const struct token_key_ready *shown = &holdings->keys[key->place];
-	HM_TRY(jwk_from_spki(shown->spki, shown->spki_length, issuing->jwk, sizeof issuing->jwk, issuing->kid, why));
-	jwt_header(key->algorithm, key->use, issuing->kid, issuing->header, sizeof issuing->header);
+	HM_TRY(jwk_from_spki(shown->spki, shown->spki_length, &issuing->jwk, why));
+	jwt_header(key->algorithm, key->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
 	issuing->known = true;
 	return HM_OK;
 }

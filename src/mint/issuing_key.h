@@ -4,15 +4,13 @@
 #define HSMINT_ISSUING_KEY_H
 
 #include "config.h"
+#include "jwk.h"
 #include "token.h"
-
-enum { JWK_MEMBERS_MAX = 256 };
 
 struct issuing_key {
 	struct token *token;
 	bool known; /* its token was ready once: the public key is known */
-	char kid[HM_KID_MAX + 1];
-	char jwk[JWK_MEMBERS_MAX];          /* its JWK's own members, without braces */
+	struct jwk jwk;
 	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs under */
 };
 

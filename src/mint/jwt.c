@@ -11,7 +11,7 @@ void jwt_header(enum key_algorithm algorithm, enum key_use use, const char *kid,
 	char header[HM_JWT_HEADER_MAX];
 	struct hm_json json = hm_json(header, sizeof header);
 	hm_json_begin(&json, '{');
-	hm_json_member_string(&json, "alg", key_algorithm_name(algorithm));
+	hm_json_member_string(&json, "alg", key_algorithm_jose(algorithm));
 	hm_json_member_string(&json, "kid", kid);
 	hm_json_member_string(&json, "typ", key_use_typ(use));
 	hm_json_end(&json, '}');

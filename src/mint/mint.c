@@ -109,7 +109,7 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 	pending->issued = times.issued;
 	pending->expires = times.expires;
 	snprintf(pending->profile, sizeof pending->profile, "%s", decision->profile->name);
-	memcpy(pending->kid, key->kid, sizeof pending->kid);
+	memcpy(pending->kid, key->jwk.kid, sizeof pending->kid);
 	return HM_OK;
 }
 
@@ -166,7 +166,7 @@ static hm_result replay(
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
-	if (!key->known || strcmp(key->kid, kept->kid) != 0)
+	if (!key->known || strcmp(key->jwk.kid, kept->kid) != 0)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
 	give_again(service, gate_generation(service->gate), asking->id, kept->text, kept->length);
 	return HM_OK;

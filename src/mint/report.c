@@ -51,7 +51,7 @@ static void put_issuer(const struct service *service, unsigned index, struct hm_
 		hm_json_member_string(json, "name", config->keys[i].name);
 		hm_json_member_string(json, "use", key_use_name(config->keys[i].use));
 		hm_json_member_string(json, "token", config->keys[i].token);
-		hm_json_member_string(json, "kid", service->keys[i].kid);
+		hm_json_member_string(json, "kid", service->keys[i].jwk.kid);
 		hm_json_end(json, '}');
 	}
 	hm_json_end(json, ']');

@@ -14,7 +14,7 @@ static hm_result check_distinct(struct service *service, unsigned index, struct 
 	const struct config_key *keys = service->config->keys;
 	struct issuing_key *learned = &service->keys[index];
 	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		if (i == index || !service->keys[i].known || strcmp(service->keys[i].kid, learned->kid) != 0 ||
+		if (i == index || !service->keys[i].known || strcmp(service->keys[i].jwk.kid, learned->jwk.kid) != 0 ||
 			(keys[i].issuer_index == keys[index].issuer_index && keys[i].use == keys[index].use))
 			continue;
 		learned->known = false;

@@ -40,12 +40,13 @@ struct token {
 	struct token_ready holdings;
 	enum token_state state;
 	bool was_ready, ending, probing, unlatch;
-	bool was_of_use;           /* this process signed for a request */
-	bool has_turn;             /* this process holds the start lock, so its time counts */
-	bool failing[HM_KEYS_MAX]; /* the key's last request failed, by the token's doing */
-	uint16_t probe_key;        /* signs the probe under way, or signed the last */
-	unsigned vain_starts;      /* processes in a row that never got ready */
-	unsigned short_lives;      /* processes in a row that got ready and ended before they were of use */
+	bool was_of_use;                         /* this process signed for a request */
+	bool has_turn;                           /* this process holds the start lock, so its time counts */
+	bool failing[HM_KEYS_MAX];               /* the key's last request failed, by the token's doing */
+	unsigned signature_lengths[HM_KEYS_MAX]; /* of each key, in bytes */
+	uint16_t probe_key;                      /* signs the probe under way, or signed the last */
+	unsigned vain_starts;                    /* processes in a row that never got ready */
+	unsigned short_lives; /* processes in a row that got ready and ended before they were of use */
 	unsigned restarts, outstanding;
 	unsigned signed_this_second;
 	double rate; /* signatures a second when it was busy all the time; 0: not seen yet */
@@ -214,20 +215,22 @@ bool token_forget(struct token *token, struct pending *pending)
 static hm_result check_key(struct token *token, uint32_t place, const struct token_key_ready *shown)
 {
 	struct hm_problem why;
-	char members[256], kid[HM_KID_MAX + 1];
+	struct jwk jwk;
 	const char *name = token->config.keys[place].name;
-	bool is_whole = jwk_from_spki(shown->spki, shown->spki_length, members, sizeof members, kid, &why) == HM_OK &&
-			strcmp(kid, shown->kid) == 0;
-	if (is_whole && (!token->was_ready || strcmp(kid, token->holdings.keys[place].kid) == 0))
+	bool is_whole = jwk_from_spki(shown->spki, shown->spki_length, &jwk, &why) == HM_OK &&
+			strcmp(jwk.kid, shown->kid) == 0 && jwk_is_for(jwk.type, token->config.keys[place].algorithm);
+	if (is_whole && (!token->was_ready || strcmp(jwk.kid, token->holdings.keys[place].kid) == 0)) {
+		token->signature_lengths[place] = jwk.signature_length;
 		return HM_OK;
+	}
 	token->last = (struct token_failure){.class = TOKEN_CUSTODY};
 	token->end = TOKEN_CUSTODY;
 	if (!is_whole)
 		snprintf(token->last.detail, sizeof token->last.detail,
-			"key %s: the kid is not its public key's thumbprint", name);
+			"key %s: its public key is not of its kid or not for its algorithm", name);
 	else
 		snprintf(token->last.detail, sizeof token->last.detail,
-			"key %s is another one since the token came back: kid %s was %s", name, kid,
+			"key %s is another one since the token came back: kid %s was %s", name, jwk.kid,
 			token->holdings.keys[place].kid);
 	return HM_REFUSED;
 }
@@ -277,7 +280,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	struct pending *pending = take_back(token, frame->id);
 	if (!pending)
 		return HM_REFUSED;
-	if (frame->length != key_algorithm_signature(token->config.keys[pending->key].algorithm)) {
+	if (frame->length != token->signature_lengths[pending->key]) {
 		give_up(token, pending, "token_unavailable");
 		return HM_REFUSED;
 	}

@@ -22,20 +22,23 @@ def string(text):
 
 
 def token_config(directory, module, keys):
-    """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal)."""
+    """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal), and the
+    algorithm's number if it is not ES256."""
     environment = "SOFTHSM2_CONF=%s/softhsm2.conf" % directory
     config = string("soft") + string(module) + string("hsmint-dev") + struct.pack("=I", 0)
     config += struct.pack("=B", 0) + string(directory + "/pin") + string(directory + "/state")
     config += struct.pack("=IBB", 1, 0, 0) + struct.pack("=I", 1) + string(environment)
     config += struct.pack("=I", len(keys))
-    for name, label, identity in keys:
-        config += string(name) + string(label) + string(bytes.fromhex(identity)) + struct.pack("=BB", 0, 0)
+    for name, label, identity, *algorithm in keys:
+        config += string(name) + string(label) + string(bytes.fromhex(identity))
+        config += struct.pack("=BBB", 0, *(algorithm or [0]), 0)
         config += string("https://localhost/unused")
     return config
 
 
-def create_key(directory, config, label, identity):
-    """Generate a P-256 key for signing in the token of a directory in which nothing runs."""
+def create_key(directory, config, label, identity, algorithm=0):
+    """Generate a key for signing, of the algorithm's number in a frame, in the token of a directory in which nothing
+    runs."""
     module = re.search(r"module: (\S+)", read(config)).group(1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
@@ -43,7 +46,7 @@ def create_key(directory, config, label, identity):
             program = os.path.join(BUILD, "bin", "hsmint-token")
             process = subprocess.Popen(
                 ["sh", "-c", 'exec "$0" admin %d<&%d' % (CHILD_FD, theirs.fileno()), program], pass_fds=[theirs.fileno()])
-        ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity)])))
+        ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity, algorithm)])))
         ours.send(frame(CREATE, struct.pack("=H", 0), 1))
         answer = ours.recv(65536)
     process.wait(60)

@@ -82,8 +82,11 @@ static void try_parser(parser *reread, const uint8_t *data, size_t size)
 
 static const struct jose *the_jose(void)
 {
-	static const struct token_key_config config = {
-		.name = "key", .use = KEY_USE_ACCESS_TOKEN, .algorithm = KEY_ES256, .issuer = ISSUER};
+	static const struct token_key_config config = {.name = "key",
+		.use = KEY_USE_ACCESS_TOKEN,
+		.algorithm = KEY_ES256,
+		.hash = KEY_HASH_AUTO,
+		.issuer = ISSUER};
 	static const struct key key = {
 		.config = &config, .shown = {.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"}};
 	static struct jose jose;
@@ -141,8 +144,8 @@ static void put_token_config(struct hm_writer *w)
 		.environment_count = 1,
 		.environment = {"SOFTHSM2_CONF=/etc/softhsm2.conf"},
 		.key_count = 2,
-		.keys = {{"one", "label", {1}, 1, KEY_USE_ACCESS_TOKEN, KEY_ES256, ISSUER},
-			{"two", "label", {0}, 0, KEY_USE_JWT_SVID, KEY_ES256, ISSUER}}};
+		.keys = {{"one", "label", {1}, 1, KEY_USE_ACCESS_TOKEN, KEY_ES256, KEY_HASH_HOST, ISSUER},
+			{"two", "label", {0}, 0, KEY_USE_JWT_SVID, KEY_RS256, KEY_HASH_TOKEN, ISSUER}}};
 	token_config_put(w, &config);
 }
 

@@ -13,7 +13,8 @@ CKA = {"CLASS": 0x0, "TOKEN": 0x1, "PRIVATE": 0x2, "LABEL": 0x3, "KEY_TYPE": 0x1
        "MODULUS_BITS": 0x121, "PUBLIC_EXPONENT": 0x122, "EXTRACTABLE": 0x162, "EC_PARAMS": 0x180,
        "ALWAYS_AUTHENTICATE": 0x202}
 CURVES = {"P-256": "06082a8648ce3d030107", "P-384": "06052b81040022"}
-CKM_RSA_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN = 0x0, 0x1040
+CURVES["Ed25519"] = "130c" + b"edwards25519".hex()
+CKM_RSA_KEY_PAIR_GEN, CKM_EC_KEY_PAIR_GEN, CKM_EDWARDS_KEY_PAIR_GEN = 0x0, 0x1040, 0x1055
 SERIAL_SESSION, RW_SESSION, CKU_USER = 0x4, 0x2, 1
 ULONG = ctypes.c_ulong
 
@@ -71,12 +72,14 @@ class Token:
         names = {"LABEL": label.encode(), "ID": bytes.fromhex(id)}
         public = {**names, "TOKEN": True, "PRIVATE": False, "VERIFY": True}
         public["LABEL"] = (public_label or label).encode()
-        if kind == "RSA":
-            public.update(MODULUS_BITS=2048, PUBLIC_EXPONENT=b"\x01\x00\x01")
+        generate = CKM_EDWARDS_KEY_PAIR_GEN if kind == "Ed25519" else CKM_EC_KEY_PAIR_GEN
+        if kind.startswith("RSA"):
+            generate = CKM_RSA_KEY_PAIR_GEN
+            public.update(MODULUS_BITS=int(kind[4:] or 2048), PUBLIC_EXPONENT=b"\x01\x00\x01")
         else:
             public["EC_PARAMS"] = bytes.fromhex(CURVES[kind])
         private = {**names, **GOOD, **attributes}
-        mechanism = Mechanism(CKM_RSA_KEY_PAIR_GEN if kind == "RSA" else CKM_EC_KEY_PAIR_GEN, None, 0)
+        mechanism = Mechanism(generate, None, 0)
         public, private = template(public), template(private)
         handles = ULONG(), ULONG()
         self.call("C_GenerateKeyPair", self.session, ctypes.byref(mechanism), public, ULONG(len(public)), private,

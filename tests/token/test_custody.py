@@ -5,7 +5,7 @@ import re
 import unittest
 
 from softhsm_keys import make_keys, module_of
-from token_case import TokenCase, read, run, verify, wait_for
+from token_case import TokenCase, edit, read, run, verify, wait_for
 
 # What is wrong with the key, how it is made, and how it is refused.
 MADE = [
@@ -18,8 +18,9 @@ MADE = [
     ("may sign recoverably", dict(SIGN_RECOVER=True), "CKA_SIGN_RECOVER is true"),
     ("may not sign", dict(SIGN=False), "CKA_SIGN is false"),
     ("asks for the PIN each time", dict(ALWAYS_AUTHENTICATE=True), "CKA_ALWAYS_AUTHENTICATE is true"),
-    ("of RSA", dict(kind="RSA"), "CKA_KEY_TYPE is 0x0: ES256 needs an EC key"),
-    ("on P-384", dict(kind="P-384"), "CKA_EC_PARAMS: ES256 needs a key on P-256"),
+    ("of RSA", dict(kind="RSA"), "CKA_KEY_TYPE is 0x0: ES256 needs an EC key on P-256"),
+    ("on P-384", dict(kind="P-384"), "CKA_EC_PARAMS: ES256 needs an EC key on P-256"),
+    ("of Ed25519", dict(kind="Ed25519"), "CKA_KEY_TYPE is 0x40: ES256 needs an EC key on P-256"),
     ("without a public half", dict(public_label="elsewhere"), "no public key is labelled"),
 ]
 
@@ -43,6 +44,16 @@ TOLD = [
     (0x163, "0x12", "the module does not tell CKA_LOCAL"),
     (0x164, "nameless", "the module does not tell CKA_NEVER_EXTRACTABLE"),
     (0x166, "nameless", "the module does not tell CKA_KEY_GEN_MECHANISM"),
+]
+
+# The same of other algorithms: the algorithm, the key, and how it is refused.
+OTHERS = [
+    ("ES384", "P-256", "CKA_EC_PARAMS: ES384 needs an EC key on P-384"),
+    ("ES384", "Ed25519", "CKA_KEY_TYPE is 0x40: ES384 needs an EC key on P-384"),
+    ("RS256", "P-256", "CKA_KEY_TYPE is 0x3: RS256 needs an RSA key"),
+    ("PS256", "P-384", "CKA_KEY_TYPE is 0x3: PS256 needs an RSA key"),
+    ("RS256", "RSA-1024", "an RSA key has 1024 bits: 2048 to 4096 are accepted"),
+    ("Ed25519", "P-256", "CKA_KEY_TYPE is 0x3: Ed25519 needs an Ed25519 key"),
 ]
 
 
@@ -69,6 +80,27 @@ class Custody(TokenCase):
             with self.subTest(what):
                 self.use("key-%d" % i)
                 self.assert_refused(fault)
+
+    def test_a_key_of_another_type_than_the_algorithm_wants(self):
+        kinds = sorted({kind for _, kind, _ in OTHERS})
+        make_keys(self.directory, [dict(label=kind, id="20", kind=kind) for kind in kinds])
+        for algorithm, kind, fault in OTHERS:
+            with self.subTest(algorithm + " with " + kind):
+                self.use(kind)
+                edit(self.config, "use: access-token, algorithm: ES256", "use: access-token, algorithm: " + algorithm)
+                self.assert_refused(fault)
+
+    def test_an_rsa_key_whose_secrets_can_be_read(self):
+        make_keys(self.directory, [dict(label="rsa", id="20", kind="RSA")])
+        self.use("rsa")
+        edit(self.config, "use: access-token, algorithm: ES256", "use: access-token, algorithm: RS256")
+        self.count_and_script()
+        for attribute, name in ((0x123, "CKA_PRIVATE_EXPONENT"), (0x124, "CKA_PRIME_1")):
+            with self.subTest(name):
+                self.script("C_GetAttributeValue:0x%x given" % attribute)
+                self.assert_refused(name + ": reading the private value gave CKR_OK")
+        self.script("")
+        self.assertEqual(self.serve().mint().status, 200)
 
     def test_a_key_of_which_the_module_tells_otherwise(self):
         self.count_and_script()

@@ -2,7 +2,8 @@
 """Which signatures are checked before they are used: all of them, or a sample that begins with the first."""
 import unittest
 
-from token_case import TokenCase, verify
+from softhsm_keys import make_keys
+from token_case import TokenCase, unbase64, verify
 
 FIRST, EACH = 100, 64  # a sample is these first of each process, and one in so many
 
@@ -67,6 +68,37 @@ class SelfCheck(TokenCase):
         self.begin("always")
         self.assert_caught_at(FIRST)
         self.assert_caught_at(2 * EACH - 1)
+
+    def use(self, algorithm, kind):
+        make_keys(self.directory, [dict(label=kind, id="20", kind=kind)])
+        self.edit('label: demo-access, id: "01", use: access-token, algorithm: ES256',
+                  'label: %s, id: "20", use: access-token, algorithm: %s' % (kind, algorithm))
+
+    def test_an_rsa_signature_is_always_checked(self):
+        self.use("RS256", "RSA")
+        self.begin("sampled")
+        self.assert_caught_at(FIRST)
+        self.assert_caught_at(FIRST + 1)
+
+    def assert_wrong_ones_are_caught(self, algorithm, kind, length):
+        self.use(algorithm, kind)
+        self.begin("always")
+        for faults, action in enumerate(("short", "flip"), 1):
+            self.script("C_Sign %s 1" % action)
+            answer = self.service.mint()
+            self.assertEqual(answer.status, 200, answer.body)
+            self.assertEqual(self.obeyed("C_Sign", action), 1)
+            self.assertEqual(self.restarts(), faults)
+            self.assertEqual(len(unbase64(answer.json["credential"].split(".")[2])), length)
+
+    def test_a_wrong_es384_signature_is_caught(self):
+        self.assert_wrong_ones_are_caught("ES384", "P-384", 96)
+
+    def test_a_wrong_ps256_signature_is_caught(self):
+        self.assert_wrong_ones_are_caught("PS256", "RSA", 256)
+
+    def test_a_wrong_ed25519_signature_is_caught(self):
+        self.assert_wrong_ones_are_caught("Ed25519", "Ed25519", 64)
 
     def test_of_several_threads_none_lets_a_wrong_one_out_among_the_first(self):
         self.begin("sampled", threads=4)

@@ -7,7 +7,7 @@ import unittest
 from token_case import TokenCase, children_of
 
 CKF_OS_LOCKING_OK = 2
-THREADS, PROBES = 4, 2  # one for each key of `dev`
+THREADS, PROBES = 4, 4  # two for each key of `dev`
 SHA256 = 32
 
 

@@ -38,12 +38,12 @@ static void begin(void)
 	cr_assert_not_null(publications);
 	for (int i = 0; i < KEYS; i++)
 		keys[i] = (struct issuing_key){.known = true};
-	strcpy(keys[A_ACCESS].kid, "kid-a-access");
-	strcpy(keys[A_ACCESS].jwk, MEMBERS("aa"));
-	strcpy(keys[A_SVID].kid, "kid-a-svid");
-	strcpy(keys[A_SVID].jwk, MEMBERS("as"));
-	strcpy(keys[B_SVID].kid, "kid-b-svid");
-	strcpy(keys[B_SVID].jwk, MEMBERS("bs"));
+	strcpy(keys[A_ACCESS].jwk.kid, "kid-a-access");
+	strcpy(keys[A_ACCESS].jwk.members, MEMBERS("aa"));
+	strcpy(keys[A_SVID].jwk.kid, "kid-a-svid");
+	strcpy(keys[A_SVID].jwk.members, MEMBERS("as"));
+	strcpy(keys[B_SVID].jwk.kid, "kid-b-svid");
+	strcpy(keys[B_SVID].jwk.members, MEMBERS("bs"));
 }
 
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *where)
@@ -151,7 +151,7 @@ Test(documents, only_what_changed_is_published_again)
 	cr_expect_eq(changes, 8, "four documents for each issuer");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(changes, 0);
-	strcpy(keys[A_ACCESS].kid, "another");
+	strcpy(keys[A_ACCESS].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(changes, 1, "the JWKS of a, not its bundle");
 }
@@ -184,14 +184,14 @@ Test(documents, the_sequence_rises_when_the_bundles_keys_change_and_only_then)
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1);
-	strcpy(keys[A_ACCESS].kid, "another");
+	strcpy(keys[A_ACCESS].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1, "no key of the bundle changed");
-	strcpy(keys[A_SVID].kid, "another");
+	strcpy(keys[A_SVID].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
 	cr_expect_eq(sequence("/spiffe/bundle.json"), 1, "each issuer counts its own");
-	strcpy(keys[A_SVID].kid, "kid-a-svid");
+	strcpy(keys[A_SVID].jwk.kid, "kid-a-svid");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3, "back again is a change too");
 }
@@ -206,13 +206,13 @@ static void start_again(void)
 Test(documents, the_sequence_outlives_the_process)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	strcpy(keys[A_SVID].kid, "second");
+	strcpy(keys[A_SVID].jwk.kid, "second");
 	cr_assert_eq(publish(), HM_OK);
 	start_again();
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
 	start_again();
-	strcpy(keys[A_SVID].kid, "third");
+	strcpy(keys[A_SVID].jwk.kid, "third");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3);
 }

@@ -2,6 +2,9 @@
 #include "jwk.h"
 
 #include <criterion/criterion.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 /*
@@ -22,64 +25,136 @@ enum { RFC_SPKI = sizeof rfc_spki - 1 };
 Test(jwk, the_rfc_key_has_its_members_and_its_thumbprint)
 {
 	struct hm_problem why = {0};
-	char members[256];
-	char kid[HM_KID_MAX + 1];
-	cr_assert_eq(jwk_from_spki((const uint8_t *)rfc_spki, RFC_SPKI, members, sizeof members, kid, &why), HM_OK);
-	cr_expect_str_eq(members, rfc_members);
-	cr_expect_str_eq(kid, rfc_kid);
+	struct jwk jwk;
+	cr_assert_eq(jwk_from_spki((const uint8_t *)rfc_spki, RFC_SPKI, &jwk, &why), HM_OK);
+	cr_expect_str_eq(jwk.members, rfc_members);
+	cr_expect_str_eq(jwk.kid, rfc_kid);
+	cr_expect_eq(jwk.type, JWK_P256);
+	cr_expect_eq(jwk.signature_length, 64); /* RFC 7518, section 3.4 */
 }
 
-Test(jwk, a_buffer_that_is_too_small_is_our_fault_and_not_a_shorter_jwk)
-{
-	struct hm_problem why = {0};
-	char members[sizeof rfc_members - 1];
-	char kid[HM_KID_MAX + 1];
-	cr_expect_eq(jwk_from_spki((const uint8_t *)rfc_spki, RFC_SPKI, members, sizeof members, kid, &why), HM_BROKEN);
-}
-
-/* Made with openssl: a P-384 key and an Ed25519 key. */
+/*
+ * RSA: the key and thumbprint of RFC 7638, section 3.1. Ed25519: those of RFC 8037, appendices A.2 and A.3. P-384: a
+ * key made with openssl; its thumbprint is npm jose's. Each SubjectPublicKeyInfo was made with node's crypto from the
+ * JWK.
+ */
 static const struct {
-	const char *what, *spki;
-	size_t length;
-} others[] = {
+	const char *what, *spki, *members, *kid;
+	enum jwk_type type;
+	unsigned signature_length;
+} known[] = {
+	{"RSA",
+		"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAA"
+		"tVT8"
+		"6zwu1RK7aPFFxuhDR1L6tSoc/BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ/2W+5JsGY4Hc5n9yBXArwl93lqt7/"
+		"RN5w6Cf0h4QyQ5v+65"
+		"YGjQR0/"
+		"FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt+bFTWhAI4vMQFh6WeZu"
+		"0fM4lFd2NcRwr3XPksINHaQ+G/xBniIqbw0Ls1jF44+csFCur+kEgU8awapJzKnqDKgwIDAQAB",
+		"\"e\":\"AQAB\",\"kty\":\"RSA\",\"n\":"
+		"\"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86z"
+		"wu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-"
+		"65YGjQ"
+		"R0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-"
+		"bFTWhAI4vMQFh6WeZu0fM4lF"
+		"d2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw\"",
+		"NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", JWK_RSA, 256},
+	{"Ed25519", "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+		"\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"",
+		"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", JWK_ED25519, 64},
 	{"P-384",
-		"\x30\x76\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22\x03\x62\x00\x04\x2e"
-		"\x94\x50\xab\x2f\x45\x3c\x4c\x24\x1a\xce\xd6\xa8\xc4\x37\x11\x70\x5e\x70\x1f\xb6\x54\xa5\x3e\x22\xc1"
-		"\x1e\x4b\x60\x4b\xbe\xa0\x0b\xea\x8a\x48\xef\x88\x8c\xea\x51\x54\xf1\x61\x79\xeb\xba\x8b\x3a\x9d\xe0"
-		"\x19\x54\x6f\x3d\x3e\x1b\xb0\x56\xcd\x64\x1f\xca\x8d\xcf\x2c\xeb\x49\x45\xc0\xc0\xf9\xed\xee\xd2\x56"
-		"\x07\xad\x0f\x7e\x94\xc4\x20\x5e\xe6\xfa\xd1\x85\xcc\xdf\x2c\x02\xb7\x8a\xdb\x6e",
-		120},
-	{"Ed25519",
-		"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00\x07\xd1\xaa\x02\x57\x95\x04\xe1\x16\xee\x57\x9a\x82"
-		"\x0c\xa4\x12\x14\xb7\xf9\xb6\x80\x23\x3f\x86\x7a\x39\xd5\x4a\x79\xcf\x95\x0e",
-		44},
-	{"nothing", "", 0},
+		"MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAELpRQqy9FPEwkGs7WqMQ3EXBecB+2VKU+"
+		"IsEeS2BLvqAL6opI74iM6lFU8WF567qLOp3gGVRvPT4bsFb"
+		"NZB/Kjc8s60lFwMD57e7SVgetD36UxCBe5vrRhczfLAK3ittu",
+		"\"crv\":\"P-384\",\"kty\":\"EC\",\"x\":\"LpRQqy9FPEwkGs7WqMQ3EXBecB-2VKU-"
+		"IsEeS2BLvqAL6opI74iM6lFU8WF567qL\","
+		"\"y\":\"Op3gGVRvPT4bsFbNZB_Kjc8s60lFwMD57e7SVgetD36UxCBe5vrRhczfLAK3ittu\"",
+		"GvAT7SmtLGTvPPPNgWxJL2OtxjhADx0mNVhXBQNH3VM", JWK_P384, 96},
 };
+
+static size_t decode(const char *base64, uint8_t *out)
+{
+	size_t length = strlen(base64), padding = 0;
+	while (base64[length - 1 - padding] == '=')
+		padding++;
+	int decoded = EVP_DecodeBlock(out, (const unsigned char *)base64, (int)length);
+	cr_assert_gt(decoded, 0);
+	return (size_t)decoded - padding;
+}
+
+Test(jwk, keys_of_other_types_have_theirs)
+{
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		struct hm_problem why = {0};
+		struct jwk jwk;
+		uint8_t spki[512];
+		size_t length = decode(known[i].spki, spki);
+		cr_assert_eq(jwk_from_spki(spki, length, &jwk, &why), HM_OK, "%s: %s", known[i].what, why.detail);
+		cr_expect_str_eq(jwk.members, known[i].members);
+		cr_expect_str_eq(jwk.kid, known[i].kid, "%s", known[i].what);
+		cr_expect_eq(jwk.type, known[i].type);
+		cr_expect_eq(jwk.signature_length, known[i].signature_length);
+	}
+}
+
+Test(jwk, each_algorithm_has_one_type_of_key)
+{
+	static const enum jwk_type types[KEY_ALGORITHMS] = {JWK_P256, JWK_P384, JWK_RSA, JWK_RSA, JWK_ED25519};
+	for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHMS; algorithm++)
+		for (enum jwk_type type = JWK_P256; type <= JWK_ED25519; type++)
+			cr_expect_eq(jwk_is_for(type, algorithm), type == types[algorithm], "%s, %d",
+				key_algorithm_name(algorithm), (int)type);
+}
+
+static hm_result read_pair(EVP_PKEY *pair, struct jwk *jwk, struct hm_problem *why)
+{
+	uint8_t *spki = NULL;
+	cr_assert_not_null(pair);
+	int length = i2d_PUBKEY(pair, &spki);
+	cr_assert_gt(length, 0);
+	hm_result result = jwk_from_spki(spki, (size_t)length, jwk, why);
+	OPENSSL_free(spki);
+	EVP_PKEY_free(pair);
+	return result;
+}
 
 Test(jwk, another_kind_of_key_is_refused)
 {
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+	struct hm_problem why = {0};
+	struct jwk jwk;
+	cr_expect_eq(read_pair(EVP_EC_gen("P-521"), &jwk, &why), HM_REFUSED);
+	cr_expect_str_eq(why.code, "token");
+	cr_expect_eq(read_pair(EVP_EC_gen("secp256k1"), &jwk, &why), HM_REFUSED);
+	cr_expect_eq(read_pair(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"), &jwk, &why), HM_REFUSED);
+	cr_expect_eq(read_pair(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"), &jwk, &why), HM_REFUSED);
+	cr_expect_eq(jwk_from_spki((const uint8_t *)"", 0, &jwk, &why), HM_REFUSED);
+}
+
+Test(jwk, an_rsa_key_has_2048_to_4096_bits)
+{
+	static const struct {
+		unsigned bits;
+		hm_result result;
+	} cases[] = {{1024, HM_REFUSED}, {2047, HM_REFUSED}, {2048, HM_OK}, {4096, HM_OK}, {4104, HM_REFUSED}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct hm_problem why = {0};
-		char members[256];
-		char kid[HM_KID_MAX + 1];
-		cr_expect_eq(jwk_from_spki((const uint8_t *)others[i].spki, others[i].length, members, sizeof members,
-				     kid, &why),
-			HM_REFUSED, "%s", others[i].what);
-		cr_expect_str_eq(why.code, "token", "%s", others[i].what);
+		struct jwk jwk;
+		EVP_PKEY *pair = EVP_RSA_gen(cases[i].bits);
+		cr_expect_eq(read_pair(pair, &jwk, &why), cases[i].result, "%u bits: %s", cases[i].bits, why.detail);
+		if (cases[i].result == HM_OK)
+			cr_expect_eq(jwk.signature_length, cases[i].bits / 8);
 	}
 }
 
 Test(jwk, a_point_off_the_curve_and_bytes_behind_the_key_are_refused)
 {
 	struct hm_problem why = {0};
-	char members[256];
-	char kid[HM_KID_MAX + 1];
+	struct jwk jwk;
 	uint8_t spki[RFC_SPKI + 1];
 	memcpy(spki, rfc_spki, sizeof spki);
-	cr_expect_eq(jwk_from_spki(spki, RFC_SPKI + 1, members, sizeof members, kid, &why), HM_REFUSED);
+	cr_expect_eq(jwk_from_spki(spki, RFC_SPKI + 1, &jwk, &why), HM_REFUSED);
 	for (size_t length = 0; length < RFC_SPKI; length++)
-		cr_expect_eq(jwk_from_spki(spki, length, members, sizeof members, kid, &why), HM_REFUSED, "%zu bytes",
-			length);
+		cr_expect_eq(jwk_from_spki(spki, length, &jwk, &why), HM_REFUSED, "%zu bytes", length);
 	spki[RFC_SPKI - 1] ^= 1;
-	cr_expect_eq(jwk_from_spki(spki, RFC_SPKI, members, sizeof members, kid, &why), HM_REFUSED);
+	cr_expect_eq(jwk_from_spki(spki, RFC_SPKI, &jwk, &why), HM_REFUSED);
 }

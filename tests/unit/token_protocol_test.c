@@ -7,12 +7,16 @@ TestSuite(token_protocol, .init = begin);
 
 /* ---- words ---- */
 
-/* RFC 9068, section 2.1; JWT-SVID, section 2.3; RFC 7518, section 3.1. */
+/* RFC 9068, section 2.1; JWT-SVID, section 2.3; RFC 7518, section 3.1; RFC 8037, section 3.1. */
 Test(token_protocol, uses_and_algorithms_have_the_names_of_their_standards)
 {
 	cr_expect_str_eq(key_use_typ(KEY_USE_ACCESS_TOKEN), "at+jwt");
 	cr_expect_str_eq(key_use_typ(KEY_USE_JWT_SVID), "JWT");
-	cr_expect_str_eq(key_algorithm_name(KEY_ES256), "ES256");
+	static const char *const names[KEY_ALGORITHMS] = {"ES256", "ES384", "RS256", "PS256", "Ed25519"};
+	for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHMS; algorithm++) {
+		cr_expect_str_eq(key_algorithm_name(algorithm), names[algorithm]);
+		cr_expect_str_eq(key_algorithm_jose(algorithm), algorithm == KEY_ED25519 ? "EdDSA" : names[algorithm]);
+	}
 	cr_expect_str_eq(key_use_name(KEY_USE_ACCESS_TOKEN), "access-token");
 	cr_expect_str_eq(key_use_name(KEY_USE_JWT_SVID), "jwt-svid");
 }
@@ -58,7 +62,8 @@ static void fill_config(void)
 				 .id = {1, 0, 255},
 				 .id_length = 3,
 				 .use = KEY_USE_ACCESS_TOKEN,
-				 .algorithm = KEY_ES256,
+				 .algorithm = KEY_ES384,
+				 .hash = KEY_HASH_TOKEN,
 				 .issuer = "https://mint.example/a"},
 			{.name = "svid",
 				.label = "second",
@@ -132,6 +137,8 @@ Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
 	expect_config_refused("use");
 	sent.keys[1].algorithm = KEY_ALGORITHMS;
 	expect_config_refused("algorithm");
+	sent.keys[1].hash = KEY_HASHES;
+	expect_config_refused("hash");
 }
 
 /* Each count, one above what the array holds, with as many entries behind it as it says. */
