@@ -3,14 +3,15 @@
 #ifndef HSMINT_CUSTODY_H
 #define HSMINT_CUSTODY_H
 
-#include "module.h"
-#include <stdbool.h>
+#include "algorithm.h"
 
 /*
- * Read the key's attributes one by one and try to read its value, which must fail. TOKEN_CUSTODY: the detail names the
- * key and the attribute at fault, or the one that the module does not tell.
+ * Read the key's attributes one by one into `shown->custody` and `shown->generated_by`, and try to read its value,
+ * which must fail. TOKEN_CUSTODY: the detail names the key and the attribute at fault, or one that the module does not
+ * tell and that is not `waived` (a bit for each enum custody_attribute).
  */
-hm_result custody_check(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key, const char *name,
-	bool is_rsa, struct token_failure *why) HM_MUST_USE;
+hm_result custody_check(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE key,
+	const struct token_key_config *config, uint32_t waived, struct token_key_ready *shown,
+	struct token_failure *why) HM_MUST_USE;
 
 #endif

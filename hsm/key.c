@@ -98,7 +98,7 @@ static hm_result check_type(
 }
 
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
-	struct key *key, struct token_failure *why)
+	uint32_t waived, struct key *key, struct token_failure *why)
 {
 	const struct algorithm *algorithm = algorithm_of(config->algorithm);
 	*key = (struct key){.config = config, .algorithm = algorithm};
@@ -107,7 +107,9 @@ hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const
 	HM_TRY(find_one(module, session, CKO_PRIVATE_KEY, config, config->id, config->id_length, &key->handle, why));
 	HM_TRY(check_type(module, session, key, why));
 	HM_TRY(algorithm_choose(module, config, &key->mechanism, &key->by_token, why));
-	HM_TRY(custody_check(module, session, key->handle, config->name, algorithm->is_rsa, why));
+	HM_TRY(custody_check(module, session, key->handle, config, waived, &key->shown, why));
+	key->shown.mechanism = key->mechanism;
+	key->shown.by_token = key->by_token;
 	return read_public(module, session, key, why);
 }
 

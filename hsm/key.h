@@ -23,7 +23,7 @@ struct key {
  * configured algorithm and its custody, and read its public key. TOKEN_CUSTODY: the detail names key and fault.
  */
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
-	struct key *key, struct token_failure *why) HM_MUST_USE;
+	uint32_t waived, struct key *key, struct token_failure *why) HM_MUST_USE;
 
 /* Generate the configured key in the token, for signing alone. `session` must be read-write and logged in. */
 hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,

@@ -55,7 +55,7 @@ hm_result login_user(const struct token_config *config, const struct module *mod
 	HM_TRY(check_flags(module, why));
 	HM_TRY(latch_open(config->state, config->name, config->unlatch, &latch, why));
 	HM_TRY(latch_try(&latch, &pin, why));
-	CK_RV ckr = module->calls->C_Login(session, CKU_USER, pin.text, pin.length);
+	CK_RV ckr = module->calls->C_Login(session, config->user_type, pin.text, pin.length);
 	if (ckr == CKR_OK)
 		return latch_answer(&latch, LATCH_GOOD, why);
 	/* Unrecorded, a wrong one stays `trying`, and an attempt counted: neither is tried more often for it. */

@@ -2,6 +2,8 @@
 #include "module.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +57,40 @@ static hm_result set_environment(const struct token_config *config, struct token
 	return HM_OK;
 }
 
+static void close_file(FILE **file)
+{
+	if (*file)
+		fclose(*file);
+}
+
+static void free_digest(EVP_MD_CTX **context)
+{
+	EVP_MD_CTX_free(*context);
+}
+
+/* Evidence of what is loaded next, not a guard: who can write the file can also replace it between the two. */
+static hm_result hash_file(const char *path, uint8_t sha256[32], struct token_failure *why)
+{
+	uint8_t part[16 * 1024];
+	size_t length;
+	__attribute__((cleanup(close_file))) FILE *file = fopen(path, "re");
+	__attribute__((cleanup(free_digest))) EVP_MD_CTX *context = EVP_MD_CTX_new();
+	if (!file)
+		return fail(why, TOKEN_PERMANENT, "module %s: %s", path, strerror(errno));
+	bool good = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
+	while (good && (length = fread(part, 1, sizeof part, file)) > 0)
+		good = EVP_DigestUpdate(context, part, length) == 1;
+	if (!good || ferror(file) || EVP_DigestFinal_ex(context, sha256, NULL) != 1)
+		return fail(why, TOKEN_PERMANENT, "module %s cannot be read", path);
+	return HM_OK;
+}
+
 hm_result module_load(const struct token_config *config, struct module *module, struct token_failure *why)
 {
 	CK_C_INITIALIZE_ARGS threads = {.flags = CKF_OS_LOCKING_OK};
 
 	HM_TRY(set_environment(config, why));
+	HM_TRY(hash_file(config->module, module->sha256, why));
 	void *library = dlopen(config->module, RTLD_NOW | RTLD_LOCAL);
 	if (!library)
 		return fail(why, TOKEN_PERMANENT, "%s", dlerror());
@@ -70,6 +101,18 @@ hm_result module_load(const struct token_config *config, struct module *module, 
 	if (ckr != CKR_OK)
 		return fail_call(why, "C_GetFunctionList", ckr);
 	TRY_CALL(why, module->calls, C_Initialize, &threads);
+	TRY_CALL(why, module->calls, C_GetInfo, &module->library);
+	return HM_OK;
+}
+
+hm_result module_mechanisms(
+	const struct module *module, uint64_t mechanisms[HM_MECHANISMS_MAX], uint32_t *count, struct token_failure *why)
+{
+	static CK_MECHANISM_TYPE all[4 * HM_MECHANISMS_MAX];
+	CK_ULONG length = sizeof all / sizeof *all;
+	TRY_CALL(why, module->calls, C_GetMechanismList, module->slot, all, &length);
+	for (*count = 0; *count < length && *count < HM_MECHANISMS_MAX; ++*count)
+		mechanisms[*count] = all[*count];
 	return HM_OK;
 }
 

@@ -9,6 +9,8 @@ struct module {
 	CK_FUNCTION_LIST *calls;
 	CK_SLOT_ID slot;
 	CK_TOKEN_INFO info; /* as it was when the token was found */
+	CK_INFO library;
+	uint8_t sha256[32]; /* of the module's file, before it was loaded */
 };
 
 /*
@@ -27,6 +29,10 @@ hm_result module_find_token(
 /* Find a slot whose token was never initialised. TOKEN_PERMANENT: there is none, or one with this label exists. */
 hm_result module_find_blank(
 	const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
+
+/* The mechanisms that the token has: at most HM_MECHANISMS_MAX, more are left out. */
+hm_result module_mechanisms(const struct module *module, uint64_t mechanisms[HM_MECHANISMS_MAX], uint32_t *count,
+	struct token_failure *why) HM_MUST_USE;
 
 /* Read one attribute into `value` of `*length` bytes, and set its length. */
 hm_result module_attribute(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,

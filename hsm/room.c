@@ -9,9 +9,10 @@
 
 enum { SESSIONS_SPARE = 2 }; /* the login's, and one for an operator's tool */
 
-static hm_result open_session(const struct module *module, CK_SESSION_HANDLE *session, struct token_failure *why)
+static hm_result open_session(const struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
 {
-	CK_RV ckr = module->calls->C_OpenSession(module->slot, CKF_SERIAL_SESSION, NULL, NULL, session);
+	CK_FLAGS flags = CKF_SERIAL_SESSION | (room->config->read_write ? CKF_RW_SESSION : 0);
+	CK_RV ckr = room->module.calls->C_OpenSession(room->module.slot, flags, NULL, NULL, session);
 	if (ckr == CKR_OK)
 		return HM_OK;
 	*session = CK_INVALID_HANDLE;
@@ -39,7 +40,7 @@ static hm_result find_keys(struct room *room, struct token_failure *why)
 {
 	for (uint32_t i = 0; i < room->config->key_count; i++) {
 		struct key *key = &room->keys[i];
-		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], key, why));
+		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], room->config->waived, key, why));
 		HM_TRY(jose_open(key, &room->jose[i], why));
 		HM_TRY(time_probes(room, key, why));
 	}
@@ -59,7 +60,7 @@ static hm_result log_in(struct room *room, struct token_failure *why)
 {
 	HM_TRY(module_load(room->config, &room->module, why));
 	HM_TRY(module_find_token(room->config, &room->module, why));
-	HM_TRY(open_session(&room->module, &room->login, why));
+	HM_TRY(open_session(room, &room->login, why));
 	return login_user(room->config, &room->module, room->login, why);
 }
 
@@ -98,7 +99,7 @@ static void close_session(const struct module *module, CK_SESSION_HANDLE *sessio
 hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
 {
 	pthread_mutex_lock(&room->sessions);
-	hm_result result = open_session(&room->module, session, why);
+	hm_result result = open_session(room, session, why);
 	if (result == HM_OK)
 		result = check_login(&room->module, *session, why);
 	if (result != HM_OK)

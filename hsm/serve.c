@@ -32,24 +32,42 @@ static hm_result open_workers(struct room *room, struct worker *workers, struct 
 	return HM_OK;
 }
 
-static hm_result say_ready(const struct room *room)
+static void put_version(const CK_VERSION *version, char *text, size_t size)
+{
+	snprintf(text, size, "%u.%u", version->major, version->minor);
+}
+
+static hm_result describe(const struct room *room, struct token_ready *ready, struct token_failure *why)
+{
+	const CK_TOKEN_INFO *info = &room->module.info;
+	const CK_INFO *library = &room->module.library;
+	module_text(info->manufacturerID, sizeof info->manufacturerID, ready->manufacturer);
+	module_text(info->model, sizeof info->model, ready->model);
+	module_text(info->serialNumber, sizeof info->serialNumber, ready->serial);
+	module_text(library->libraryDescription, sizeof library->libraryDescription, ready->library);
+	put_version(&info->firmwareVersion, ready->firmware, sizeof ready->firmware);
+	put_version(&info->hardwareVersion, ready->hardware, sizeof ready->hardware);
+	put_version(&library->libraryVersion, ready->library_version, sizeof ready->library_version);
+	memcpy(ready->module_sha256, room->module.sha256, sizeof ready->module_sha256);
+	HM_TRY(module_mechanisms(&room->module, ready->mechanisms, &ready->mechanism_count, why));
+	ready->threads = room->threads;
+	ready->probe_us = room->probe_us;
+	ready->key_count = room->config->key_count;
+	for (uint32_t i = 0; i < ready->key_count; i++)
+		ready->keys[i] = room->keys[i].shown;
+	return HM_OK;
+}
+
+static hm_result say_ready(const struct room *room, struct token_failure *why)
 {
 	static struct token_ready ready;
 	static uint8_t payload[sizeof ready + 16 * HM_KEYS_MAX];
-	const CK_TOKEN_INFO *info = &room->module.info;
-	module_text(info->manufacturerID, sizeof info->manufacturerID, ready.manufacturer);
-	module_text(info->model, sizeof info->model, ready.model);
-	module_text(info->serialNumber, sizeof info->serialNumber, ready.serial);
-	snprintf(ready.firmware, sizeof ready.firmware, "%u.%u", info->firmwareVersion.major,
-		info->firmwareVersion.minor);
-	ready.threads = room->threads;
-	ready.probe_us = room->probe_us;
-	ready.key_count = room->config->key_count;
-	for (uint32_t i = 0; i < ready.key_count; i++)
-		ready.keys[i] = room->keys[i].shown;
+	HM_TRY(describe(room, &ready, why));
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 	token_ready_put(&w, &ready);
-	return frame_send(HM_CHILD_FD, HM_TOKEN_READY, 0, payload, w.used, NULL, 0);
+	if (frame_send(HM_CHILD_FD, HM_TOKEN_READY, 0, payload, w.used, NULL, 0) != HM_OK)
+		return fail(why, TOKEN_DEVICE, "mint is gone");
+	return HM_OK;
 }
 
 static hm_result run_workers(const struct room *room, struct worker *workers, struct token_failure *why)
@@ -74,9 +92,8 @@ int serve_run(void)
 	struct worker *workers = calloc(room.threads, sizeof *workers);
 	if (!workers)
 		return 1;
-	if (open_workers(&room, workers, &why) != HM_OK)
-		worker_end_process(&why);
-	if (say_ready(&room) == HM_OK && run_workers(&room, workers, &why) != HM_OK)
+	if (open_workers(&room, workers, &why) != HM_OK || say_ready(&room, &why) != HM_OK ||
+		run_workers(&room, workers, &why) != HM_OK)
 		worker_end_process(&why);
 	free(workers);
 	room_close(&room);

@@ -35,6 +35,7 @@ enum gate_operation {
 	OPERATION_MINT_JWT,
 	OPERATION_METRICS,
 	OPERATION_MINT_ITEM, /* of a batch: the body's member `kind` says what */
+	OPERATION_KEYS,
 	OPERATIONS
 };
 

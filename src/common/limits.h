@@ -70,7 +70,8 @@ enum {
 	HM_RSA_BITS_MIN = 2048,
 	HM_RSA_BITS_MAX = 4096,
 	HM_SIGNATURE_MAX = HM_RSA_BITS_MAX / 8,
-	HM_SPKI_MAX = 640, /* DER SubjectPublicKeyInfo of an RSA key of HM_RSA_BITS_MAX */
+	HM_MECHANISMS_MAX = 512, /* of a token */
+	HM_SPKI_MAX = 640,       /* DER SubjectPublicKeyInfo of an RSA key of HM_RSA_BITS_MAX */
 	HM_PATH_MAX = 1024,
 	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */
 

@@ -33,6 +33,15 @@ const char *token_class_name(enum token_class class)
 	return names[class];
 }
 
+const char *custody_attribute_name(enum custody_attribute attribute)
+{
+	static const char *const names[CUSTODY_ATTRIBUTES] = {"CKA_TOKEN", "CKA_PRIVATE", "CKA_SENSITIVE",
+		"CKA_EXTRACTABLE", "CKA_LOCAL", "CKA_ALWAYS_SENSITIVE", "CKA_NEVER_EXTRACTABLE", "CKA_SIGN",
+		"CKA_SIGN_RECOVER", "CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_ALWAYS_AUTHENTICATE",
+		"CKA_KEY_GEN_MECHANISM"};
+	return names[attribute];
+}
+
 static void key_put(struct hm_writer *w, const struct token_key_config *key)
 {
 	hm_put_string(w, key->name);
@@ -72,6 +81,9 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 	hm_put_u32(w, config->threads);
 	hm_put_u8(w, config->self_check);
 	hm_put_u8(w, config->unlatch);
+	hm_put_u8(w, config->read_write);
+	hm_put_u64(w, config->user_type);
+	hm_put_u32(w, config->waived);
 	hm_put_u32(w, config->environment_count);
 	for (uint32_t i = 0; i < config->environment_count; i++)
 		hm_put_string(w, config->environment[i]);
@@ -97,6 +109,9 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	config->threads = hm_get_u32(r);
 	config->self_check = hm_get_u8(r);
 	config->unlatch = hm_get_u8(r);
+	config->read_write = hm_get_u8(r);
+	config->user_type = hm_get_u64(r);
+	config->waived = hm_get_u32(r);
 	config->environment_count = hm_get_u32(r);
 	if (config->environment_count > HM_TOKEN_ENVIRONMENT_MAX)
 		return false;
@@ -109,7 +124,8 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 		if (!key_get(r, &config->keys[i]))
 			return false;
 	return hm_reader_done(r) && config->threads >= 1 && config->threads <= HM_TOKEN_THREADS_MAX &&
-	       config->login <= LOGIN_CREDENTIAL && config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1;
+	       config->login <= LOGIN_CREDENTIAL && config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1 &&
+	       config->read_write <= 1 && config->waived < 1u << CUSTODY_ATTRIBUTES;
 }
 
 void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length)
@@ -131,19 +147,50 @@ bool token_slow_get(struct hm_reader *r, uint32_t *ms)
 	return hm_reader_done(r) && *ms <= HM_TOKEN_SLOW_MAX_MS;
 }
 
+static void key_ready_put(struct hm_writer *w, const struct token_key_ready *key)
+{
+	hm_put_string(w, key->kid);
+	hm_put_bytes(w, key->spki, key->spki_length);
+	hm_put_raw(w, key->custody, sizeof key->custody);
+	hm_put_u64(w, key->generated_by);
+	hm_put_u64(w, key->mechanism);
+	hm_put_u8(w, key->by_token);
+}
+
+static bool key_ready_get(struct hm_reader *r, struct token_key_ready *key)
+{
+	hm_get_string(r, key->kid, sizeof key->kid);
+	struct hm_bytes spki = hm_get_bytes(r, sizeof key->spki);
+	memcpy(key->spki, spki.data, spki.length);
+	key->spki_length = (uint32_t)spki.length;
+	hm_get_raw(r, key->custody, sizeof key->custody);
+	key->generated_by = hm_get_u64(r);
+	key->mechanism = hm_get_u64(r);
+	key->by_token = hm_get_u8(r);
+	for (int i = 0; i < CUSTODY_ATTRIBUTES; i++)
+		if (key->custody[i] >= CUSTODY_VALUES)
+			return false;
+	return key->by_token <= 1;
+}
+
 void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
 {
 	hm_put_string(w, ready->manufacturer);
 	hm_put_string(w, ready->model);
 	hm_put_string(w, ready->serial);
 	hm_put_string(w, ready->firmware);
+	hm_put_string(w, ready->hardware);
+	hm_put_string(w, ready->library);
+	hm_put_string(w, ready->library_version);
+	hm_put_raw(w, ready->module_sha256, sizeof ready->module_sha256);
+	hm_put_u32(w, ready->mechanism_count);
+	for (uint32_t i = 0; i < ready->mechanism_count; i++)
+		hm_put_u64(w, ready->mechanisms[i]);
 	hm_put_u32(w, ready->threads);
 	hm_put_u32(w, ready->probe_us);
 	hm_put_u32(w, ready->key_count);
-	for (uint32_t i = 0; i < ready->key_count; i++) {
-		hm_put_string(w, ready->keys[i].kid);
-		hm_put_bytes(w, ready->keys[i].spki, ready->keys[i].spki_length);
-	}
+	for (uint32_t i = 0; i < ready->key_count; i++)
+		key_ready_put(w, &ready->keys[i]);
 }
 
 bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
@@ -153,19 +200,24 @@ bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
 	hm_get_printable(r, ready->model, sizeof ready->model);
 	hm_get_printable(r, ready->serial, sizeof ready->serial);
 	hm_get_printable(r, ready->firmware, sizeof ready->firmware);
+	hm_get_printable(r, ready->hardware, sizeof ready->hardware);
+	hm_get_printable(r, ready->library, sizeof ready->library);
+	hm_get_printable(r, ready->library_version, sizeof ready->library_version);
+	hm_get_raw(r, ready->module_sha256, sizeof ready->module_sha256);
+	ready->mechanism_count = hm_get_u32(r);
+	if (ready->mechanism_count > HM_MECHANISMS_MAX)
+		return false;
+	for (uint32_t i = 0; i < ready->mechanism_count; i++)
+		ready->mechanisms[i] = hm_get_u64(r);
 	ready->threads = hm_get_u32(r);
 	ready->probe_us = hm_get_u32(r);
 	ready->key_count = hm_get_u32(r);
 	if (ready->key_count > HM_KEYS_MAX || ready->threads > HM_TOKEN_THREADS_MAX)
 		return false;
-	for (uint32_t i = 0; i < ready->key_count; i++) {
-		struct token_key_ready *key = &ready->keys[i];
-		hm_get_string(r, key->kid, sizeof key->kid);
-		struct hm_bytes spki = hm_get_bytes(r, sizeof key->spki);
-		memcpy(key->spki, spki.data, spki.length);
-		key->spki_length = (uint32_t)spki.length;
-	}
-	return hm_reader_done(r);
+	bool sound = true;
+	for (uint32_t i = 0; i < ready->key_count; i++)
+		sound = key_ready_get(r, &ready->keys[i]) && sound;
+	return hm_reader_done(r) && sound;
 }
 
 void token_failure_put(struct hm_writer *w, const struct token_failure *failure)

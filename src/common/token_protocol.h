@@ -25,6 +25,27 @@ const char *key_algorithm_jose(enum key_algorithm algorithm);
 /* The JOSE header's typ for a use: "at+jwt", "JWT". */
 const char *key_use_typ(enum key_use use);
 
+/* What a token tells of a private key (PKCS #11 3.0, section 4.9), and must: see hsm/custody.c. */
+enum custody_attribute {
+	CUSTODY_TOKEN,
+	CUSTODY_PRIVATE,
+	CUSTODY_SENSITIVE,
+	CUSTODY_EXTRACTABLE,
+	CUSTODY_LOCAL,
+	CUSTODY_ALWAYS_SENSITIVE,
+	CUSTODY_NEVER_EXTRACTABLE,
+	CUSTODY_SIGN,
+	CUSTODY_SIGN_RECOVER,
+	CUSTODY_DECRYPT,
+	CUSTODY_UNWRAP,
+	CUSTODY_DERIVE,
+	CUSTODY_ALWAYS_AUTHENTICATE,
+	CUSTODY_KEY_GEN_MECHANISM,
+	CUSTODY_ATTRIBUTES
+};
+enum custody_value { CUSTODY_FALSE, CUSTODY_TRUE, CUSTODY_NOT_TOLD, CUSTODY_VALUES };
+const char *custody_attribute_name(enum custody_attribute attribute); /* "CKA_TOKEN", … */
+
 struct token_key_config {
 	char name[HM_NAME_MAX + 1];
 	char label[HM_NAME_MAX + 1]; /* CKA_LABEL */
@@ -48,6 +69,9 @@ struct token_config {
 	uint32_t threads;           /* sessions that sign */
 	uint8_t self_check;         /* enum self_check */
 	uint8_t unlatch;            /* forget a latched PIN before the login */
+	uint8_t read_write;         /* sessions that sign may write, too: some modules have no others */
+	uint64_t user_type;         /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
+	uint32_t waived;            /* a bit for each custody_attribute that the module need not tell */
 	uint32_t environment_count;
 	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
 	uint32_t key_count;
@@ -63,10 +87,18 @@ struct token_key_ready {
 	char kid[HM_KID_MAX + 1]; /* RFC 7638 thumbprint */
 	uint8_t spki[HM_SPKI_MAX];
 	uint32_t spki_length;
+	uint8_t custody[CUSTODY_ATTRIBUTES]; /* enum custody_value; of CUSTODY_KEY_GEN_MECHANISM: whether it was told */
+	uint64_t generated_by;               /* CKA_KEY_GEN_MECHANISM */
+	uint64_t mechanism;                  /* that signs, */
+	uint8_t by_token;                    /* and whether it hashes */
 };
 
 struct token_ready {
-	char manufacturer[33], model[17], serial[17], firmware[16];
+	char manufacturer[33], model[17], serial[17], firmware[16], hardware[16];
+	char library[33], library_version[16]; /* what the module says of itself */
+	uint8_t module_sha256[32];             /* of its file */
+	uint32_t mechanism_count;
+	uint64_t mechanisms[HM_MECHANISMS_MAX]; /* that the token has */
 	uint32_t threads;
 	uint32_t probe_us;  /* how long a signature of the slowest key took at the start, with its check */
 	uint32_t key_count; /* as in the configuration, in its order */

@@ -7,6 +7,7 @@ static const struct route routes[] = {
 	{"/v1/mint/jwt", "POST", OPERATION_MINT_JWT},
 	{"/v1/mint/batch", "POST", OPERATION_MINT_ITEM},
 	{"/metrics", "GET", OPERATION_METRICS},
+	{"/v1/keys", "GET", OPERATION_KEYS},
 };
 
 const struct route *route_find(const char *path)

@@ -33,6 +33,13 @@ static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS},
 static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
 	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
+static const cyaml_strval_t sessions_words[] = {{"read-only", SESSIONS_READ_ONLY}, {"read-write", SESSIONS_READ_WRITE}};
+static const cyaml_strval_t attribute_words[] = {{"CKA_TOKEN", CUSTODY_TOKEN}, {"CKA_PRIVATE", CUSTODY_PRIVATE},
+	{"CKA_SENSITIVE", CUSTODY_SENSITIVE}, {"CKA_EXTRACTABLE", CUSTODY_EXTRACTABLE}, {"CKA_LOCAL", CUSTODY_LOCAL},
+	{"CKA_ALWAYS_SENSITIVE", CUSTODY_ALWAYS_SENSITIVE}, {"CKA_NEVER_EXTRACTABLE", CUSTODY_NEVER_EXTRACTABLE},
+	{"CKA_SIGN", CUSTODY_SIGN}, {"CKA_SIGN_RECOVER", CUSTODY_SIGN_RECOVER}, {"CKA_DECRYPT", CUSTODY_DECRYPT},
+	{"CKA_UNWRAP", CUSTODY_UNWRAP}, {"CKA_DERIVE", CUSTODY_DERIVE},
+	{"CKA_ALWAYS_AUTHENTICATE", CUSTODY_ALWAYS_AUTHENTICATE}, {"CKA_KEY_GEN_MECHANISM", CUSTODY_KEY_GEN_MECHANISM}};
 static const cyaml_strval_t hash_words[] = {
 	{"auto", KEY_HASH_AUTO}, {"host", KEY_HASH_HOST}, {"token", KEY_HASH_TOKEN}};
 static const cyaml_strval_t kind_words[] = {{"at+jwt", KIND_ACCESS_TOKEN}, {"jwt-svid", KIND_JWT_SVID}};
@@ -68,6 +75,13 @@ static const cyaml_schema_field_t variable_fields[] = {NAME("name", struct confi
 static const cyaml_schema_value_t variable_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_variable, variable_fields)};
 
+static const cyaml_schema_field_t waiver_fields[] = {STRING("module", struct config_waiver, module),
+	CYAML_FIELD_ENUM("attribute", CYAML_FLAG_STRICT, struct config_waiver, attribute, attribute_words,
+		CYAML_ARRAY_LEN(attribute_words)),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t waiver_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_waiver, waiver_fields)};
+
 static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_token, name),
 	STRING("module", struct config_token, module),
 	CYAML_FIELD_STRING_PTR("label", CYAML_FLAG_POINTER, struct config_token, label, 1, 32),
@@ -79,13 +93,22 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 	CYAML_FIELD_ENUM("self_check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, self_check,
 		self_check_words, CYAML_ARRAY_LEN(self_check_words)),
 	OPTIONAL_LIST("environment", struct config_token, environment, &variable_entry, HM_TOKEN_ENVIRONMENT_MAX),
-	CYAML_FIELD_END};
+	CYAML_FIELD_ENUM("sessions", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, sessions,
+		sessions_words, CYAML_ARRAY_LEN(sessions_words)),
+	CYAML_FIELD_UINT_PTR(
+		"login_user_type", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token, written_user_type),
+	CYAML_FIELD_UINT_PTR(
+		"stuck_after", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token, written_stuck_after),
+	CYAML_FIELD_STRING_PTR("fips_certificate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token,
+		fips_certificate, 1, HM_NAME_MAX),
+	OPTIONAL_LIST("waivers", struct config_token, waivers, &waiver_entry, CUSTODY_ATTRIBUTES), CYAML_FIELD_END};
 static const cyaml_schema_value_t token_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_token, token_fields)};
 
 static const cyaml_schema_field_t key_fields[] = {NAME("name", struct config_key, name),
 	NAME("issuer", struct config_key, issuer), NAME("token", struct config_key, token),
 	NAME("label", struct config_key, label), OPTIONAL_STRING("id", struct config_key, id),
+	OPTIONAL_STRING("attestation", struct config_key, attestation),
 	CYAML_FIELD_ENUM("use", CYAML_FLAG_STRICT, struct config_key, use, use_words, CYAML_ARRAY_LEN(use_words)),
 	CYAML_FIELD_ENUM("algorithm", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_key, algorithm,
 		algorithm_words, CYAML_ARRAY_LEN(algorithm_words)),
@@ -228,9 +251,12 @@ static const struct {
 	{"self_check", self_check_words, CYAML_ARRAY_LEN(self_check_words)},
 	{"use", use_words, CYAML_ARRAY_LEN(use_words)},
 	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
-	{"hash", hash_words, CYAML_ARRAY_LEN(hash_words)}, {"kind", kind_words, CYAML_ARRAY_LEN(kind_words)},
-	{"type", claim_words, CYAML_ARRAY_LEN(claim_words)}, {"per", per_words, CYAML_ARRAY_LEN(per_words)},
-	{"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+	{"hash", hash_words, CYAML_ARRAY_LEN(hash_words)},
+	{"sessions", sessions_words, CYAML_ARRAY_LEN(sessions_words)},
+	{"attribute", attribute_words, CYAML_ARRAY_LEN(attribute_words)},
+	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
+	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
+	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */
 static void list_words(const struct complaint *complaint, char *text, size_t size)
@@ -305,6 +331,8 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 	*out = (struct token_config){.login = (uint8_t)from->login,
 		.self_check = (uint8_t)from->self_check,
 		.threads = from->threads,
+		.read_write = from->sessions == SESSIONS_READ_WRITE,
+		.user_type = from->user_type,
 		.serial_count = from->serials_count,
 		.environment_count = from->environment_count};
 	put_text(out->name, sizeof out->name, from->name);
@@ -312,6 +340,8 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 	put_text(out->label, sizeof out->label, from->label);
 	put_text(out->pin_file, sizeof out->pin_file, from->pin);
 	put_text(out->state, sizeof out->state, config->state);
+	for (unsigned i = 0; i < from->waivers_count; i++)
+		out->waived |= 1u << from->waivers[i].attribute;
 	for (unsigned i = 0; i < from->serials_count; i++)
 		put_text(out->serials[i], sizeof out->serials[i], from->serials[i]);
 	for (unsigned i = 0; i < from->environment_count; i++)

@@ -57,6 +57,14 @@ struct config_variable {
 	bool path; /* the value is a path relative to the configuration file */
 };
 
+enum token_sessions { SESSIONS_READ_ONLY, SESSIONS_READ_WRITE };
+
+/* The module need not tell this attribute. It is named, so that another module in its place is not waived too. */
+struct config_waiver {
+	char *module;
+	enum custody_attribute attribute;
+};
+
 struct config_token {
 	char *name, *module, *label, *pin;
 	char **serials;
@@ -66,10 +74,18 @@ struct config_token {
 	enum self_check self_check;
 	struct config_variable *environment;
 	unsigned environment_count;
+	enum token_sessions sessions;
+	uint64_t *written_user_type, user_type;     /* CK_USER_TYPE of the login */
+	unsigned *written_stuck_after, stuck_after; /* seconds */
+	char *fips_certificate; /* the number of the module's FIPS 140-3 certificate; NULL: not said */
+	struct config_waiver *waivers;
+	unsigned waivers_count;
 };
 
 struct config_key {
 	char *name, *issuer, *token, *label, *id;
+	char *attestation; /* a file, the token vendor's word on the key; NULL: there is none */
+	uint8_t attestation_sha256[32];
 	enum key_use use;
 	enum key_algorithm algorithm;
 	enum key_hash hash;

@@ -3,17 +3,21 @@
 
 #include "base64url.h"
 #include "config_where.h"
+#include "file.h"
 #include "identity.h"
 #include "spiffe.h"
 #include <arpa/inet.h>
 #include <libgen.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
-enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000 };
+enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000, ATTESTATION_MAX = 1024 * 1024 };
+enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
+enum { USER_TYPE_DEFAULT = 1 };                              /* CKU_USER */
 #define RATE_MIN 0.001
 #define RATE_MAX 1e6
 
@@ -177,6 +181,44 @@ static hm_result find_issuer(const struct config *config, const struct place *pl
 
 /* ---- tokens and keys ---- */
 
+static hm_result check_environment(struct config_token *token, const struct place *place)
+{
+	for (unsigned i = 0; i < token->environment_count; i++) {
+		if (strchr(token->environment[i].name, '='))
+			return complain(
+				place, "environment", "'%.64s' is not a variable's name", token->environment[i].name);
+		if (token->environment[i].path)
+			HM_TRY(make_absolute(place, "environment", &token->environment[i].value));
+		if (strlen(token->environment[i].name) + strlen(token->environment[i].value) + 2 > HM_PATH_MAX)
+			return complain(place, "environment", "'%.64s' is too long", token->environment[i].name);
+	}
+	return HM_OK;
+}
+
+static hm_result check_waivers(struct config_token *token, const struct place *place)
+{
+	for (unsigned i = 0; i < token->waivers_count; i++) {
+		HM_TRY(make_absolute(place, "waivers", &token->waivers[i].module));
+		if (strcmp(token->waivers[i].module, token->module) != 0)
+			return complain(place, "waivers", "of module '%.64s', but the token's is '%.64s'",
+				token->waivers[i].module, token->module);
+	}
+	return HM_OK;
+}
+
+static hm_result set_defaults(struct config_token *token, const struct place *place)
+{
+	token->user_type = token->written_user_type ? *token->written_user_type : USER_TYPE_DEFAULT;
+	token->stuck_after = token->written_stuck_after ? *token->written_stuck_after : STUCK_DEFAULT;
+	if (token->stuck_after < STUCK_MIN || token->stuck_after > STUCK_MAX)
+		return complain(place, "stuck_after", "%d to %d seconds", STUCK_MIN, STUCK_MAX);
+	if (!token->threads)
+		token->threads = THREADS_DEFAULT;
+	if (token->threads > HM_TOKEN_THREADS_MAX)
+		return complain(place, "threads", "1 to %d", HM_TOKEN_THREADS_MAX);
+	return HM_OK;
+}
+
 static hm_result check_token(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_token *token = &config->tokens[index];
@@ -193,19 +235,23 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 		if (strlen(token->serials[i]) > 16)
 			return complain(
 				place, "serials", "'%.64s': a serial has at most 16 characters", token->serials[i]);
-	for (unsigned i = 0; i < token->environment_count; i++) {
-		if (strchr(token->environment[i].name, '='))
-			return complain(
-				place, "environment", "'%.64s' is not a variable's name", token->environment[i].name);
-		if (token->environment[i].path)
-			HM_TRY(make_absolute(place, "environment", &token->environment[i].value));
-		if (strlen(token->environment[i].name) + strlen(token->environment[i].value) + 2 > HM_PATH_MAX)
-			return complain(place, "environment", "'%.64s' is too long", token->environment[i].name);
-	}
-	if (!token->threads)
-		token->threads = THREADS_DEFAULT;
-	if (token->threads > HM_TOKEN_THREADS_MAX)
-		return complain(place, "threads", "1 to %d", HM_TOKEN_THREADS_MAX);
+	HM_TRY(check_environment(token, place));
+	HM_TRY(check_waivers(token, place));
+	return set_defaults(token, place);
+}
+
+static hm_result hash_attestation(struct config_key *key, const struct place *place)
+{
+	static uint8_t data[ATTESTATION_MAX];
+	struct hm_problem problem;
+	size_t length;
+	if (!key->attestation)
+		return HM_OK;
+	HM_TRY(make_absolute(place, "attestation", &key->attestation));
+	if (file_read(key->attestation, false, data, sizeof data, &length, &problem) != HM_OK)
+		return complain(place, "attestation", "%s", problem.detail);
+	if (EVP_Digest(data, length, key->attestation_sha256, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(place->why, "SHA-256 failed");
 	return HM_OK;
 }
 
@@ -225,6 +271,7 @@ static hm_result check_key(struct config *config, unsigned index, const struct p
 		return complain(place, "algorithm", "a JWT-SVID is signed with ES256, ES384, RS256 or PS256");
 	if (key->algorithm == KEY_ED25519 && key->hash == KEY_HASH_HOST)
 		return complain(place, "hash", "a token that signs with Ed25519 hashes by itself");
+	HM_TRY(hash_attestation(key, place));
 	key->place = 0;
 	for (unsigned i = 0; i < index; i++) {
 		const struct config_key *other = &config->keys[i];

@@ -2,6 +2,7 @@
 #include "control.h"
 
 #include "clock.h"
+#include "evidence.h"
 #include "fault.h"
 #include "frame.h"
 #include "log.h"
@@ -34,7 +35,7 @@ struct control {
 	unsigned open_handles;
 	bool closing;
 	struct client clients[HM_CONTROL_CLIENTS];
-	char reply[REPORT_MAX];
+	char reply[EVIDENCE_MAX];
 };
 
 /* ---- commands ---- */
@@ -52,6 +53,13 @@ static hm_result run_status(struct control *control, const json_t *request, size
 	(void)request;
 	*length = report_status(control->service, control->reply, sizeof control->reply);
 	return *length ? HM_OK : hm_broken(why, "no room for the status");
+}
+
+static hm_result run_keys(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	(void)request;
+	*length = evidence_write(control->service, NULL, control->reply, sizeof control->reply);
+	return *length ? HM_OK : hm_broken(why, "no room for the evidence");
 }
 
 static hm_result done(struct control *control, size_t *length)
@@ -111,6 +119,7 @@ static const struct command commands[] = {
 	{"clock", ROLE_OPERATE, "operate", run_clock},
 #endif
 	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
+	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_keys},
 	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
 	{"fault", ROLE_OPERATE, "operate", run_fault}};
 
@@ -123,7 +132,7 @@ static hm_result run(struct control *control, const struct client *client, const
 	if (!request)
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
-	hm_result result = hm_refuse(why, "unknown_command", "command", "status, reload, token-unlatch, fault");
+	hm_result result = hm_refuse(why, "unknown_command", "command", "status, keys, reload, token-unlatch, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;

@@ -160,6 +160,7 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 			service->tokens[i] = start_token(service, &wanted);
 		if (!service->tokens[i])
 			return hm_broken(why, "no memory for a token");
+		token_set_stuck_after(service->tokens[i], config->tokens[i].stuck_after);
 	}
 	for (unsigned i = 0; i < HM_TOKENS_MAX; i++)
 		if (old[i])

@@ -2,6 +2,7 @@
 #include "token.h"
 
 #include "child.h"
+#include "clock.h"
 #include "fair.h"
 #include "jwk.h"
 #include "log.h"
@@ -18,7 +19,8 @@ enum {
 	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather, */
 	GATHER_MAX_US = 1000, /* half as long as all of them take, but not longer */
 	TRIES_MAX = 2,
-	STUCK_MS = 10 * 1000,  /* a signature that takes longer has hung its thread */
+	MEASURED_NS = 100 * 1000 * 1000, /* the rate is measured when somebody has waited for so long in all, */
+	MEASURED_SIGNATURES = 4,         /* and so many signatures came */
 	START_MS = 120 * 1000, /* module, login and keys must be found within this, once it holds the start lock */
 	END_MS = 10 * 1000,    /* a process that was hung up on ends within this, or is killed */
 	PROBE_MS = 60 * 1000,  /* an idle token signs a probe this often, with each key in turn, */
@@ -48,9 +50,14 @@ struct token {
 	unsigned vain_starts;                    /* processes in a row that never got ready */
 	unsigned short_lives; /* processes in a row that got ready and ended before they were of use */
 	unsigned restarts, outstanding;
-	unsigned signed_this_second;
-	double rate; /* signatures a second when it was busy all the time; 0: not seen yet */
+	bool was_behind;              /* somebody waited when it was last looked at, */
+	uint64_t looked_ns;           /* then */
+	uint64_t behind_ns;           /* how long somebody waited since the rate was last measured, */
+	unsigned signed_while_behind; /* and how many signatures came meanwhile */
+	double rate;                  /* signatures a second while somebody waits; 0: not seen yet */
+	int64_t shown_at; /* when it showed its keys, seconds since 1970 */
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
+	uint64_t stuck_ms;      /* a signature that takes longer has hung its thread */
 	uint32_t slow_ms;       /* its workers wait so long before each signature, */
 	uint32_t slowest_ms;    /* and the longest that those of this process were told to */
 	uint64_t down_until_ms; /* no process is started before */
@@ -124,22 +131,38 @@ static double rate_of(const struct token *token)
 	return token->rate > 0 ? token->rate : promised;
 }
 
-/* Only what it does while somebody waits tells what it can do. */
+/* Only what it does while somebody waits tells what it can do: called before and after that may have changed. */
+static void look_who_waits(struct token *token)
+{
+	uint64_t now_ns = uv_hrtime();
+	if (token->was_behind)
+		token->behind_ns += now_ns - token->looked_ns;
+	token->was_behind = token->state == TOKEN_READY && fair_waiting(token->queue);
+	token->looked_ns = now_ns;
+}
+
+static void forget_rate(struct token *token)
+{
+	token->rate = 0;
+	token->behind_ns = token->signed_while_behind = 0;
+	token->was_behind = false;
+}
+
+/* A slow token needs longer until its signatures are enough to tell. */
 static void measure_rate(struct token *token)
 {
-	double now = token->signed_this_second;
-	token->signed_this_second = 0;
-	if (token->state != TOKEN_READY)
+	look_who_waits(token);
+	if (token->behind_ns < MEASURED_NS || token->signed_while_behind < MEASURED_SIGNATURES)
 		return;
-	if (fair_waiting(token->queue))
-		token->rate = token->rate > 0 ? (token->rate * 3 + now) / 4 : now;
-	else if (token->rate > 0 && now > token->rate)
-		token->rate = now;
+	double now = token->signed_while_behind * 1e9 / (double)token->behind_ns;
+	token->rate = token->rate > 0 ? (token->rate + now) / 2 : now;
+	token->behind_ns = token->signed_while_behind = 0;
 }
 
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
+	look_who_waits(token);
 	while (token->state == TOKEN_READY && token->outstanding < room_at_token(token) &&
 		(pending = fair_next(token->queue))) {
 		if (send_request(token, pending) != HM_OK) {
@@ -152,6 +175,7 @@ static void dispatch(struct token *token)
 		pending->tries++;
 		pending->sent_ms = uv_now(token->loop);
 	}
+	look_who_waits(token);
 }
 
 /* The token no longer works on it: once more, or no more. */
@@ -185,14 +209,18 @@ static hm_result check_wait(const struct token *token, const struct pending *pen
 	return hm_overload(why, wait_s, "requests before it would take longer than it has time");
 }
 
+double token_wait_s(const struct token *token)
+{
+	return fair_waiting(token->queue) / rate_of(token);
+}
+
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
 {
 	if (token->state == TOKEN_STOPPED || token->ending || token->vain_starts >= FAILING)
 		return hm_unavailable(why, "token_unavailable", "token %s is stopped", token->config.name);
 	HM_TRY(check_wait(token, pending, why));
 	if (!fair_join(token->queue, pending, pending_free(token->pool)))
-		return hm_overload(
-			why, fair_waiting(token->queue) / rate_of(token), "its share of what may wait is used");
+		return hm_overload(why, token_wait_s(token), "its share of what may wait is used");
 	pending->token = token;
 	pending->key = key;
 	fair_wait(token->queue, pending);
@@ -252,8 +280,9 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	for (uint32_t i = 0; i < ready.key_count; i++)
 		HM_TRY(check_key(token, i, &ready.keys[i]));
 	token->holdings = ready;
-	token->rate = 0;
+	forget_rate(token);
 	token->was_ready = true;
+	token->shown_at = hm_time();
 	token->vain_starts = 0;
 	token->unlatch = false;
 	token->last.class = TOKEN_CLASSES;
@@ -288,7 +317,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	token->was_of_use = true;
 	token->short_lives = 0;
 	token->failing[pending->key] = false;
-	token->signed_this_second++;
+	token->signed_while_behind += token->was_behind;
 	let_go(token, pending);
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
 	dispatch(token);
@@ -514,10 +543,15 @@ void token_retry(struct token *token, bool unlatch)
 	start_process(token);
 }
 
+void token_set_stuck_after(struct token *token, unsigned seconds)
+{
+	token->stuck_ms = seconds * UINT64_C(1000);
+}
+
 void token_slow(struct token *token, uint32_t ms)
 {
 	token->slow_ms = ms;
-	token->rate = 0; /* what was measured holds no more */
+	forget_rate(token); /* what was measured holds no more */
 	if (token->state == TOKEN_READY && !token->ending)
 		send_slow(token);
 	dispatch(token); /* there may be more room at it now */
@@ -599,7 +633,7 @@ static bool wants_probe(const struct token *token, uint64_t now)
 /* What its workers were told to wait is not the module's doing; one may wait for another. */
 static uint64_t stuck_after_ms(const struct token *token)
 {
-	return STUCK_MS + UINT64_C(2) * token->slowest_ms;
+	return token->stuck_ms + UINT64_C(2) * token->slowest_ms;
 }
 
 void token_tick(struct token *token)
@@ -653,6 +687,7 @@ struct token_facts token_facts(const struct token *token)
 		.outstanding = token->outstanding,
 		.signed_count = token->signed_count,
 		.failed_count = token->failed_count,
+		.shown_at = token->shown_at,
 		.last_signed_ms = token->last_signed_ms,
 		.class = token->last.class,
 		.last_error = token->last.detail};

@@ -32,6 +32,7 @@ struct token_facts {
 	int pid;             /* 0: none */
 	unsigned restarts, threads, queued, outstanding;
 	uint64_t signed_count, failed_count;
+	int64_t shown_at;        /* when its process last showed its keys: seconds since 1970 */
 	uint64_t last_signed_ms; /* on the loop's clock; 0: never */
 	enum token_class class;  /* why it stopped */
 	const char *last_error;  /* "" if none */
@@ -41,9 +42,15 @@ struct token_facts {
 struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
 	const struct token_events *events);
 
+/* A process that does not answer a request for so long is ended: to be set after token_start, and at each reload. */
+void token_set_stuck_after(struct token *token, unsigned seconds);
+
 /* Queue a request (its token and key are set here; whose turn it takes, `who`, by the caller). HM_UNAVAILABLE:
  * token_unavailable (it is stopped, or fails again and again), or overload, with the time that those who wait take. */
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
+
+/* How long those that wait for it will take at the rate at which it signs, in seconds. */
+double token_wait_s(const struct token *token);
 
 /* The deadline of `pending` passed and it was answered. True: the token does not have it, release it. */
 bool token_forget(struct token *token, struct pending *pending);

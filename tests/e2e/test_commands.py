@@ -8,7 +8,7 @@ import unittest
 
 from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, read, run, verify
 
-COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "token")
+COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "token")
 MINT = ["mint", "jwt", "--profile", "demo-access", "--subject", SUBJECT, "--audience", AUDIENCE]
 JWT = r"[\w-]+\.[\w-]+\.[\w-]+\n"
 NOTHING = r""

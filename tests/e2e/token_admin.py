@@ -27,7 +27,7 @@ def token_config(directory, module, keys):
     environment = "SOFTHSM2_CONF=%s/softhsm2.conf" % directory
     config = string("soft") + string(module) + string("hsmint-dev") + struct.pack("=I", 0)
     config += struct.pack("=B", 0) + string(directory + "/pin") + string(directory + "/state")
-    config += struct.pack("=IBB", 1, 0, 0) + struct.pack("=I", 1) + string(environment)
+    config += struct.pack("=IBBBQI", 1, 0, 0, 0, 1, 0) + struct.pack("=I", 1) + string(environment)
     config += struct.pack("=I", len(keys))
     for name, label, identity, *algorithm in keys:
         config += string(name) + string(label) + string(bytes.fromhex(identity))

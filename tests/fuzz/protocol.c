@@ -155,9 +155,16 @@ static void put_token_ready(struct hm_writer *w)
 		.model = "SoftHSM v2",
 		.serial = "0123456789abcdef",
 		.firmware = "2.6",
+		.mechanism_count = 2,
+		.mechanisms = {0x1041, 0x1057},
 		.threads = 2,
 		.key_count = 2,
-		.keys = {{"cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s", {0x30, 0x59}, 91}, {"", {0}, 0}}};
+		.keys = {{.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+				 .spki = {0x30, 0x59},
+				 .spki_length = 91,
+				 .custody = {CUSTODY_TRUE, CUSTODY_NOT_TOLD},
+				 .by_token = 1},
+			{.spki_length = 0}}};
 	token_ready_put(w, &ready);
 }
 

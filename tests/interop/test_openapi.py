@@ -108,12 +108,12 @@ class Replies(SharedCase):
         self.replies.append(reply("POST", mint, Answer(connection.getresponse())))
         connection.close()
         nobody = self.service.tls(None)
-        for method, path in (("POST", mint), ("GET", "/metrics")):
+        for method, path in (("POST", mint), ("GET", "/metrics"), ("GET", "/v1/keys")):
             self.ask(method, path, dict(REQUEST) if method == "POST" else None, connection=nobody)
         nobody.close()
 
     def read_all(self):
-        for path in ["/healthz", "/readyz", "/metrics"] + DOCUMENTS:
+        for path in ["/healthz", "/readyz", "/metrics", "/v1/keys"] + DOCUMENTS:
             answer = self.ask("GET", path)
             self.assertEqual(answer.status, 200)
             self.assertEqual(self.ask("DELETE", path).status, 405)

@@ -197,7 +197,7 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pi
 {
 	char action[WORD];
 	CK_RV ckr;
-	record("C_Login thread=%d session=%lu\n", gettid(), session);
+	record("C_Login thread=%d session=%lu user=0x%lx\n", gettid(), session, user);
 	return acts("C_Login", action, &ckr) ? ckr : wrapped.C_Login(session, user, pin, length);
 }
 
@@ -217,8 +217,9 @@ static CK_RV open_session(
 	if (acts("C_OpenSession", action, &ckr))
 		return ckr;
 	ckr = wrapped.C_OpenSession(slot, flags, application, notify, session);
-	record("C_OpenSession thread=%d threads=%u session=%lu ckr=0x%lx began=%" PRId64 " ended=%" PRId64 "\n",
-		gettid(), count_threads(), *session, ckr, began, now_us());
+	record("C_OpenSession thread=%d threads=%u flags=0x%lx session=%lu ckr=0x%lx began=%" PRId64 " ended=%" PRId64
+	       "\n",
+		gettid(), count_threads(), flags, *session, ckr, began, now_us());
 	return ckr;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hsmint-token spoken to directly: what it signs for whoever holds mint's end of its socket, and what it ends over."""
 import base64
+import hashlib
 import json
 import os
 import select
@@ -15,6 +16,8 @@ from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, frame, string, t
 
 SIGN, PROBE, TURN, READY, SIGNED, ENDING = 2, 3, 15, 16, 17, 19
 CLASS_REFUSED = 6
+CKM_EC_KEY_PAIR_GEN, CKM_ECDSA = 0x1040, 0x1041
+CUSTODY = bytes([1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1])  # in the order of enum custody_attribute
 INHERIT = 'exec "$0" "$@" %d<&0 </dev/null' % CHILD_FD
 PROGRAM = os.path.join(BUILD, "bin", "hsmint-token")
 ISSUER = "https://localhost/unused"  # of every key, says token_config
@@ -74,10 +77,12 @@ class Reader:
         self.data = self.data[size:]
         return value
 
-    def bytes(self):
-        length = self.take("=I")
+    def raw(self, length):
         value, self.data = self.data[:length], self.data[length:]
         return value
+
+    def bytes(self):
+        return self.raw(self.take("=I"))
 
 
 def base64url(data):
@@ -111,12 +116,20 @@ class Frames(TokenCase):
         kind, identity, payload = peer.receive()
         self.assertEqual((kind, identity), (READY, 0), payload)
         reader = Reader(payload)
-        for _ in range(4):
-            reader.bytes()  # manufacturer, model, serial, firmware
+        for _ in range(7):
+            reader.bytes()  # manufacturer, model, serial, firmware, hardware, library and its version
+        loaded = COUNTING if string(COUNTING) in self.configuration() else module_of(self.directory)
+        with open(loaded, "rb") as module:
+            self.assertEqual(reader.raw(32), hashlib.sha256(module.read()).digest())
+        self.assertIn(CKM_ECDSA, [reader.take("=Q") for _ in range(reader.take("=I"))])
         threads, probe_us, count = (reader.take("=I") for _ in range(3))
         self.assertEqual((threads, count), (1, len(KEYS)))
         self.assertTrue(0 < probe_us < PATIENCE * 1000000, probe_us)
-        keys = [(reader.bytes().decode(), reader.bytes()) for _ in KEYS]
+        keys = []
+        for _ in KEYS:
+            keys.append((reader.bytes().decode(), reader.bytes()))
+            self.assertEqual(reader.raw(14), CUSTODY)
+            self.assertEqual([reader.take("=Q"), reader.take("=Q"), reader.take("=B")], [CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, 0])
         self.assertEqual(reader.data, b"")
         return peer, keys
 

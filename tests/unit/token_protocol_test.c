@@ -54,6 +54,9 @@ static void fill_config(void)
 		.threads = HM_TOKEN_THREADS_MAX,
 		.self_check = SELF_CHECK_SAMPLED,
 		.unlatch = 1,
+		.read_write = 1,
+		.user_type = UINT64_C(0x80000001),
+		.waived = (1u << CUSTODY_ATTRIBUTES) - 1,
 		.environment_count = 1,
 		.environment = {"SOFTHSM2_CONF=/etc/softhsm2.conf"},
 		.key_count = 2,
@@ -127,6 +130,10 @@ Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
 	expect_config_refused("self_check");
 	sent.unlatch = 2;
 	expect_config_refused("unlatch");
+	sent.read_write = 2;
+	expect_config_refused("read_write");
+	sent.waived = 1u << CUSTODY_ATTRIBUTES;
+	expect_config_refused("waived");
 	sent.threads = 0;
 	expect_config_refused("no threads");
 	sent.threads = HM_TOKEN_THREADS_MAX + 1;
@@ -277,10 +284,22 @@ Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
 		.model = "SoftHSM v2",
 		.serial = "0123456789abcdef",
 		.firmware = "2.6",
+		.hardware = "1.0",
+		.library = "Implementation of PKCS11",
+		.library_version = "2.6",
+		.module_sha256 = {1, [31] = 255},
+		.mechanism_count = 2,
+		.mechanisms = {0x1041, UINT64_MAX},
 		.threads = 2,
 		.probe_us = 45,
 		.key_count = 2,
-		.keys = {{.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s", .spki = {0x30, 0, 1}, .spki_length = 3},
+		.keys = {{.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+				 .spki = {0x30, 0, 1},
+				 .spki_length = 3,
+				 .custody = {CUSTODY_TRUE, CUSTODY_FALSE, CUSTODY_NOT_TOLD},
+				 .generated_by = 0x1040,
+				 .mechanism = UINT64_MAX,
+				 .by_token = 1},
 			{.kid = "b", .spki_length = HM_SPKI_MAX}}};
 	token_ready_put(&w, &ready_sent);
 	struct hm_reader r = again();
@@ -290,40 +309,63 @@ Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
 	expect_whole_or_nothing(get_ready);
 }
 
-static void put_ready(uint32_t threads, uint32_t keys, size_t kid_length, size_t spki_length)
+static void put_ready(uint32_t mechanisms, uint32_t threads, uint32_t keys, size_t kid_length, size_t spki_length)
 {
-	static const uint8_t spki[HM_SPKI_MAX + 1];
+	static const uint8_t spki[HM_SPKI_MAX + 1], sha256[32], custody[CUSTODY_ATTRIBUTES];
 	char kid[HM_KID_MAX + 1];
 	memset(kid, 'k', sizeof kid);
 	begin();
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 7; i++)
 		hm_put_string(&w, "");
+	hm_put_raw(&w, sha256, sizeof sha256);
+	hm_put_u32(&w, mechanisms);
+	for (uint32_t i = 0; i < mechanisms && i < 1000; i++)
+		hm_put_u64(&w, i);
 	hm_put_u32(&w, threads);
 	hm_put_u32(&w, 45);
 	hm_put_u32(&w, keys);
 	for (uint32_t i = 0; i < keys && i < 100; i++) {
 		hm_put_bytes(&w, kid, kid_length);
 		hm_put_bytes(&w, spki, spki_length);
+		hm_put_raw(&w, custody, sizeof custody);
+		hm_put_u64(&w, 0);
+		hm_put_u64(&w, 0);
+		hm_put_u8(&w, 0);
 	}
+}
+
+Test(token_protocol, what_a_token_tells_of_custody_is_false_true_or_nothing)
+{
+	ready_sent = (struct token_ready){.key_count = 1, .keys = {{.custody = {[CUSTODY_SIGN] = CUSTODY_VALUES}}}};
+	token_ready_put(&w, &ready_sent);
+	struct hm_reader r = again();
+	cr_expect_not(get_ready(&r));
+	begin();
+	ready_sent.keys[0] = (struct token_key_ready){.by_token = 2};
+	token_ready_put(&w, &ready_sent);
+	r = again();
+	cr_expect_not(get_ready(&r));
 }
 
 Test(token_protocol, a_token_that_shows_too_much_is_refused)
 {
 	static const struct {
-		uint32_t threads, keys;
+		uint32_t mechanisms, threads, keys;
 		size_t kid, spki;
 		bool fits;
 	} cases[] = {
-		{1, 1, HM_KID_MAX, HM_SPKI_MAX, true},
-		{HM_TOKEN_THREADS_MAX, HM_KEYS_MAX, 1, 1, true},
-		{HM_TOKEN_THREADS_MAX + 1, 1, 1, 1, false},
-		{1, HM_KEYS_MAX + 1, 1, 1, false},
-		{1, UINT32_MAX, 1, 1, false},
-		{1, 1, HM_KID_MAX + 1, 1, false},
-		{1, 1, 1, HM_SPKI_MAX + 1, false},
+		{0, 1, 1, HM_KID_MAX, HM_SPKI_MAX, true},
+		{HM_MECHANISMS_MAX, HM_TOKEN_THREADS_MAX, HM_KEYS_MAX, 1, 1, true},
+		{HM_MECHANISMS_MAX + 1, 1, 1, 1, 1, false},
+		{UINT32_MAX, 1, 1, 1, 1, false},
+		{0, HM_TOKEN_THREADS_MAX + 1, 1, 1, 1, false},
+		{0, 1, HM_KEYS_MAX + 1, 1, 1, false},
+		{0, 1, UINT32_MAX, 1, 1, false},
+		{0, 1, 1, HM_KID_MAX + 1, 1, false},
+		{0, 1, 1, 1, HM_SPKI_MAX + 1, false},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		put_ready(cases[i].threads, cases[i].keys, cases[i].kid, cases[i].spki);
+		put_ready(cases[i].mechanisms, cases[i].threads, cases[i].keys, cases[i].kid, cases[i].spki);
 		struct hm_reader r = again();
 		cr_expect_eq(get_ready(&r), cases[i].fits, "case %zu", i);
 	}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a key's custody rests on, as its token showed it at its last start: GET /v1/keys, `hsmint key`. */
+#ifndef HSMINT_EVIDENCE_H
+#define HSMINT_EVIDENCE_H
+
+#include "service.h"
+
+enum { EVIDENCE_MAX = 512 * 1024 };
+
+/*
+ * Write {"ok":true,"keys":[…]} into `text` of `size` (EVIDENCE_MAX suffices) and return the length. With `caller` only
+ * keys of issuers at which it has the role audit or operate, NULL: of all.
+ */
+size_t evidence_write(const struct service *service, const struct gate_caller *caller, char *text, size_t size);
+
+#endif
