@@ -87,8 +87,8 @@ async function ask(path, value, within) {
       if (error.problem) throw error;
       // Whether the service acted is not known; with the same key that does not matter.
       last = error.message;
-      pause = Math.min(2 * pause, 1000);
     }
+    pause = Math.min(2 * pause, 1000);
     if (performance.now() + wait >= end) break;
     console.error(`broker: ${last}; again in ${wait} ms`);
     await sleep(wait);

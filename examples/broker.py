@@ -52,13 +52,14 @@ class Mint:
             except (OSError, http.client.HTTPException) as error:
                 # Whether the service acted is not known; with the same key that does not matter.
                 self.close()
-                last, wait, pause = repr(error), pause, min(2 * pause, 1)
+                last, wait = repr(error), pause
             else:
                 if status == 200:
                     return answer
                 if answer["retry"] == "no":
                     raise Refused(answer)
                 last, wait = answer["code"], int(headers["Retry-After"] or 0) or pause
+            pause = min(2 * pause, 1)
             if time.monotonic() + wait >= end:
                 break
             print("broker: %s; again in %.2f s" % (last, wait), file=sys.stderr)

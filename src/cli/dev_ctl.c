@@ -73,9 +73,10 @@ static bool parse_time(const char *text, int64_t *seconds)
 {
 	struct tm utc = {0};
 	if (*text == '+' || *text == '-') {
-		bool known = parse_amount(text + 1, offset_units, seconds);
+		if (!parse_amount(text + 1, offset_units, seconds))
+			return false;
 		*seconds = time(NULL) + (*text == '-' ? -*seconds : *seconds);
-		return known;
+		return true;
 	}
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &utc);
 	*seconds = timegm(&utc);

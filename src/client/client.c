@@ -365,14 +365,6 @@ static void sleep_ms(long milliseconds)
 		;
 }
 
-/* That the time ran out says less than what was heard before. */
-static hsmint_error *better(hsmint_error *before, hsmint_error *now)
-{
-	bool is_before = before && strcmp(hsmint_error_code(now), "client_timeout") == 0;
-	hsmint_error_free(is_before ? now : before);
-	return is_before ? before : now;
-}
-
 /* As many attempts as the time allows. */
 static bool ask_until(hsmint_client *client, const struct call *call, struct body *body, hsmint_error **error)
 {
@@ -384,8 +376,13 @@ static bool ask_until(hsmint_client *client, const struct call *call, struct bod
 			hsmint_error_free(last);
 			return true;
 		}
-		last = better(last, failure);
-		wait = last == failure ? wait_ms(client, last, &pause_ms) : -1;
+		if (last && strcmp(hsmint_error_code(failure), "client_timeout") == 0) {
+			hsmint_error_free(failure); /* it says less than what was heard before */
+			break;
+		}
+		hsmint_error_free(last);
+		last = failure;
+		wait = wait_ms(client, last, &pause_ms);
 		if (wait < 0 || now_ms() + wait >= call->end_ms)
 			break;
 		sleep_ms(wait);

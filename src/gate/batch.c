@@ -50,7 +50,7 @@ unsigned batch_count(const struct batch *batch)
 
 bool batch_next(const struct batch *batch, unsigned *item, struct hm_bytes *body)
 {
-	if (batch->asked == batch->count || batch->outstanding == HM_BATCH_WINDOW)
+	if (batch->asked == batch->count || batch->outstanding == HM_BATCH_WINDOW || batch->whole)
 		return false;
 	*item = batch->asked;
 	*body = batch->items[batch->asked];
@@ -90,7 +90,7 @@ void batch_take(struct batch *batch, unsigned item, bool was_asked, unsigned sta
 
 bool batch_is_done(const struct batch *batch)
 {
-	return batch->answered == batch->count;
+	return batch->answered == batch->count || (batch->whole && !batch->outstanding);
 }
 
 static char *text_of_the_whole(const struct batch *batch, unsigned *status, size_t *length)

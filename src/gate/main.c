@@ -284,6 +284,8 @@ static void turn(struct process *process)
 		else if (events[i].events & ~(uint32_t)EPOLLOUT)
 			take_frames(process);
 	}
+	if (upstream_next_ms(process->gate.upstream) <= process->gate.now_ms)
+		take_frames(process); /* what mint has answered in time is not late for our having slept */
 	upstream_expire(process->gate.upstream, process->gate.now_ms);
 	if (process->gate.now_ms >= process->next_tick_ms)
 		tick(process);

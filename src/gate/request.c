@@ -189,11 +189,33 @@ bool request_is_verified(struct connection *connection)
 	return connection->is_verified;
 }
 
+static bool is_same_client(const struct connection *a, const struct connection *b)
+{
+	if (!a->session || !b->session)
+		return !a->session && !b->session && a->uid == b->uid;
+	return a->verdict && b->verdict && strcmp(a->verdict->caller.uri, b->verdict->caller.uri) == 0 &&
+	       memcmp(a->verdict->caller.spki_sha256, b->verdict->caller.spki_sha256,
+		       sizeof a->verdict->caller.spki_sha256) == 0;
+}
+
+static unsigned count_large_bodies_of(const struct connection *connection)
+{
+	unsigned count = 0;
+	const struct connection *at = connection;
+	while (at->previous)
+		at = at->previous;
+	for (; at; at = at->next)
+		count += at->request.body_is_large && is_same_client(at, connection);
+	return count;
+}
+
+/* Of the large bodies one client holds no more than it leaves to the others: whether mint knows it is not known yet. */
 static hm_result make_body(struct request *request, size_t length, struct hm_problem *why)
 {
 	struct gate *gate = connection_of(request)->gate;
-	if (length > HM_HTTP_MAX_BODY && gate->large_bodies == HM_HTTP_MAX_LARGE_BODIES)
-		return hm_unavailable(why, "overload", "%d large bodies are held", HM_HTTP_MAX_LARGE_BODIES);
+	if (length > HM_HTTP_MAX_BODY &&
+		gate->large_bodies + count_large_bodies_of(connection_of(request)) >= HM_HTTP_MAX_LARGE_BODIES)
+		return hm_unavailable(why, "overload", "%u large bodies are held", gate->large_bodies);
 	request->body = malloc(length + 1);
 	if (!request->body)
 		return hm_unavailable(why, "overload", "no memory");

@@ -162,20 +162,46 @@ static void on_connection(
 
 /* ---- daemons ---- */
 
+/* The library sees the end of the stream, and closes. */
+static void shut_down(struct connection *connection)
+{
+	(void)shutdown(connection->fd, SHUT_RDWR);
+	connection_enter(connection, CONNECTION_ENDING);
+}
+
+/* One that counts against its address. Who has shown a client certificate does not: many callers may come from behind
+ * one address. */
+static bool counts(struct connection *connection, const struct in6_addr *address, bool look_again)
+{
+	if (!connection->session || connection->phase == CONNECTION_ENDING ||
+		memcmp(&connection->address, address, sizeof *address) != 0)
+		return false;
+	return !(look_again ? request_is_verified(connection) : connection->is_verified);
+}
+
 static unsigned count_unverified(const struct server *server, const struct in6_addr *address, bool look_again)
 {
 	unsigned count = 0;
 	for (struct connection *at = server->connections; at; at = at->next)
-		if (at->session && memcmp(&at->address, address, sizeof *address) == 0)
-			count += !(look_again ? request_is_verified(at) : at->is_verified);
+		count += counts(at, address, look_again);
 	return count;
 }
 
-/* Who has shown a client certificate is not counted: many callers may come from behind one address. */
 static bool has_too_many(const struct server *server, const struct in6_addr *address)
 {
 	return count_unverified(server, address, false) >= HM_HTTP_MAX_PER_ADDRESS &&
 	       count_unverified(server, address, true) >= HM_HTTP_MAX_PER_ADDRESS;
+}
+
+/* The newcomer may be about to show a certificate; the one that has waited longest without had its time to. */
+static void make_room(struct server *server, const struct in6_addr *address)
+{
+	struct connection *oldest = NULL;
+	for (struct connection *at = server->connections; at; at = at->next)
+		if (counts(at, address, false) && (!oldest || at->since_ms <= oldest->since_ms))
+			oldest = at;
+	if (oldest)
+		shut_down(oldest);
 }
 
 /* A peer bound to a long path has an address longer than the library's room for it, from which libmicrohttpd before
@@ -188,7 +214,9 @@ static enum MHD_Result accepts_address(void *context, const struct sockaddr *add
 	if (!listener->tls)
 		return MHD_YES;
 	struct in6_addr from = address_of(address);
-	return has_too_many(listener->server, &from) ? MHD_NO : MHD_YES;
+	if (has_too_many(listener->server, &from))
+		make_room(listener->server, &from);
+	return MHD_YES;
 }
 
 /* Paths are compared as they came: nothing is unescaped. */
@@ -363,13 +391,6 @@ static bool is_too_slow(const struct connection *connection, uint64_t age_ms)
 	return false;
 }
 
-/* The library sees the end of the stream, and closes. */
-static void end_connection(struct connection *connection)
-{
-	(void)shutdown(connection->fd, SHUT_RDWR);
-	connection_enter(connection, CONNECTION_ENDING);
-}
-
 void server_reap(struct server *server)
 {
 	uint64_t now = server->gate->now_ms;
@@ -381,7 +402,7 @@ void server_reap(struct server *server)
 		bool idle = waits && (age > IDLE_MS || (linger_is_over && !has_unread(at)));
 		server->gate->stats.counter[GATE_TIMEOUTS_TOTAL] += slow;
 		if (slow || idle)
-			end_connection(at);
+			shut_down(at);
 	}
 }
 

@@ -12,14 +12,17 @@ struct identity {
 	uint8_t bytes[32];
 };
 
-/* Of a caller as its connection proves it: uid, URI name, or the key's hash. HM_BROKEN: no memory for the hash, as for
- * all below. */
-hm_result identity_of_caller(
-	const struct gate_caller *caller, struct identity *out, struct hm_problem *why) HM_MUST_USE;
+/* Of a caller as its connection proves it: uid; URI name, if callers are known by that; or the key's hash. HM_BROKEN:
+ * no memory for the hash, as for all below. */
+hm_result identity_of_caller(const struct config *config, const struct gate_caller *caller, struct identity *out,
+	struct hm_problem *why) HM_MUST_USE;
 
 /* Of a caller's Idempotency-Key. */
 hm_result identity_of_key(
 	const struct identity *caller, const char *key, struct identity *out, struct hm_problem *why) HM_MUST_USE;
+
+/* Of what the configuration, beside the request, puts into a credential, and of the caller for whom. */
+hm_result identity_of_terms(const struct decision *decision, struct identity *out, struct hm_problem *why) HM_MUST_USE;
 
 /* Of those who share a rate: `kind` and up to three words. NULL ends them early. */
 hm_result identity_of_words(const char *kind, const char *first, const char *second, const char *third,

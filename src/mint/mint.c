@@ -120,7 +120,8 @@ struct asking {
 	uint64_t deadline_ms;
 	struct mint_request asked;
 	struct decision decision;
-	struct identity caller, key; /* with an Idempotency-Key */
+	struct identity caller, key; /* with an Idempotency-Key, */
+	struct identity terms;       /* and then what the configuration puts into the credential */
 	struct replay *replay;       /* of the key; NULL: none, or nothing is known of it */
 	struct bucket *buckets[2];
 	unsigned bucket_count;
@@ -149,10 +150,18 @@ static hm_result find_replay(struct service *service, struct asking *asking, str
 	const struct gate_request *request = asking->request;
 	if (!request->key.text[0])
 		return HM_OK;
-	HM_TRY(identity_of_caller(&request->caller, &asking->caller, why));
+	HM_TRY(identity_of_caller(service->config, &request->caller, &asking->caller, why));
 	HM_TRY(identity_of_key(&asking->caller, request->key.text, &asking->key, why));
 	return replays_find(
 		service->replays, &asking->key, &request->key, uv_now(&service->loop), &asking->replay, why);
+}
+
+/* One key, two callers or two configurations: what was made for the one is not what the other would get. */
+static hm_result check_terms(const struct asking *asking, const uint8_t *terms, struct hm_problem *why)
+{
+	if (memcmp(asking->terms.bytes, terms, sizeof asking->terms.bytes) == 0)
+		return HM_OK;
+	return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the configuration has changed");
 }
 
 /* What was given out before is given out again only if it might be minted now: policy_decide has said yes to the
@@ -162,6 +171,7 @@ static hm_result replay(
 {
 	const struct config_profile *profile = asking->decision.profile;
 	const struct issuing_key *key = &service->keys[profile->key_index];
+	HM_TRY(check_terms(asking, kept->terms, why));
 	if (kept->expires <= hm_time())
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
@@ -184,13 +194,24 @@ static struct pending *take_place(struct service *service, const struct asking *
 	return pending;
 }
 
-/* Wait for the answer to the request that came first. Half the places are for requests that ask for something new. */
+static unsigned *followers(struct service *service, uint64_t group)
+{
+	return &service->followers[group % HM_CALLERS_MAX];
+}
+
+/* Wait for the answer to the request that came first. Half the places are for requests that ask for something new; of
+ * the others one caller takes no more than it leaves free. */
 static hm_result follow(
 	struct service *service, const struct asking *asking, struct pending *leader, struct hm_problem *why)
 {
-	struct pending *pending = pending_free(service->pool) > HM_PENDING_MAX / 2 ? take_place(service, asking) : NULL;
+	HM_TRY(check_terms(asking, leader->terms, why));
+	uint64_t group = asking->decision.caller->group;
+	bool has_room = pending_free(service->pool) > HM_PENDING_MAX / 2 + *followers(service, group);
+	struct pending *pending = has_room ? take_place(service, asking) : NULL;
 	if (!pending)
-		return hm_unavailable(why, "overload", "too many repetitions wait");
+		return hm_overload(why, token_wait_s(leader->token), "too many repetitions wait");
+	pending->who.group = group;
+	++*followers(service, group);
 	pending->leader = leader;
 	TAILQ_INSERT_TAIL(&leader->followers, pending, at_token);
 	if (leader->wanted_until_ms < pending->deadline_ms)
@@ -198,13 +219,18 @@ static hm_result follow(
 	return HM_OK;
 }
 
-static hm_result look_at_rate(struct service *service, struct asking *asking, const char *whose, const double *rate,
-	unsigned burst, const struct identity *who, struct hm_problem *why)
+/* Of two that are used up the one that takes longer is told. */
+static hm_result look_at_rate(struct rates *rates, struct asking *asking, const struct rate *rate, uint64_t now,
+	hm_result before, struct hm_problem *why)
 {
-	if (!rate)
-		return HM_OK;
-	return rates_look(service->rates, who, *rate, burst, uv_now(&service->loop), whose,
-		&asking->buckets[asking->bucket_count++], why);
+	struct hm_problem other;
+	hm_result result =
+		rates_look(rates, rate, now, &asking->buckets[asking->bucket_count++], before == HM_OK ? why : &other);
+	if (before == HM_OK || result == HM_OK)
+		return before == HM_OK ? result : before;
+	if (other.retry_after > why->retry_after)
+		*why = other;
+	return before;
 }
 
 static hm_result look_at_rates(struct service *service, struct asking *asking, struct hm_problem *why)
@@ -214,15 +240,23 @@ static hm_result look_at_rates(struct service *service, struct asking *asking, s
 	const char *tenant = asking->decision.tenant;
 	const char *const whose[] = {"caller", "agent", "tenant"};
 	const char *const names[] = {caller->name, asking->asked.subject, tenant ? tenant : ""};
-	struct identity who;
-	if (caller->rate)
-		HM_TRY(identity_of_words("caller", caller->issuer, caller->name, NULL, &who, why));
-	HM_TRY(look_at_rate(service, asking, "caller", caller->rate, caller->burst, &who, why));
-	if (profile->rate)
-		HM_TRY(identity_of_words("profile", profile->name,
-			profile->per == PER_TENANT ? caller->name : whose[profile->per], names[profile->per], &who,
-			why));
-	return look_at_rate(service, asking, whose[profile->per], profile->rate, profile->burst, &who, why);
+	struct rate rate = {.field = "caller", .burst = caller->burst, .owner = caller->group};
+	uint64_t now = uv_now(&service->loop);
+	hm_result result = HM_OK;
+	if (caller->rate) {
+		rate.per_second = *caller->rate;
+		HM_TRY(identity_of_words("caller", caller->issuer, caller->name, NULL, &rate.who, why));
+		result = look_at_rate(service->caller_rates, asking, &rate, now, result, why);
+	}
+	if (!profile->rate)
+		return result;
+	rate = (struct rate){.field = whose[profile->per],
+		.per_second = *profile->rate,
+		.burst = profile->burst,
+		.owner = caller->group};
+	HM_TRY(identity_of_words("profile", profile->name, profile->per == PER_TENANT ? caller->name : rate.field,
+		names[profile->per], &rate.who, why));
+	return look_at_rate(service->profile_rates, asking, &rate, now, result, why);
 }
 
 static hm_result set_turn(struct pending *pending, const struct decision *decision, struct hm_problem *why)
@@ -243,19 +277,28 @@ static void forget(struct service *service, struct pending *pending)
 		replay_drop(service->replays, pending);
 }
 
+static hm_result remember(
+	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
+{
+	struct identity tenant = {{0}};
+	if (asking->decision.tenant)
+		HM_TRY(identity_of_words("tenant", asking->decision.tenant, NULL, NULL, &tenant, why));
+	memcpy(pending->terms, asking->terms.bytes, sizeof pending->terms);
+	return replays_begin(service->replays, &asking->caller, &tenant, &asking->key, &asking->request->key,
+		pending->tbs_length + REPLY_MORE, uv_now(&service->loop), pending, why);
+}
+
 static hm_result submit(
 	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
 {
 	const struct decision *decision = &asking->decision;
 	const struct issuing_key *key = &service->keys[decision->profile->key_index];
-	const struct gate_key *idempotency = &asking->request->key;
 	if (!key->known)
 		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", decision->key->name);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
-	if (idempotency->text[0])
-		HM_TRY(replays_begin(service->replays, &asking->caller, &asking->key, idempotency,
-			pending->tbs_length + REPLY_MORE, uv_now(&service->loop), pending, why));
+	if (asking->request->key.text[0])
+		HM_TRY(remember(service, asking, pending, why));
 	return token_submit(key->token, (uint16_t)decision->key->place, pending, why);
 }
 
@@ -264,7 +307,8 @@ static hm_result strike(struct service *service, struct asking *asking, struct h
 	HM_TRY(look_at_rates(service, asking, why));
 	struct pending *pending = take_place(service, asking);
 	if (!pending)
-		return hm_unavailable(why, "overload", "%d requests wait", HM_PENDING_MAX);
+		return hm_overload(why, token_wait_s(service->keys[asking->decision.profile->key_index].token),
+			"all places are taken");
 	hm_result result = submit(service, asking, pending, why);
 	if (result != HM_OK) {
 		forget(service, pending);
@@ -286,6 +330,8 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	HM_TRY(find_replay(service, asking, why));
 	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
 	HM_TRY(policy_decide(service->config, &request->caller, &asking->asked, &asking->decision, why));
+	if (request->key.text[0])
+		HM_TRY(identity_of_terms(&asking->decision, &asking->terms, why));
 	if (asking->replay && replay_kept(asking->replay, request->key.item))
 		return replay(service, asking, replay_kept(asking->replay, request->key.item), why);
 	if (asking->replay && replay_leader(asking->replay, request->key.item))
@@ -315,6 +361,7 @@ static void count_minted(struct service *service, const struct pending *pending)
 static void release_follower(struct service *service, struct pending *follower)
 {
 	TAILQ_REMOVE(&follower->leader->followers, follower, at_token);
+	--*followers(service, follower->who.group);
 	pending_release(service->pool, follower);
 }
 
@@ -356,7 +403,7 @@ static void release_credential(struct service *service, struct pending *pending)
 	struct pending *follower;
 	struct hm_problem why;
 	size_t length = write_reply(pending, body, sizeof body);
-	if (!length || (pending->replay && !replay_keep(pending, body, length))) {
+	if (!length || (pending->replay && !replay_keep(service->replays, pending, body, length))) {
 		(void)!hm_broken(&why, "no room for the reply");
 		refuse_all(service, pending, &why);
 		return;

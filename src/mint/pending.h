@@ -42,6 +42,7 @@ struct pending {
 	/* An Idempotency-Key: the request that came first is signed, repetitions follow it and get the same answer. */
 	struct replay *replay;  /* NULL: no key */
 	uint16_t item;          /* of the key's batch */
+	uint8_t terms[32];      /* what the configuration put into it: struct identity */
 	struct pending *leader; /* of a follower, which is with no token */
 	struct pending_list followers;
 

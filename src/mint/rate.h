@@ -12,13 +12,22 @@ struct bucket; /* opaque; good until the second rates_look after its own, since 
 struct rates *rates_open(void); /* NULL: no memory */
 void rates_close(struct rates *rates);
 
-/*
- * May whoever `who` is have one more now? HM_REFUSED: rate_limited, with the time until there is one more; `field` says
- * whose rate it was ("caller", "agent", "tenant"). HM_UNAVAILABLE: overload, too many buckets are in use. Nothing is
- * taken yet.
+/* Whose rate it is ("caller", "agent", "tenant"), how many a second and at once, and a number for the caller that asks.
  */
-hm_result rates_look(struct rates *rates, const struct identity *who, double rate, unsigned burst, uint64_t now_ms,
-	const char *field, struct bucket **bucket, struct hm_problem *why) HM_MUST_USE;
+struct rate {
+	const char *field;
+	struct identity who;
+	double per_second;
+	unsigned burst;
+	uint64_t owner;
+};
+
+/*
+ * May they have one more now? HM_REFUSED: rate_limited, with the time until there is one more. HM_UNAVAILABLE:
+ * overload, too many buckets are in use, by this caller (HM_BUCKETS_CALLER_MAX) or by all. Nothing is taken yet.
+ */
+hm_result rates_look(struct rates *rates, const struct rate *rate, uint64_t now_ms, struct bucket **bucket,
+	struct hm_problem *why) HM_MUST_USE;
 void bucket_take(struct bucket *bucket);
 
 #endif

@@ -7,18 +7,27 @@
 
 enum { CHAINS = 64 * 1024, LIFE_MS = HM_IDEMPOTENCY_SECONDS * 1000 };
 
+/* What one tenant's replies take of a caller's memory. */
+struct share {
+	LIST_ENTRY(share) next;
+	struct identity tenant;
+	size_t bytes; /* never 0: it is released then */
+};
+
 /* The memory that one caller's keys take. */
 struct account {
 	LIST_ENTRY(account) next;
 	struct identity caller;
 	size_t bytes;
 	TAILQ_HEAD(, replay) keys; /* the oldest first */
+	LIST_HEAD(, share) shares;
 };
 
 struct item {
 	struct pending *leader; /* in flight */
 	struct kept *kept;
-	size_t charged; /* bytes of the account, while it is in flight or kept */
+	struct share *share;
+	size_t charged; /* bytes of account and share, while it is in flight or kept */
 };
 
 struct replay {
@@ -66,6 +75,27 @@ static void discharge(struct replays *replays, struct account *account, size_t b
 	account->bytes -= bytes;
 }
 
+static void charge_item(struct replays *replays, struct account *account, struct item *item, size_t bytes)
+{
+	charge(replays, account, bytes);
+	item->share->bytes += bytes;
+	item->charged += bytes;
+}
+
+static void discharge_item(struct replays *replays, struct account *account, struct item *item, size_t bytes)
+{
+	if (!bytes)
+		return;
+	discharge(replays, account, bytes);
+	item->charged -= bytes;
+	item->share->bytes -= bytes;
+	if (item->share->bytes)
+		return;
+	LIST_REMOVE(item->share, next);
+	free(item->share);
+	item->share = NULL;
+}
+
 /* ---- forgetting ---- */
 
 static void wipe(struct kept *kept)
@@ -80,7 +110,7 @@ static void forget(struct replays *replays, struct replay *replay)
 	struct account *account = replay->account;
 	for (unsigned i = 0; i < replay->items; i++) {
 		wipe(replay->item[i].kept);
-		discharge(replays, account, replay->item[i].charged);
+		discharge_item(replays, account, &replay->item[i], replay->item[i].charged);
 	}
 	discharge(replays, account, own_bytes(replay->items));
 	LIST_REMOVE(replay, in_chain);
@@ -163,11 +193,34 @@ static struct account *find_account(const struct replays *replays, const struct 
 	return account;
 }
 
-static hm_result check_room(const struct replays *replays, const struct account *account, size_t bytes, uint64_t now_ms,
-	struct hm_problem *why)
+static struct share *find_share(const struct account *account, const struct identity *tenant)
+{
+	struct share *share = account ? LIST_FIRST(&account->shares) : NULL;
+	while (share && memcmp(&share->tenant, tenant, sizeof *tenant) != 0)
+		share = LIST_NEXT(share, next);
+	return share;
+}
+
+static bool is_tenant(const struct identity *tenant)
+{
+	static const struct identity none;
+	return memcmp(tenant, &none, sizeof none) != 0;
+}
+
+/* A tenant may have as much as is left free, so that one that takes all it can leaves half to the others, and so on. */
+static bool is_full(const struct account *account, const struct identity *tenant, size_t bytes)
+{
+	const struct share *share = find_share(account, tenant);
+	size_t used = account->bytes + bytes;
+	return used > HM_IDEMPOTENCY_CALLER_BYTES ||
+	       (is_tenant(tenant) && share && share->bytes + bytes > HM_IDEMPOTENCY_CALLER_BYTES - account->bytes);
+}
+
+static hm_result check_room(const struct replays *replays, const struct account *account, const struct identity *tenant,
+	size_t bytes, uint64_t now_ms, struct hm_problem *why)
 {
 	const struct replay *oldest = NULL;
-	if (account && account->bytes + bytes > HM_IDEMPOTENCY_CALLER_BYTES)
+	if (account && is_full(account, tenant, bytes))
 		oldest = TAILQ_FIRST(&account->keys);
 	else if (replays->bytes + bytes > HM_IDEMPOTENCY_BYTES)
 		oldest = TAILQ_FIRST(&replays->by_age);
@@ -186,6 +239,7 @@ static struct account *add_account(struct replays *replays, const struct identit
 		return NULL;
 	account->caller = *caller;
 	TAILQ_INIT(&account->keys);
+	LIST_INIT(&account->shares);
 	LIST_INSERT_HEAD(&replays->accounts, account, next);
 	return account;
 }
@@ -215,29 +269,43 @@ static struct replay *add(struct replays *replays, const struct identity *caller
 	return replay;
 }
 
-hm_result replays_begin(struct replays *replays, const struct identity *caller, const struct identity *id,
-	const struct gate_key *key, size_t length, uint64_t now_ms, struct pending *leader, struct hm_problem *why)
+static struct share *open_share(struct account *account, const struct identity *tenant)
+{
+	struct share *share = find_share(account, tenant);
+	if (share || !(share = calloc(1, sizeof *share)))
+		return share;
+	share->tenant = *tenant;
+	LIST_INSERT_HEAD(&account->shares, share, next);
+	return share;
+}
+
+hm_result replays_begin(struct replays *replays, const struct identity *caller, const struct identity *tenant,
+	const struct identity *id, const struct gate_key *key, size_t length, uint64_t now_ms, struct pending *leader,
+	struct hm_problem *why)
 {
 	size_t bytes = sizeof(struct kept) + length;
 	replays_expire(replays, now_ms);
 	struct replay *replay = find(replays, id);
-	HM_TRY(check_room(
-		replays, find_account(replays, caller), bytes + (replay ? 0 : own_bytes(key->items)), now_ms, why));
+	HM_TRY(check_room(replays, find_account(replays, caller), tenant, bytes + (replay ? 0 : own_bytes(key->items)),
+		now_ms, why));
 	if (!replay)
 		replay = add(replays, caller, id, key, now_ms);
-	if (!replay)
+	struct share *share = replay ? open_share(replay->account, tenant) : NULL;
+	if (replay && !share && !replay->in_flight && !replay->kept)
+		forget(replays, replay);
+	if (!share)
 		return hm_unavailable(why, "overload", "no memory");
 	struct item *item = &replay->item[key->item];
 	item->leader = leader;
-	item->charged = bytes;
-	charge(replays, replay->account, bytes);
+	item->share = share;
+	charge_item(replays, replay->account, item, bytes);
 	replay->in_flight++;
 	leader->replay = replay;
 	leader->item = key->item;
 	return HM_OK;
 }
 
-bool replay_keep(struct pending *leader, const char *text, size_t length)
+bool replay_keep(struct replays *replays, struct pending *leader, const char *text, size_t length)
 {
 	struct replay *replay = leader->replay;
 	struct item *item = &replay->item[leader->item];
@@ -247,10 +315,12 @@ bool replay_keep(struct pending *leader, const char *text, size_t length)
 	if (!kept)
 		return false;
 	*kept = (struct kept){.issued = leader->issued, .expires = leader->expires, .length = length};
+	memcpy(kept->terms, leader->terms, sizeof kept->terms);
 	memcpy(kept->kid, leader->kid, sizeof kept->kid);
 	memcpy(kept->text, text, length);
 	item->kept = kept;
 	item->leader = NULL;
+	discharge_item(replays, replay->account, item, item->charged - sizeof *kept - length);
 	leader->replay = NULL;
 	replay->in_flight--;
 	replay->kept++;
@@ -261,7 +331,7 @@ void replay_drop(struct replays *replays, struct pending *leader)
 {
 	struct replay *replay = leader->replay;
 	struct item *item = &replay->item[leader->item];
-	discharge(replays, replay->account, item->charged);
+	discharge_item(replays, replay->account, item, item->charged);
 	*item = (struct item){0};
 	leader->replay = NULL;
 	replay->in_flight--;

@@ -317,9 +317,11 @@ static hm_result open_service(struct service *service, const struct service_opti
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
 	service->pool = pending_open();
 	service->replays = replays_open();
-	service->rates = rates_open();
+	service->caller_rates = rates_open();
+	service->profile_rates = rates_open();
 	service->publications = publications_open();
-	if (!service->pool || !service->replays || !service->rates || !service->publications)
+	if (!service->pool || !service->replays || !service->caller_rates || !service->profile_rates ||
+		!service->publications)
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
@@ -401,7 +403,8 @@ static void close_service(struct service *service)
 	uv_loop_close(&service->loop);
 	pending_close(service->pool);
 	replays_close(service->replays);
-	rates_close(service->rates);
+	rates_close(service->caller_rates);
+	rates_close(service->profile_rates);
 	publications_close(service->publications);
 	config_free(service->config);
 	credentials_close(&service->before);

@@ -37,7 +37,8 @@ struct service {
 	struct config *config;
 	struct pending_pool *pool;
 	struct replays *replays;
-	struct rates *rates;
+	struct rates *caller_rates, *profile_rates;
+	unsigned followers[HM_CALLERS_MAX]; /* that wait for another request's answer, by group modulo HM_CALLERS_MAX */
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */
 	unsigned token_count;
 	struct issuing_key keys[HM_KEYS_MAX]; /* in the configuration's order */

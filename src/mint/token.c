@@ -55,7 +55,7 @@ struct token {
 	uint64_t behind_ns;           /* how long somebody waited since the rate was last measured, */
 	unsigned signed_while_behind; /* and how many signatures came meanwhile */
 	double rate;                  /* signatures a second while somebody waits; 0: not seen yet */
-	int64_t shown_at; /* when it showed its keys, seconds since 1970 */
+	int64_t shown_at;             /* when it showed its keys, seconds since 1970 */
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
 	uint64_t stuck_ms;      /* a signature that takes longer has hung its thread */
 	uint32_t slow_ms;       /* its workers wait so long before each signature, */

@@ -79,6 +79,22 @@ class Faults(SharedCase):
         wait_for(lambda: self.service.mint().status == 200, "the slow signature to end")
         self.assertEqual(self.service.status()["tokens"][0]["pid"], pid, "its process was not taken for one that hangs")
 
+    def batch(self, size, milliseconds):
+        """The statuses of a batch, 200 or of a refusal: 128 take 0.64 s at 5 ms each."""
+        answer = self.service.ask("POST", "/v1/mint/batch", {"requests": [dict(json.loads(REQUEST), kind="jwt")] * size},
+                                  headers={"Deadline-Ms": str(milliseconds)})
+        self.assertEqual(answer.status, 200, answer.body)
+        return [reply.get("code", 200) for reply in answer.json["replies"]]
+
+    def test_a_token_that_was_idle_is_not_taken_for_a_slow_one(self):
+        """Its rate is what it signs while somebody waits, not what it happened to sign in a second."""
+        self.ctl("slow", "5ms")
+        self.assertEqual(self.batch(40, 3000), [200] * 40)
+        for _ in range(3):
+            time.sleep(1.1)  # idle
+            self.assertEqual(self.batch(40, 3000), [200] * 40)
+        self.assertEqual(self.batch(128, 2500), [200] * 128)
+
     def test_who_could_not_be_served_in_its_time_is_told_at_once(self):
         """One thread that takes a second each: a fourth that has two seconds would wait for three."""
         self.ctl("slow", "1s")

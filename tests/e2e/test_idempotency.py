@@ -5,7 +5,7 @@ import os
 import threading
 import unittest
 
-from harness import AUDIENCE, SUBJECT, Case, SharedCase, edit, wait_for
+from harness import AUDIENCE, SUBJECT, Case, SharedCase, decode, edit, wait_for
 
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 
@@ -89,6 +89,22 @@ class Changes(Case):
         self.assertEqual(mint(service, "key").json["id"], first.json["id"])
         self.reload(service, "\"https://api.demo.test\", \"https://*.demo.test/mcp\"", "\"https://*.demo.test/mcp\"")
         self.refused(mint(service, "key"), 403, "audience_not_allowed")
+
+    def test_what_the_configuration_would_make_otherwise_is_not_given_again(self):
+        service = self.dev()
+        self.reload(service, "      - {name: session, type: string, size: 64}\n",
+                    "      - {name: session, type: string, size: 64}\n      - {name: stage, type: string, constant: one}\n")
+        first = mint(service, "key")
+        self.assertEqual(decode(first.json["credential"])[1]["stage"], "one")
+        self.reload(service, "constant: one", "constant: two")
+        self.refused(mint(service, "key"), 409, "replay_withdrawn")
+        self.reload(service, "constant: two", "constant: one")
+        self.assertEqual(mint(service, "key").json["id"], first.json["id"])
+        issuer = decode(first.json["credential"])[1]["iss"]
+        self.reload(service, 'url: "%s"' % issuer, 'url: "%s/moved"' % issuer)
+        wait_for(lambda: service.status()["ready"], "the token with the issuer's new URL")
+        self.refused(mint(service, "key"), 409, "replay_withdrawn")
+        self.assertEqual(decode(mint(service, "fresh").json["credential"])[1]["iss"], issuer + "/moved")
 
 
 class InFlight(Case):

@@ -6,10 +6,15 @@
 
 static struct hm_problem why;
 
+/* Callers that are known by a URI. */
+static struct config_caller callers[] = {
+	{.uri = "spiffe://a.test/broker"}, {.spki = "…"}, {.uri = "spiffe://a.test/brokes"}};
+static struct config config = {.callers = callers, .callers_count = 3};
+
 static struct identity of_caller(struct gate_caller caller)
 {
 	struct identity who;
-	cr_assert_eq(identity_of_caller(&caller, &who, &why), HM_OK);
+	cr_assert_eq(identity_of_caller(&config, &caller, &who, &why), HM_OK);
 	return who;
 }
 
@@ -42,6 +47,48 @@ Test(identity, a_certificate_is_its_uri_whatever_its_key)
 	cr_expect(is_same(who, of_caller(caller)), "a renewed key");
 	strcpy(caller.uri, "spiffe://a.test/brokes");
 	cr_expect_not(is_same(who, of_caller(caller)));
+}
+
+Test(identity, a_certificate_whose_uri_no_caller_is_known_by_is_its_key)
+{
+	struct gate_caller caller = {.kind = CALLER_CERTIFICATE, .uri = "https://a.test/agents", .spki_sha256 = {1}};
+	struct identity who = of_caller(caller);
+	caller.spki_sha256[0] = 2;
+	cr_expect_not(is_same(who, of_caller(caller)), "two callers may have one URI");
+}
+
+/* Everything that makes another credential of the same request, or of the same for another caller. */
+Test(identity, terms_are_the_same_only_where_all_is)
+{
+	struct config_claim claims[] = {{.name = "a", .constant = "b"}, {.name = "c"}};
+	struct config_profile profile = {.name = "access", .claims = claims, .claims_count = 2};
+	struct config_issuer issuer = {.url = "https://mint.test/a"};
+	struct config_caller caller = {.name = "broker"};
+	struct decision decision = {.profile = &profile, .issuer = &issuer, .caller = &caller, .backdate = 5};
+	struct identity first, other;
+	cr_assert_eq(identity_of_terms(&decision, &first, &why), HM_OK);
+	cr_assert_eq(identity_of_terms(&decision, &other, &why), HM_OK);
+	cr_expect(is_same(first, other));
+	struct {
+		const char *what;
+		char **place, *value;
+	} changes[] = {{"issuer", &issuer.url, "https://mint.test/b"}, {"caller", &caller.name, "other"},
+		{"profile", &profile.name, "else"}, {"constant", &claims[0].constant, "B"},
+		{"constant", &claims[1].constant, "d"}, {"claim", &claims[0].name, "A"}};
+	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+		char *before = *changes[i].place;
+		*changes[i].place = changes[i].value;
+		cr_assert_eq(identity_of_terms(&decision, &other, &why), HM_OK);
+		cr_expect_not(is_same(first, other), "%s", changes[i].what);
+		*changes[i].place = before;
+	}
+	profile.kind = CREDENTIAL_KINDS;
+	cr_assert_eq(identity_of_terms(&decision, &other, &why), HM_OK);
+	cr_expect_not(is_same(first, other), "kind");
+	profile.kind = 0;
+	decision.backdate = 6;
+	cr_assert_eq(identity_of_terms(&decision, &other, &why), HM_OK);
+	cr_expect_not(is_same(first, other), "backdate");
 }
 
 Test(identity, a_certificate_without_a_uri_is_its_key)

@@ -27,20 +27,28 @@ static struct identity number(uint32_t n)
 	return who;
 }
 
+/* Each number is of another owner as far as there are owners. */
+static struct rate rate_of(uint32_t n, double per_second, unsigned burst)
+{
+	return (struct rate){.field = "caller", .who = number(n), .per_second = per_second, .burst = burst, .owner = n};
+}
+
+static hm_result look_at(struct rate rate, uint64_t now_ms, struct bucket **bucket)
+{
+	why = (struct hm_problem){0};
+	return rates_look(rates, &rate, now_ms, bucket, &why);
+}
+
 static hm_result look(uint32_t n, double rate, unsigned burst, uint64_t now_ms)
 {
 	struct bucket *bucket;
-	struct identity who = number(n);
-	why = (struct hm_problem){0};
-	return rates_look(rates, &who, rate, burst, now_ms, "caller", &bucket, &why);
+	return look_at(rate_of(n, rate, burst), now_ms, &bucket);
 }
 
 static hm_result take(uint32_t n, double rate, unsigned burst, uint64_t now_ms)
 {
 	struct bucket *bucket;
-	struct identity who = number(n);
-	why = (struct hm_problem){0};
-	hm_result result = rates_look(rates, &who, rate, burst, now_ms, "caller", &bucket, &why);
+	hm_result result = look_at(rate_of(n, rate, burst), now_ms, &bucket);
 	if (result == HM_OK)
 		bucket_take(bucket);
 	return result;
@@ -90,11 +98,13 @@ Test(rate, each_has_a_bucket_of_its_own)
 	cr_expect_eq(take_all(2, 1, 3, 1000), 3);
 	cr_expect_eq(take(1, 1, 3, 1000), HM_REFUSED);
 	/* with the same 64 bits in front, by which they are found */
-	struct identity a = {{1}}, b = {{1, [31] = 1}};
+	struct rate a = rate_of(1, 1, 3), b = a;
 	struct bucket *of_a, *of_b;
-	cr_expect_eq(rates_look(rates, &a, 1, 3, 1000, "agent", &of_a, &why), HM_REFUSED);
+	a.field = "agent";
+	b.who.bytes[31] = 1;
+	cr_expect_eq(look_at(a, 1000, &of_a), HM_REFUSED);
 	cr_expect_str_eq(why.field, "agent");
-	cr_expect_eq(rates_look(rates, &b, 1, 3, 1000, "agent", &of_b, &why), HM_OK);
+	cr_expect_eq(look_at(b, 1000, &of_b), HM_OK);
 	cr_expect_neq(of_a, of_b);
 }
 
@@ -187,6 +197,26 @@ Test(rate, one_used_again_is_not_the_oldest)
 	for (uint32_t n = 0; n < 100; n++)
 		cr_assert_eq(take(HM_BUCKETS_MAX + n, 0.1, 2, 12000), HM_OK, "%u", n);
 	cr_expect_eq(take_all(0, 0.1, 2, 12000), 1, "not forgotten for the others");
+}
+
+Test(rate, one_caller_takes_a_part_of_all_places)
+{
+	struct bucket *bucket;
+	struct rate rate = rate_of(0, 0.1, 1);
+	for (uint32_t n = 0; n < HM_BUCKETS_CALLER_MAX; n++) {
+		rate.who = number(n);
+		cr_assert_eq(look_at(rate, 1000, &bucket), HM_OK, "%u", n);
+		bucket_take(bucket);
+	}
+	rate.who = number(HM_BUCKETS_CALLER_MAX);
+	cr_expect_eq(look_at(rate, 4000, &bucket), HM_UNAVAILABLE);
+	cr_expect_str_eq(why.code, "overload");
+	cr_expect_eq(why.retry_after, 7, "the oldest is full then: %u", why.retry_after);
+	rate.owner = 1;
+	cr_expect_eq(look_at(rate, 4000, &bucket), HM_OK, "another caller is none the worse");
+	rate.who = number(HM_BUCKETS_CALLER_MAX + 1);
+	rate.owner = 0;
+	cr_expect_eq(look_at(rate, 11000, &bucket), HM_OK, "the oldest made room");
 }
 
 Test(rate, the_buckets_are_given_to_others_again_and_again)

@@ -44,13 +44,16 @@ static struct pending *leader(void)
 	return pending;
 }
 
-/* Begin; NULL when it is refused. */
-static struct pending *begin(uint32_t caller, uint32_t id, struct gate_key key, size_t length, uint64_t now_ms)
+static const struct identity nobody; /* no tenant */
+
+/* Begin, for a tenant or 0; NULL when it is refused. */
+static struct pending *begin_for(
+	uint32_t caller, uint32_t tenant, uint32_t id, struct gate_key key, size_t length, uint64_t now_ms)
 {
 	struct pending *pending = leader();
-	struct identity who = number(caller), what = number(id);
+	struct identity who = number(caller), whose = number(tenant), what = number(id);
 	why = (struct hm_problem){0};
-	if (replays_begin(replays, &who, &what, &key, length, now_ms, pending, &why) == HM_OK) {
+	if (replays_begin(replays, &who, &whose, &what, &key, length, now_ms, pending, &why) == HM_OK) {
 		cr_assert_not_null(pending->replay);
 		return pending;
 	}
@@ -59,9 +62,14 @@ static struct pending *begin(uint32_t caller, uint32_t id, struct gate_key key, 
 	return NULL;
 }
 
+static struct pending *begin(uint32_t caller, uint32_t id, struct gate_key key, size_t length, uint64_t now_ms)
+{
+	return begin_for(caller, 0, id, key, length, now_ms);
+}
+
 static void keep(struct pending *pending, const char *text)
 {
-	cr_assert(replay_keep(pending, text, strlen(text)));
+	cr_assert(replay_keep(replays, pending, text, strlen(text)));
 	cr_expect_null(pending->replay);
 	free(pending);
 }
@@ -140,7 +148,7 @@ Test(replay, what_was_given_out_is_kept_as_it_was)
 Test(replay, a_reply_longer_than_was_promised_is_not_kept)
 {
 	struct pending *first = begin(1, 1, single, 4, BEGAN);
-	cr_expect_not(replay_keep(first, "12345", 5));
+	cr_expect_not(replay_keep(replays, first, "12345", 5));
 	cr_expect_not_null(first->replay, "it is still to be dropped");
 	drop(first);
 	cr_expect_null(find(1, BEGAN));
@@ -176,7 +184,7 @@ Test(replay, keys_that_begin_alike_are_different)
 	struct replay *found;
 	struct pending *first = leader();
 	b.bytes[31] = 1;
-	cr_assert_eq(replays_begin(replays, &caller, &a, &single, LENGTH, BEGAN, first, &why), HM_OK);
+	cr_assert_eq(replays_begin(replays, &caller, &nobody, &a, &single, LENGTH, BEGAN, first, &why), HM_OK);
 	cr_assert_eq(replays_find(replays, &b, &single, BEGAN, &found, &why), HM_OK);
 	cr_expect_null(found);
 	cr_assert_eq(replays_find(replays, &a, &single, BEGAN, &found, &why), HM_OK);
@@ -272,28 +280,43 @@ Test(replay, one_in_flight_is_never_forgotten)
 
 /* ---- memory ---- */
 
-/* Keys of one caller until it may have no more. */
-static unsigned fill(uint32_t caller, size_t length, uint64_t now_ms)
+/* Keep a reply as long as was promised. */
+static void keep_long(struct pending *pending, size_t length)
+{
+	static char text[LARGE];
+	memset(text, 'x', sizeof text);
+	cr_assert(replay_keep(replays, pending, text, length));
+	free(pending);
+}
+
+/* Keys of one caller and tenant until it may have no more. */
+static unsigned fill_for(uint32_t caller, uint32_t tenant, size_t length, uint64_t now_ms)
 {
 	for (unsigned i = 0;; i++) {
-		struct pending *pending = begin(caller, caller * 1000000 + i, single, length, now_ms);
+		struct pending *pending =
+			begin_for(caller, tenant, caller * 1000000 + tenant * 100000 + i, single, length, now_ms);
 		if (!pending)
 			return i;
-		keep(pending, "{}");
+		keep_long(pending, length);
 	}
+}
+
+static unsigned fill(uint32_t caller, size_t length, uint64_t now_ms)
+{
+	return fill_for(caller, 0, length, now_ms);
 }
 
 Test(replay, a_callers_memory_is_limited_and_nothing_that_lives_is_given_up)
 {
 	unsigned most = HM_IDEMPOTENCY_CALLER_BYTES / LARGE;
 	keep(begin(3, 3000000, single, LENGTH, BEGAN - 1000), "another's, that is older");
-	keep(begin(1, 1, single, LARGE, BEGAN), "first");
+	keep_long(begin(1, 1, single, LARGE, BEGAN), LARGE);
 	unsigned kept = 1 + fill(1, LARGE, BEGAN + 20500);
 	cr_expect(kept < most && kept >= most - 1, "%u, beside what describes them", kept);
 	cr_expect_str_eq(why.code, "idempotency_full");
 	cr_expect_eq(why.retry_after, 100, "99.5 s until the first goes: %u", why.retry_after);
 	cr_expect_eq(replays_count(replays), kept + 1);
-	cr_expect_arr_eq(replay_kept(find(1, BEGAN + 20500), 0)->text, "first", 5);
+	cr_expect_not_null(replay_kept(find(1, BEGAN + 20500), 0));
 	for (unsigned i = 0; i + 1 < kept; i++)
 		cr_assert_not_null(find(1000000 + i, BEGAN + 20500));
 	cr_expect_null(find(1000000 + kept - 1, BEGAN + 20500), "the refused one is not remembered");
@@ -306,11 +329,34 @@ Test(replay, a_callers_memory_is_limited_and_nothing_that_lives_is_given_up)
 
 Test(replay, another_item_of_a_known_key_needs_memory_too)
 {
-	keep(begin(1, 1, key_of(1, 0, 2), LARGE, BEGAN), "{}");
+	keep_long(begin(1, 1, key_of(1, 0, 2), LARGE, BEGAN), LARGE);
 	(void)fill(1, LARGE, BEGAN);
 	cr_expect_null(begin(1, 1, key_of(1, 1, 2), LARGE, BEGAN));
 	cr_expect_str_eq(why.code, "idempotency_full");
 	cr_expect_not_null(replay_kept(find_as(1, key_of(1, 0, 2), BEGAN), 0));
+}
+
+Test(replay, what_was_promised_and_not_needed_comes_back)
+{
+	for (unsigned i = 0; i < 2 * HM_IDEMPOTENCY_CALLER_BYTES / LARGE; i++) {
+		struct pending *pending = begin(1, i, single, LARGE, BEGAN);
+		cr_assert_not_null(pending, "%u", i);
+		keep(pending, "{}");
+	}
+}
+
+Test(replay, one_tenant_of_a_caller_leaves_room_for_the_others)
+{
+	unsigned all = HM_IDEMPOTENCY_CALLER_BYTES / LARGE, left = all;
+	for (uint32_t tenant = 1; tenant <= 4; tenant++) {
+		unsigned kept = fill_for(1, tenant, LARGE, BEGAN);
+		cr_expect_str_eq(why.code, "idempotency_full");
+		cr_expect(kept + 2 >= left / 2 && kept <= left / 2 + 1, "tenant %u has %u of %u", tenant, kept, left);
+		left -= kept;
+	}
+	cr_expect_eq(fill_for(1, 1, LARGE, BEGAN), 0, "it has its share");
+	replays_expire(replays, BEGAN + LIFE_MS);
+	cr_expect_geq(fill_for(1, 5, LARGE, BEGAN + LIFE_MS), all / 2 - 1, "all of it comes back");
 }
 
 Test(replay, small_replies_are_charged_with_what_describes_them)
