@@ -72,6 +72,10 @@ function post(path, body, key, left) {
 }
 
 /** The answer's JSON, within so many milliseconds; throws what the service said when asking again does not help. */
+// What is wrong, in which member, and what would be accepted.
+const describe = ({ code, title, field, accepts }) =>
+  `${code}: ${title}${field ? ` (${field})` : ""}${accepts ? `: ${accepts}` : ""}`;
+
 async function ask(path, value, within) {
   const body = JSON.stringify(value), key = randomBytes(16).toString("hex"), end = performance.now() + within;
   let pause = 20, last = "no answer";
@@ -80,7 +84,7 @@ async function ask(path, value, within) {
     try {
       const answer = await post(path, body, key, left);
       if (answer.status === 200) return answer.body;
-      if (answer.body.retry === "no") throw Object.assign(new Error(answer.body.code), { problem: answer.body });
+      if (answer.body.retry === "no") throw Object.assign(new Error(describe(answer.body)), { problem: answer.body });
       last = answer.body.code;
       wait = Number(answer.headers["retry-after"] ?? 0) * 1000 || pause;
     } catch (error) {
@@ -103,7 +107,7 @@ try {
     console.log((await ask("/v1/mint/jwt", request, within)).credential);
   } else {
     const { replies } = await ask("/v1/mint/batch", { requests: Array(count).fill({ ...request, kind: "jwt" }) }, within);
-    for (const reply of replies) reply.credential ? console.log(reply.credential) : console.error(`broker: ${reply.code}`);
+    for (const reply of replies) reply.credential ? console.log(reply.credential) : console.error(`broker: ${describe(reply)}`);
     if (replies.some((reply) => !reply.credential)) process.exitCode = 1;
   }
 } catch (error) {

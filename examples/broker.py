@@ -31,11 +31,18 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def describe(problem):
+    """What is wrong, in which member, and what would be accepted."""
+    text = "%s: %s" % (problem["code"], problem["title"])
+    text += " (%s)" % problem["field"] if "field" in problem else ""
+    return text + (": " + problem["accepts"] if "accepts" in problem else "")
+
+
 class Refused(Exception):
     """A problem that asking again does not mend. `problem` has code, field and accepts for whoever asked."""
 
     def __init__(self, problem):
-        super().__init__("%s: %s" % (problem["code"], problem["title"]))
+        super().__init__(describe(problem))
         self.problem = problem
 
 
@@ -115,7 +122,10 @@ def main():
         refused = 0
         for reply in mint.ask("/v1/mint/batch", batch, options.within)["replies"]:
             refused += "credential" not in reply
-            print(reply.get("credential") or reply["code"], file=sys.stdout if "credential" in reply else sys.stderr)
+            if "credential" in reply:
+                print(reply["credential"])
+            else:
+                print("broker: " + describe(reply), file=sys.stderr)
         return 1 if refused else 0
     except (Refused, TimeoutError) as error:
         print("broker: %s" % error, file=sys.stderr)

@@ -75,7 +75,7 @@ CK_RSA_PKCS_PSS_PARAMS algorithm_pss(void)
 	return (CK_RSA_PKCS_PSS_PARAMS){CKM_SHA256, CKG_MGF1_SHA256, 32};
 }
 
-static bool signs(const struct module *module, CK_MECHANISM_TYPE mechanism)
+bool algorithm_is_there(const struct module *module, CK_MECHANISM_TYPE mechanism)
 {
 	CK_MECHANISM_INFO info;
 	return mechanism != CK_UNAVAILABLE_INFORMATION &&
@@ -88,11 +88,11 @@ hm_result algorithm_choose(const struct module *module, const struct token_key_c
 	const struct algorithm *algorithm = algorithm_of(config->algorithm);
 	*by_token = false;
 	*mechanism = algorithm->of_hash;
-	if (config->hash != KEY_HASH_TOKEN && signs(module, algorithm->of_hash))
+	if (config->hash != KEY_HASH_TOKEN && algorithm_is_there(module, algorithm->of_hash))
 		return HM_OK;
 	*by_token = true;
 	*mechanism = algorithm->of_bytes;
-	if (config->hash != KEY_HASH_HOST && signs(module, algorithm->of_bytes))
+	if (config->hash != KEY_HASH_HOST && algorithm_is_there(module, algorithm->of_bytes))
 		return HM_OK;
 	return fail(why, TOKEN_PERMANENT, "key %s: the token does not sign with %s", config->name,
 		config->hash == KEY_HASH_TOKEN || !algorithm->of_hash_name ? algorithm->of_bytes_name

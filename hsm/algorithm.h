@@ -26,6 +26,9 @@ const struct algorithm *algorithm_of(enum key_algorithm algorithm);
 /* RFC 7518, section 3.5: MGF1 with SHA-256 and a salt as long as the hash. */
 CK_RSA_PKCS_PSS_PARAMS algorithm_pss(void);
 
+/* Whether the token says that it signs with it. */
+bool algorithm_is_there(const struct module *module, CK_MECHANISM_TYPE mechanism);
+
 /*
  * The mechanism that the token signs with: what `hash` wants, or the one of the two that it has. HM_REFUSED:
  * TOKEN_PERMANENT, it has not. `by_token`: it hashes.

@@ -113,6 +113,16 @@ hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const
 	return read_public(module, session, key, why);
 }
 
+bool key_hash_in_token(const struct module *module, struct key *key)
+{
+	if (key->by_token || key->config->hash != KEY_HASH_AUTO ||
+		!algorithm_is_there(module, key->algorithm->of_bytes))
+		return false;
+	key->shown.mechanism = key->mechanism = key->algorithm->of_bytes;
+	key->shown.by_token = key->by_token = true;
+	return true;
+}
+
 void key_close(struct key *key)
 {
 	EVP_PKEY_free(key->public);
@@ -147,11 +157,11 @@ hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, c
 	CK_ATTRIBUTE id = {CKA_ID, (void *)config->id, config->id_length};
 	CK_ATTRIBUTE taken[] = {{CKA_CLASS, &class, sizeof class}, label, id};
 
-	/* A module's defaults leave too much allowed: every right is written down. */
-	enum { PUBLIC_RIGHTS = 8 };
-	CK_ATTRIBUTE public_template[PUBLIC_RIGHTS + 2] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &no, sizeof no},
-		{CKA_VERIFY, &yes, sizeof yes}, {CKA_VERIFY_RECOVER, &no, sizeof no}, {CKA_ENCRYPT, &no, sizeof no},
-		{CKA_WRAP, &no, sizeof no}, label, id};
+	/* A module's defaults leave too much allowed: every right of the private half is written down. What the public
+	 * half may do is up to the module: anybody can do it elsewhere, and tpm2-pkcs11 1.9 takes no word on it. */
+	enum { PUBLIC_COMMON = 4 };
+	CK_ATTRIBUTE public_template[PUBLIC_COMMON + 2] = {
+		{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &no, sizeof no}, label, id};
 	CK_ATTRIBUTE private_template[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &yes, sizeof yes},
 		{CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no}, {CKA_SIGN, &yes, sizeof yes},
 		{CKA_SIGN_RECOVER, &no, sizeof no}, {CKA_DECRYPT, &no, sizeof no}, {CKA_UNWRAP, &no, sizeof no},
@@ -161,8 +171,8 @@ hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, c
 	if (count)
 		return fail(why, TOKEN_PERMANENT, "key %s: a key labelled '%s' exists already", config->name,
 			config->label);
-	CK_ULONG more = put_size(algorithm, &bits, public_template + PUBLIC_RIGHTS);
-	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template, PUBLIC_RIGHTS + more,
+	CK_ULONG more = put_size(algorithm, &bits, public_template + PUBLIC_COMMON);
+	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template, PUBLIC_COMMON + more,
 		private_template, sizeof private_template / sizeof *private_template, &public, &private);
 	return HM_OK;
 }

@@ -25,6 +25,9 @@ struct key {
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	uint32_t waived, struct key *key, struct token_failure *why) HM_MUST_USE;
 
+/* From now on let the token hash what is signed. False: it does already, must not, or has no mechanism for it. */
+bool key_hash_in_token(const struct module *module, struct key *key);
+
 /* Generate the configured key in the token, for signing alone. `session` must be read-write and logged in. */
 hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct token_failure *why) HM_MUST_USE;

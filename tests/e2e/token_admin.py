@@ -21,13 +21,14 @@ def string(text):
     return struct.pack("=I", len(data)) + data
 
 
-def token_config(directory, module, keys):
+def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None):
     """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal), and the
     algorithm's number if it is not ES256."""
-    environment = "SOFTHSM2_CONF=%s/softhsm2.conf" % directory
-    config = string("soft") + string(module) + string("hsmint-dev") + struct.pack("=I", 0)
+    environment = environment or {"SOFTHSM2_CONF": directory + "/softhsm2.conf"}
+    config = string("soft") + string(module) + string(label_of_token) + struct.pack("=I", 0)
     config += struct.pack("=B", 0) + string(directory + "/pin") + string(directory + "/state")
-    config += struct.pack("=IBBBQI", 1, 0, 0, 0, 1, 0) + struct.pack("=I", 1) + string(environment)
+    config += struct.pack("=IBBBQI", 1, 0, 0, 0, 1, 0) + struct.pack("=I", len(environment))
+    config += b"".join(string("%s=%s" % pair) for pair in environment.items())
     config += struct.pack("=I", len(keys))
     for name, label, identity, *algorithm in keys:
         config += string(name) + string(label) + string(bytes.fromhex(identity))
@@ -36,17 +37,17 @@ def token_config(directory, module, keys):
     return config
 
 
-def create_key(directory, config, label, identity, algorithm=0):
+def create_key(directory, config, label, identity, algorithm=0, **token):
     """Generate a key for signing, of the algorithm's number in a frame, in the token of a directory in which nothing
-    runs."""
-    module = re.search(r"module: (\S+)", read(config)).group(1)
+    runs; `token` may be another's module, label and environment."""
+    module = token.pop("module", None) or re.search(r"module: (\S+)", read(config)).group(1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
             program = os.path.join(BUILD, "bin", "hsmint-token")
             process = subprocess.Popen(
                 ["sh", "-c", 'exec "$0" admin %d<&%d' % (CHILD_FD, theirs.fileno()), program], pass_fds=[theirs.fileno()])
-        ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity, algorithm)])))
+        ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity, algorithm)], **token)))
         ours.send(frame(CREATE, struct.pack("=H", 0), 1))
         answer = ours.recv(65536)
     process.wait(60)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same tests with each PKCS#11 module: HSMINT_MODULE names the backend, a class of backends.py."""
+import os
+import signal
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "token")]
+import backends  # noqa: E402
+from token_case import TokenCase, run, verify, wait_for  # noqa: E402
+
+BACKEND = getattr(backends, os.environ["HSMINT_MODULE"])
+PATIENCE_S = 5  # mint's, for each request
+KEY = '  - {name: %s, issuer: demo, token: soft, label: %s, id: "%s", use: access-token, algorithm: %s}\n'
+
+
+class Module(TokenCase):
+    def setUp(self):
+        super().setUp()
+        self.backend = BACKEND(self.directory)
+        self.addCleanup(self.backend.kill_all)
+        self.backend.start()
+        self.backend.use()
+
+    def jwks(self, service):
+        return service.ask("GET", "/demo/.well-known/jwks.json").body
+
+    def use_key(self, label, identity, algorithm="ES256"):
+        self.edit('label: demo-access, id: "01", use: access-token, algorithm: ES256',
+                  'label: %s, id: "%s", use: access-token, algorithm: %s' % (label, identity, algorithm))
+
+    # ---- what it does ----
+
+    def test_it_mints_what_others_verify_from_several_threads(self):
+        self.use_threads(4)
+        service = self.serve()
+        self.assert_credentials(service, self.mint_together(service))
+        svid = service.mint(profile="demo-svid")
+        verify(svid.json["credential"], self.jwks(service), self.work)
+
+    def test_the_evidence_is_whole(self):
+        service = self.serve()
+        for key in service.ask("GET", "/v1/keys").json["keys"]:
+            attributes = key["attributes"]
+            self.assertTrue(all(attributes[name] for name in (
+                "CKA_TOKEN", "CKA_PRIVATE", "CKA_SENSITIVE", "CKA_LOCAL", "CKA_ALWAYS_SENSITIVE",
+                "CKA_NEVER_EXTRACTABLE", "CKA_SIGN")), attributes)
+            self.assertEqual([attributes[name] for name in (
+                "CKA_EXTRACTABLE", "CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER")], [False] * 5)
+            self.assertEqual((key["waived"], key["module"]["path"]), ([], self.backend.module))
+            self.assertEqual(key["token"]["label"], self.backend.label)
+
+    def test_every_algorithm_is_signed_with_or_lacks_for_a_reason(self):
+        for number, algorithm in enumerate(("ES384", "RS256", "PS256", "Ed25519")):
+            if algorithm in self.backend.lacks:
+                continue
+            with self.subTest(algorithm):
+                good = self.backend.read_config()
+                self.backend.create("other-%d" % number, "4%d" % number, algorithm)
+                self.use_key("other-%d" % number, "4%d" % number, algorithm)
+                service = self.serve()  # it signs and verifies a probe before it is ready
+                answer = service.mint()
+                self.assertEqual(answer.status, 200, answer.body)
+                if algorithm != "Ed25519":  # the judge knows no EdDSA; node's jose does, in interop
+                    verify(answer.json["credential"], self.jwks(service), self.work)
+                self.end(service)
+                self.backend.write_config(good)
+
+    # ---- what it must not do ----
+
+    def test_an_imported_key_is_refused(self):
+        pem = os.path.join(self.work, "imported")
+        run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", pem + ".pem"])
+        run(["openssl", "ec", "-in", pem + ".pem", "-outform", "DER", "-out", pem + ".der"])
+        run(["openssl", "pkey", "-in", pem + ".pem", "-pubout", "-outform", "DER", "-out", pem + ".pub"])
+        imported = self.backend.tool("--write-object", pem + ".der", "--type", "privkey", "--label", "imported", "--id",
+                                     "50", "--usage-sign", check=False)
+        if imported.returncode:
+            self.assertIn("CKR_", imported.stderr)  # it takes no keys at all
+            return
+        self.backend.tool("--write-object", pem + ".pub", "--type", "pubkey", "--label", "imported", "--id", "50",
+                          check=False)
+        self.use_key("imported", "50")
+        self.assertRegex(self.serve_refused(), "key demo-access: CKA_[A-Z_]+ is ")
+
+    def test_an_extractable_key_is_refused(self):
+        made = self.backend.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "loose", "--id", "51",
+                                 "--usage-sign", "--extractable", check=False)
+        if made.returncode:
+            self.assertIn("CKR_", made.stderr)  # it makes no such keys
+            return
+        self.use_key("loose", "51")
+        self.assertRegex(self.serve_refused(), "key demo-access: CKA_[A-Z_]+ is ")
+
+    def test_a_key_whose_attributes_were_rewritten_is_refused(self):
+        """tpm2-pkcs11 lets them be: CKA_EXTRACTABLE, in its database, where the TPM knows better."""
+        module, environment = self.backend.direct
+        written = run([sys.executable, "-B", os.path.join(HERE, "rewrite.py"), module, self.backend.label,
+                       self.backend.pin, "demo-access"], env={**os.environ, **environment})
+        if written.stdout.strip() == "0x10":  # CKR_ATTRIBUTE_READ_ONLY
+            return
+        self.assertEqual(written.stdout.strip(), "0x0")
+        self.assertIn("key demo-access: CKA_EXTRACTABLE is true", self.serve_refused())
+
+    # ---- when it goes away ----
+
+    def restarts(self, service):
+        return service.status()["tokens"][0]["restarts"]
+
+    def mint_again(self, service):
+        wait_for(lambda: service.mint().status == 200, "minting to go on")
+
+    def test_it_comes_back_after_power_cuts(self):
+        service = self.serve()
+        for _ in range(10):
+            connection = service.unix()
+            self.assertEqual(service.mint(connection).status, 200)
+            self.backend.kill()
+            self.assertIn(service.mint(connection).status, (200, 503, 504), "it may have been signed before")
+            self.backend.start()
+            self.mint_again(service)
+            connection.close()
+        self.assertEqual(service.status()["tokens"][0]["state"], "ready")
+        answer = service.mint()
+        verify(answer.json["credential"], self.jwks(service), self.work)
+
+    def test_one_that_stands_still_is_replaced_and_requests_end_in_their_time(self):
+        if not hasattr(self.backend, "signers"):
+            self.skipTest("it signs in the token's process itself")
+        self.edit("    login: file\n", "    login: file\n    stuck_after: 2\n")
+        service = self.serve()
+        pid = service.status()["tokens"][0]["pid"]
+        self.assertEqual(service.mint().status, 200)
+        stopped = self.backend.signers()
+        for one in stopped:
+            os.kill(one, signal.SIGSTOP)
+        began = time.monotonic()
+        answer = service.mint()
+        self.assertIn((answer.status, answer.json["code"]), ((504, "deadline"), (503, "token_unavailable")))
+        self.assertLess(time.monotonic() - began, PATIENCE_S + 2)
+        wait_for(lambda: service.status()["tokens"][0]["pid"] != pid, "another process")
+        for one in stopped:
+            os.kill(one, signal.SIGCONT)
+        self.mint_again(service)
+
+
+if __name__ == "__main__":
+    unittest.main()
