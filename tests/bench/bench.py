@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The bench: what a credential costs, always beside what the bare signature costs on the same token in the same run."""
 import argparse
+import heapq
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -41,6 +43,9 @@ are up and idle. Other numbers of threads would give another figure: they conten
                        worked.
   a tenant beside …    one client certificate speaks for two tenants of a token that signs four at a time in 20 ms: one
                        asks for far more than that, the other for a tenth of it, first alone, then beside the first.
+  a token of K × L ms  one whose module signs K at a time and takes L for each, made of SoftHSM and a module in between.
+                       Use: credentials a second, of K ÷ L. p99 at 80 %: of requests that come at random moments, beside
+                       what they would take before K servers that need exactly L and nothing else (simulated).
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
@@ -49,6 +54,9 @@ Aims are printed beside the figures and are not enforced. Ends with 1 if any rep
 
 AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
         "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2}
+SLOW = [(8, 5), (1, 6), (30, 2)]  # tokens that sign so many at a time, in so many milliseconds
+AIMS.update({"slow_%dx%dms_p99_factor" % token: 1.5 for token in SLOW})
+LEAST = {"slow_%dx%dms_use" % token: 0.98 for token in SLOW}
 BATCH = 64  # requests in a batch
 HURRY_MS, HURRIED_BY_MS = 30, 200  # a Deadline-Ms, and how long the token takes
 
@@ -149,6 +157,18 @@ def line_of(generator):
     return line
 
 
+def ideal_p99_us(servers, each_us, rate, count):
+    """The same Poisson arrivals before servers that take exactly so long, and nothing else."""
+    draw, now, free, took = random.Random(1), 0.0, [0.0] * servers, []
+    for _ in range(max(count, 100000)):
+        now += draw.expovariate(rate / 1e6)
+        end = max(now, heapq.heappop(free)) + each_us
+        heapq.heappush(free, end)
+        took.append(end - now)
+    took.sort()
+    return took[int(len(took) * 0.99)]
+
+
 class Bench:
     def __init__(self, options, work):
         self.options, self.work = options, work
@@ -187,18 +207,20 @@ class Bench:
         for service in self.services.values():
             service.stop()
 
-    def ceiling(self):
-        """CPU of a raw signature. Only while the service is idle: SoftHSM loses tokens when several start at once."""
-        service = self.services["sampled"]
-        text = read(os.path.join(service.directory, "hsmint.yaml"))
-        module = re.search(r"module: (\S+)", text).group(1)
-        threads = re.search(r"threads: (\d+)", text).group(1)
+    def raw(self, directory, module, threads, **environment):
+        """What a program gets out of the module that does nothing but sign."""
         result = subprocess.run(
             [self.program("bench-ceiling"), "--module", module, "--token", "hsmint-dev", "--key", "demo-access",
-             "--pin-file", os.path.join(service.directory, "pin"), "--threads", threads,
+             "--pin-file", os.path.join(directory, "pin"), "--threads", str(threads),
              "--seconds", str(self.options.seconds / 3)], stdout=subprocess.PIPE, check=True, text=True,
-            env={**os.environ, "SOFTHSM2_CONF": os.path.join(service.directory, "softhsm2.conf")})
-        found = json.loads(result.stdout)
+            env={**os.environ, "SOFTHSM2_CONF": os.path.join(directory, "softhsm2.conf"), **environment})
+        return json.loads(result.stdout)
+
+    def ceiling(self):
+        """CPU of a raw signature. Only while the service is idle: SoftHSM loses tokens when several start at once."""
+        directory = self.services["sampled"].directory
+        text = read(os.path.join(directory, "hsmint.yaml"))
+        found = self.raw(directory, re.search(r"module: (\S+)", text).group(1), re.search(r"threads: (\d+)", text).group(1))
         self.note("raw_sign_us", found["cpu_us"])
         self.note("raw_sign_per_s", found["per_s"])
         self.figures["raw_threads"] = [found["threads"]]
@@ -304,6 +326,38 @@ class Bench:
         self.note("deadline_late_p99_ms", late[int(len(late) * 0.99)])
         self.note("deadline_answers", len(late))
 
+    def slow(self, parallel, ms):
+        """A token that signs `parallel` at a time in `ms` each: how much of that it gets to do, and how long those wait who
+        come when they come, beside a queue before as many servers that has no other cost."""
+        capacity = parallel / ms * 1000
+        directory = os.path.join(self.work, "slow-%d-%d" % (parallel, ms))
+        start(directory)[0].stop()
+        config = os.path.join(directory, "hsmint.yaml")
+        module, slow = re.search(r"module: (\S+)", read(config)).group(1), self.options.build + "/lib/hsmint-counting.so"
+        raw = self.raw(directory, slow, parallel, HSMINT_TEST_MODULE=module, HSMINT_TEST_TAKES=str(ms * 1000))
+        harness.edit(config, "module: " + module, "module: " + slow)
+        harness.edit(config, "threads: 1 ", "threads: %d " % parallel)
+        harness.edit(config, "    environment:\n", "    environment:\n"
+                     "      - {name: HSMINT_TEST_MODULE, value: %s}\n"
+                     "      - {name: HSMINT_TEST_TAKES, value: \"%d\"}\n" % (module, ms * 1000))
+        service = harness.start_serve(config, directory)
+        try:
+            command = [*self.load_command(WAYS[0], service)[:-1]]
+            command[command.index("--connections") + 1] = str(4 * parallel + 8)
+            full = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+            rate = round(0.8 * capacity)
+            command += ["--rate", str(rate)]
+            command[command.index("--connections") + 1] = "500"
+            queue = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
+        finally:
+            service.stop()
+        name = "slow_%dx%dms" % (parallel, ms)
+        self.errors += full["errors"] + queue["errors"]
+        self.note(name + "_use", full["per_s"] / capacity)
+        self.note(name + "_raw_use", raw["per_s"] / capacity)
+        self.note(name + "_p99_us", queue["p99_us"])
+        self.note(name + "_p99_factor", queue["p99_us"] / ideal_p99_us(parallel, ms * 1000, rate, queue["requests"]))
+
     def share(self):
         """How a tenant that asks little fares beside one that asks for more than ten times the capacity."""
         directory = os.path.join(self.work, "fair")
@@ -343,6 +397,8 @@ class Bench:
 # ---- the table ----
 
 def aim(flat, name):
+    if name in LEAST:
+        return "≥ %g  %s" % (LEAST[name], "met" if flat[name] >= LEAST[name] else "missed")
     if name not in AIMS:
         return ""
     met = "" if flat[name] is None else "met" if flat[name] <= AIMS[name] else "missed"
@@ -377,6 +433,12 @@ def table(flat):
     row(flat, "  p99 ÷ p99 alone", "fair_p99_ratio", "%.2f")
     row(flat, "  p99 alone", "fair_p99_alone_ms", "%.1f", " ms")
     row(flat, "  the other gets, of the capacity", "fair_flood_served_capacities", "%.2f")
+    for parallel, ms in SLOW:
+        name = "slow_%dx%dms" % (parallel, ms)
+        row(flat, "a token of %d × %d ms: use" % (parallel, ms), name + "_use", "%.3f")
+        row(flat, "  use by a program that only signs", name + "_raw_use", "%.3f")
+        row(flat, "  p99 at 80 % of it", name + "_p99_us", "%.0f", " µs")
+        row(flat, "  p99 ÷ ideal queue's", name + "_p99_factor", "%.2f")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -440,6 +502,8 @@ def measure(options):
         bench.rounds()
         bench.hurry()
         bench.share()
+        for parallel, ms in SLOW:
+            bench.slow(parallel, ms)
         return bench.flat()
     finally:
         bench.stop_services()

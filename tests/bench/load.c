@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A load generator: connections that each send the next request when the reply to the one before came. */
+/* A load generator: connections that each send the next request when the reply to the one before came, or requests that
+ * come when they come. */
 #include "bench_options.h"
 
 #include "load_connection.h"
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +24,7 @@ enum {
 static const char help[] =
 	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE) --body JSON\n"
 	"                  [--path PATH] [--credentials N] [--connections N] [--seconds S | --requests N]\n"
-	"                  [--warm-up S] [--pause]\n"
+	"                  [--rate R] [--warm-up S] [--pause]\n"
 	"\n"
 	"POST the same body over keep-alive connections, each sending the next request when its reply came, and print "
 	"one\n"
@@ -39,6 +41,9 @@ static const char help[] =
 	"  --connections N      1 to 1000 (default 16)\n"
 	"  --seconds S          how long (default 3)\n"
 	"  --requests N         how many requests instead\n"
+	"  --rate R             requests a second in all, at random moments, whether replies come or not; times count "
+	"from\n"
+	"                       these moments, also while all connections are in use\n"
 	"  --warm-up S          how long before that (default 1)\n"
 	"  --pause              after the warm-up, when every reply is in, print \"warm\" and wait for a line on "
 	"standard\n"
@@ -47,7 +52,7 @@ static const char help[] =
 
 struct options {
 	const char *socket, *connect, *cert, *key, *ca, *body, *path;
-	long connections, requests, credentials;
+	long connections, requests, credentials, rate;
 	int64_t duration_us, warm_up_us;
 	bool pause;
 };
@@ -55,7 +60,9 @@ struct options {
 struct load {
 	struct load_endpoint endpoint;
 	struct load_connection *connections;
-	long connection_count, credentials;
+	long connection_count, credentials, rate;
+	struct load_connection **idle; /* with `rate`: those that wait for a request */
+	long idle_count;
 	int epoll;
 	char request[LOAD_REQUEST_MAX];
 	size_t request_length;
@@ -65,6 +72,7 @@ struct load {
 /* What one phase does and finds. */
 struct phase {
 	int64_t until_us; /* no request is sent after it */
+	double next_us;   /* with a rate: when the next one comes */
 	long wanted;      /* requests; 0: until then */
 	long sent, replies, errors;
 	int64_t slowest_us;
@@ -131,12 +139,73 @@ static void take_reply(struct load *load, struct load_connection *connection, st
 	connection->sent_at = 0;
 	if (reading == LOAD_REPLY_BAD || reply.closes)
 		reopen(load, connection);
-	send_next(load, connection, phase);
+	if (!load->rate)
+		send_next(load, connection, phase);
+	else if (waited)
+		load->idle[load->idle_count++] = connection;
 }
+
+/* ---- with a rate ---- */
+
+/* Poisson arrivals; the same ones in every run. */
+static double draw_gap_us(const struct load *load)
+{
+	return -log(1 - drand48()) * 1e6 / (double)load->rate;
+}
+
+static void send_those_due(struct load *load, struct phase *phase)
+{
+	while (load->idle_count && phase->next_us <= (double)bench_now_us() &&
+		phase->next_us < (double)phase->until_us) {
+		struct load_connection *connection = load->idle[load->idle_count - 1];
+		phase->sent++;
+		if (load_connection_send(connection, load->request, load->request_length)) {
+			load->idle_count--;
+			load->in_flight++;
+			connection->sent_at = (int64_t)phase->next_us;
+		} else {
+			phase->errors++;
+			reopen(load, connection);
+		}
+		phase->next_us += draw_gap_us(load);
+	}
+}
+
+static struct timespec until_next(const struct load *load, const struct phase *phase)
+{
+	double us = PATIENCE_MS * 1e3, now = (double)bench_now_us();
+	if (load->idle_count && phase->next_us < (double)phase->until_us)
+		us = phase->next_us > now ? phase->next_us - now : 0;
+	return (struct timespec){.tv_sec = (time_t)(us / 1e6), .tv_nsec = (long)fmod(us, 1e6) * 1000};
+}
+
+static void run_at_rate(struct load *load, struct phase *phase)
+{
+	struct epoll_event events[64];
+	phase->next_us = (double)bench_now_us() + draw_gap_us(load);
+	load->idle_count = 0;
+	for (long i = 0; i < load->connection_count; i++)
+		load->idle[load->idle_count++] = &load->connections[i];
+	while (load->in_flight || phase->next_us < (double)phase->until_us) {
+		send_those_due(load, phase);
+		struct timespec wait = until_next(load, phase);
+		int ready = epoll_pwait2(load->epoll, events, 64, &wait, NULL);
+		if (ready < 0 && errno != EINTR)
+			bench_fail("epoll_pwait2: %s", strerror(errno));
+		for (int i = 0; i < ready; i++)
+			take_reply(load, events[i].data.ptr, phase);
+	}
+}
+
+/* ---- without ---- */
 
 static void run(struct load *load, struct phase *phase)
 {
 	struct epoll_event events[64];
+	if (load->rate) {
+		run_at_rate(load, phase);
+		return;
+	}
 	for (long i = 0; i < load->connection_count; i++)
 		send_next(load, &load->connections[i], phase);
 	while (load->in_flight) {
@@ -213,9 +282,11 @@ static void prepare(struct load *load, const struct options *options)
 	load->request_length = (size_t)length;
 	load->connection_count = options->connections;
 	load->credentials = options->credentials;
+	load->rate = options->rate;
+	load->idle = calloc((size_t)options->connections, sizeof(struct load_connection *));
 	load->connections = calloc((size_t)options->connections, sizeof *load->connections);
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (!load->connections || load->epoll < 0)
+	if (!load->connections || !load->idle || load->epoll < 0)
 		bench_fail("no room for %ld connections: %s", options->connections, strerror(errno));
 	for (long i = 0; i < load->connection_count; i++) {
 		load_connection_open(&load->connections[i], &load->endpoint);
@@ -228,6 +299,7 @@ static void finish(struct load *load)
 	for (long i = 0; i < load->connection_count; i++)
 		load_connection_close(&load->connections[i]);
 	free(load->connections);
+	free(load->idle);
 	load_endpoint_close(&load->endpoint);
 	close(load->epoll);
 }
@@ -246,6 +318,7 @@ enum {
 	OPTION_CONNECTIONS,
 	OPTION_SECONDS,
 	OPTION_REQUESTS,
+	OPTION_RATE,
 	OPTION_WARM_UP,
 	OPTION_PAUSE,
 	OPTION_HELP
@@ -263,6 +336,7 @@ static const struct option flags[] = {
 	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"requests", required_argument, NULL, OPTION_REQUESTS},
+	{"rate", required_argument, NULL, OPTION_RATE},
 	{"warm-up", required_argument, NULL, OPTION_WARM_UP},
 	{"pause", no_argument, NULL, OPTION_PAUSE},
 	{"help", no_argument, NULL, OPTION_HELP},
@@ -304,6 +378,9 @@ static void take_option(struct options *options, int option)
 		return;
 	case OPTION_REQUESTS:
 		options->requests = bench_number("--requests", optarg, 1, 1000000000);
+		return;
+	case OPTION_RATE:
+		options->rate = bench_number("--rate", optarg, 1, 1000000);
 		return;
 	case OPTION_WARM_UP:
 		options->warm_up_us = bench_seconds("--warm-up", optarg);

@@ -15,6 +15,8 @@ MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "j
             for member in ("ratio", "ratio_min", "ratio_max", "cpu_us", "gate_us", "mint_us", "token_us", "per_s",
                            "p50_us", "p99_us", "max_us", "requests", "errors")]
 
+MEMBERS += ["slow_%s_%s" % (token, member) for token in ("8x5ms", "1x6ms", "30x2ms")
+            for member in ("use", "raw_use", "p99_us", "p99_factor")]
 MEMBERS += ["deadline_late_p99_ms", "fair_p99_ratio", "fair_served"]
 
 

@@ -3,9 +3,10 @@
  * A PKCS#11 module for tests. It wraps another one, records calls, and fails where a script says so.
  *
  *	HSMINT_TEST_MODULE  the module to wrap
- *	HSMINT_TEST_CALLS   a file that gets a line for each C_Initialize, C_Finalize, C_Login, C_Logout, C_Sign,
+ *	HSMINT_TEST_CALLS   if set, gets a line for each C_Initialize, C_Finalize, C_Login, C_Logout, C_Sign,
  *	                    C_SignUpdate and C_SignFinal that comes in, before anything is done with it, and for each
  *	                    C_OpenSession, C_CloseSession and C_CloseAllSessions that the wrapped module was asked
+ *	HSMINT_TEST_TAKES   if set, a signature returns so many microseconds after its C_SignInit came
  *	HSMINT_TEST_SCRIPT  a file read anew at every call of a function below; it may be missing
  *
  * A script has one rule a line, "FUNCTION ACTION" or "FUNCTION ACTION TIMES"; the first rule that fits a call is
@@ -32,6 +33,7 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <p11-kit/pkcs11.h>
@@ -42,6 +44,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,6 +107,27 @@ static void find_action(const char *function, char action[WORD])
 		fclose(file);
 }
 
+static int64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Threads oversleep, by some 40 us on a virtual machine: as much less is slept as was overslept lately. */
+static void sleep_until(int64_t end_us)
+{
+	static _Thread_local int64_t late_us;
+	int64_t asked_us = end_us - late_us;
+	struct timespec end = {.tv_sec = asked_us / 1000000, .tv_nsec = asked_us % 1000000 * 1000};
+	(void)prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR)
+		;
+	int64_t over_us = now_us() - asked_us;
+	if (over_us < 1000)
+		late_us += (over_us - late_us) / 8;
+}
+
 static void sleep_ms(unsigned long ms)
 {
 	struct timespec rest = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -133,20 +157,15 @@ __attribute__((format(printf, 1, 2))) static void record(const char *format, ...
 	const char *path = getenv("HSMINT_TEST_CALLS");
 	char line[LINE];
 	va_list arguments;
+	if (!path)
+		return;
 	va_start(arguments, format);
 	int length = vsnprintf(line, sizeof line, format, arguments);
 	va_end(arguments);
-	int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd < 0 || length >= LINE || write(fd, line, (size_t)length) != length)
 		give_up("calls cannot be recorded in HSMINT_TEST_CALLS");
 	close(fd);
-}
-
-static int64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 /* How many threads the process has. */
@@ -255,10 +274,13 @@ static void take_away(CK_SESSION_HANDLE session, const char *action)
 	pthread_rwlock_unlock(&signing);
 }
 
+static _Thread_local int64_t sign_began_us; /* a signature begins with C_SignInit */
+
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
 	char action[WORD];
 	CK_RV ckr;
+	sign_began_us = now_us();
 	if (acts("C_SignInit", action, &ckr))
 		return ckr;
 	take_away(session, action);
@@ -279,6 +301,8 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG length, CK_
 	pthread_rwlock_rdlock(&signing);
 	ckr = wrapped.C_Sign(session, data, length, signature, size);
 	pthread_rwlock_unlock(&signing);
+	if (getenv("HSMINT_TEST_TAKES"))
+		sleep_until(sign_began_us + strtol(getenv("HSMINT_TEST_TAKES"), NULL, 10));
 	if (ckr == CKR_OK && signature && strcmp(action, "flip") == 0)
 		signature[*size - 1] ^= 1;
 	if (ckr == CKR_OK && signature && strcmp(action, "short") == 0)
