@@ -79,6 +79,7 @@ enum {
 	HM_ISSUERS_MAX = 16,
 	HM_PROFILES_MAX = 256,
 	HM_CALLERS_MAX = 1024,
+	HM_PROFILE_KEYS_MAX = 4,           /* that sign for one profile, each on a token of its own */
 	HM_PATTERNS_MAX = 64,              /* in one list of a profile */
 	HM_PENDING_MAX = 4096,             /* mint requests that wait for a token */
 	HM_TOKEN_SLOW_MAX_MS = 60 * 1000,  /* that a worker is told to wait, for tests */

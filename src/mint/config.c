@@ -138,6 +138,7 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	CYAML_FIELD_ENUM(
 		"kind", CYAML_FLAG_STRICT, struct config_profile, kind, kind_words, CYAML_ARRAY_LEN(kind_words)),
 	NAME("key", struct config_profile, key),
+	OPTIONAL_LIST("other_keys", struct config_profile, other_keys, &text_entry, HM_PROFILE_KEYS_MAX - 1),
 	CYAML_FIELD_MAPPING("lifetime", CYAML_FLAG_DEFAULT, struct config_profile, lifetime, lifetime_fields),
 	CYAML_FIELD_UINT_PTR("backdate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, backdate),
 	CYAML_FIELD_FLOAT_PTR("rate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, rate),

@@ -118,7 +118,10 @@ struct config_profile {
 	unsigned audiences_count, subjects_count, scopes_count, callers_count;
 	struct config_claim *claims;
 	unsigned claims_count;
-	unsigned issuer_index, key_index;
+	char **other_keys;
+	unsigned other_keys_count;
+	unsigned issuer_index;
+	unsigned key_indexes[HM_PROFILE_KEYS_MAX], key_count; /* `key` and the others */
 };
 
 struct config_caller {

@@ -428,24 +428,43 @@ static hm_result check_lifetime(const struct place *place, const struct config_p
 	return HM_OK;
 }
 
-static hm_result check_profile_key(
-	const struct config *config, const struct place *place, struct config_profile *profile)
+/* The keys of a profile do the same, each on a token of its own, so that one token can be away. */
+static hm_result add_profile_key(const struct config *config, const struct place *place, struct config_profile *profile,
+	const char *member, unsigned index)
 {
 	static const enum key_use wanted[CREDENTIAL_KINDS] = {KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID};
-	for (unsigned i = 0; i < config->keys_count; i++) {
-		const struct config_key *key = &config->keys[i];
-		if (strcmp(key->name, profile->key) != 0)
-			continue;
-		if (key->issuer_index != profile->issuer_index)
-			return complain(place, "key", "'%.64s' belongs to issuer '%.64s'", key->name, key->issuer);
-		if (key->use != wanted[profile->kind])
-			return complain(place, "key", "'%.64s' is for %s; kind %s needs one for %s", key->name,
-				key_use_name(key->use), credential_kind_name(profile->kind),
-				key_use_name(wanted[profile->kind]));
-		profile->key_index = i;
-		return HM_OK;
-	}
-	return complain(place, "key", "there is no key '%.64s'", profile->key);
+	const struct config_key *key = &config->keys[index];
+	if (key->issuer_index != profile->issuer_index)
+		return complain(place, member, "'%.64s' belongs to issuer '%.64s'", key->name, key->issuer);
+	if (key->use != wanted[profile->kind])
+		return complain(place, member, "'%.64s' is for %s; kind %s needs one for %s", key->name,
+			key_use_name(key->use), credential_kind_name(profile->kind),
+			key_use_name(wanted[profile->kind]));
+	for (unsigned i = 0; i < profile->key_count; i++)
+		if (config->keys[profile->key_indexes[i]].token_index == key->token_index)
+			return complain(place, member, "'%.64s' is on the token of '%.64s'", key->name,
+				config->keys[profile->key_indexes[i]].name);
+	profile->key_indexes[profile->key_count++] = index;
+	return HM_OK;
+}
+
+static hm_result check_profile_key(const struct config *config, const struct place *place,
+	struct config_profile *profile, const char *member, const char *name)
+{
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (strcmp(config->keys[i].name, name) == 0)
+			return add_profile_key(config, place, profile, member, i);
+	return complain(place, member, "there is no key '%.64s'", name);
+}
+
+static hm_result check_profile_keys(
+	const struct config *config, const struct place *place, struct config_profile *profile)
+{
+	profile->key_count = 0;
+	HM_TRY(check_profile_key(config, place, profile, "key", profile->key));
+	for (unsigned i = 0; i < profile->other_keys_count; i++)
+		HM_TRY(check_profile_key(config, place, profile, "other_keys", profile->other_keys[i]));
+	return HM_OK;
 }
 
 static const struct config_caller *issuer_caller(const struct config *config, unsigned issuer, const char *name)
@@ -510,7 +529,7 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 		if (strcmp(config->profiles[i].name, profile->name) == 0)
 			return complain(place, "name", "'%.64s' is taken already", profile->name);
 	HM_TRY(find_issuer(config, place, profile->issuer, &profile->issuer_index));
-	HM_TRY(check_profile_key(config, place, profile));
+	HM_TRY(check_profile_keys(config, place, profile));
 	HM_TRY(check_lifetime(place, profile));
 	HM_TRY(check_rate(place, profile->rate, profile->written_burst, &profile->burst));
 	HM_TRY(check_profile_lists(config, place, profile));

@@ -156,6 +156,45 @@ static hm_result find_replay(struct service *service, struct asking *asking, str
 		service->replays, &asking->key, &request->key, uv_now(&service->loop), &asking->replay, why);
 }
 
+/* ---- which key ---- */
+
+enum { NONE = HM_KEYS_MAX };
+
+/* The profile's key with this kid, in the configuration's list, or NONE. */
+static unsigned find_key(const struct service *service, const struct config_profile *profile, const char *kid)
+{
+	for (unsigned i = 0; i < profile->key_count; i++) {
+		const struct issuing_key *key = &service->keys[profile->key_indexes[i]];
+		if (key->known && strcmp(key->jwk.kid, kid) == 0)
+			return profile->key_indexes[i];
+	}
+	return NONE;
+}
+
+static bool can_sign(const struct service *service, unsigned index)
+{
+	const struct issuing_key *key = &service->keys[index];
+	return key->known && token_can_sign(key->token, (uint16_t)service->config->keys[index].place);
+}
+
+/* Of the profile's keys that can sign now, other than the one with `kid`, the one whose token has the least to do;
+ * NONE: none can. */
+static unsigned choose_key(const struct service *service, const struct config_profile *profile, const char *kid)
+{
+	unsigned chosen = NONE;
+	for (unsigned i = 0; i < profile->key_count; i++) {
+		unsigned index = profile->key_indexes[i];
+		if (!can_sign(service, index) || strcmp(service->keys[index].jwk.kid, kid) == 0)
+			continue;
+		if (chosen == NONE ||
+			token_wait_s(service->keys[index].token) < token_wait_s(service->keys[chosen].token))
+			chosen = index;
+	}
+	return chosen;
+}
+
+/* ---- the way in again ---- */
+
 /* One key, two callers or two configurations: what was made for the one is not what the other would get. */
 static hm_result check_terms(const struct asking *asking, const uint8_t *terms, struct hm_problem *why)
 {
@@ -170,13 +209,12 @@ static hm_result replay(
 	struct service *service, const struct asking *asking, const struct kept *kept, struct hm_problem *why)
 {
 	const struct config_profile *profile = asking->decision.profile;
-	const struct issuing_key *key = &service->keys[profile->key_index];
 	HM_TRY(check_terms(asking, kept->terms, why));
 	if (kept->expires <= hm_time())
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
-	if (!key->known || strcmp(key->jwk.kid, kept->kid) != 0)
+	if (find_key(service, profile, kept->kid) == NONE)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
 	give_again(service, gate_generation(service->gate), asking->id, kept->text, kept->length);
 	return HM_OK;
@@ -292,14 +330,18 @@ static hm_result submit(
 	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
 {
 	const struct decision *decision = &asking->decision;
-	const struct issuing_key *key = &service->keys[decision->profile->key_index];
+	unsigned index = choose_key(service, decision->profile, "");
+	if (index == NONE) /* it may come back in time */
+		index = decision->profile->key_indexes[0];
+	const struct issuing_key *key = &service->keys[index];
+	const struct config_key *config = &service->config->keys[index];
 	if (!key->known)
-		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", decision->key->name);
+		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", config->name);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
 	if (asking->request->key.text[0])
 		HM_TRY(remember(service, asking, pending, why));
-	return token_submit(key->token, (uint16_t)decision->key->place, pending, why);
+	return token_submit(key->token, (uint16_t)config->place, pending, why);
 }
 
 static hm_result strike(struct service *service, struct asking *asking, struct hm_problem *why)
@@ -307,7 +349,7 @@ static hm_result strike(struct service *service, struct asking *asking, struct h
 	HM_TRY(look_at_rates(service, asking, why));
 	struct pending *pending = take_place(service, asking);
 	if (!pending)
-		return hm_overload(why, token_wait_s(service->keys[asking->decision.profile->key_index].token),
+		return hm_overload(why, token_wait_s(service->keys[asking->decision.profile->key_indexes[0]].token),
 			"all places are taken");
 	hm_result result = submit(service, asking, pending, why);
 	if (result != HM_OK) {
@@ -443,9 +485,50 @@ void mint_signed(struct service *service, struct pending *pending, const uint8_t
 	pending_release(service->pool, pending);
 }
 
+static const struct config_profile *profile_of(const struct service *service, const struct pending *pending)
+{
+	for (unsigned i = 0; i < service->config->profiles_count; i++)
+		if (strcmp(service->config->profiles[i].name, pending->profile) == 0)
+			return &service->config->profiles[i];
+	return NULL;
+}
+
+static unsigned another_key(const struct service *service, const struct pending *pending)
+{
+	const struct config_profile *profile = profile_of(service, pending);
+	return profile && !pending->moved ? choose_key(service, profile, pending->kid) : NONE;
+}
+
+bool mint_may_move(const struct service *service, const struct pending *pending)
+{
+	return another_key(service, pending) != NONE;
+}
+
+/* The same payload under another key's header, with that key's token. */
+static bool move(struct service *service, struct pending *pending, unsigned index)
+{
+	struct hm_problem why;
+	const struct issuing_key *key = &service->keys[index];
+	const char *payload = memchr(pending->jwt, '.', pending->tbs_length);
+	size_t header = strlen(key->header),
+	       length = payload ? pending->tbs_length - (size_t)(payload - pending->jwt) : 0;
+	if (!payload || header + length > HM_JWT_TBS_MAX)
+		return false;
+	memmove(pending->jwt + header, payload, length);
+	memcpy(pending->jwt, key->header, header);
+	pending->tbs_length = header + length;
+	memcpy(pending->kid, key->jwk.kid, sizeof pending->kid);
+	pending->moved = true;
+	pending->tries = 0;
+	return token_submit(key->token, (uint16_t)service->config->keys[index].place, pending, &why) == HM_OK;
+}
+
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
 	struct hm_problem why = {.code = code};
+	unsigned index = strcmp(code, "token_unavailable") == 0 ? another_key(service, pending) : NONE;
+	if (index != NONE && move(service, pending, index))
+		return;
 	snprintf(why.detail, sizeof why.detail, "%s", detail);
 	refuse_all(service, pending, &why);
 	pending_release(service->pool, pending);

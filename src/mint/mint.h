@@ -12,6 +12,9 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail);
 
+/* Whether another of its profile's keys can sign it now; mint_failed then takes it there, once. */
+bool mint_may_move(const struct service *service, const struct pending *pending) HM_MUST_USE;
+
 /* Answer whatever is past its deadline and set the timer for the next. */
 void mint_expire(struct service *service);
 

@@ -52,6 +52,7 @@ struct pending *pending_take(struct pending_pool *pool, uint64_t deadline_ms)
 	pending->in_use = true;
 	pending->answered = pending->at_work = pending->goes_first = false;
 	pending->tries = 0;
+	pending->moved = false;
 	pending->token = NULL;
 	pending->member = NULL;
 	pending->replay = NULL;

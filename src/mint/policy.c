@@ -84,7 +84,6 @@ static hm_result choose_profile(const struct config *config, const struct gate_c
 
 	decision->profile = profile;
 	decision->issuer = &config->issuers[profile->issuer_index];
-	decision->key = &config->keys[profile->key_index];
 	for (unsigned i = 0; i < profile->callers_count; i++)
 		if (strcmp(profile->callers[i], decision->caller->name) == 0)
 			return HM_OK;

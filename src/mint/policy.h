@@ -11,7 +11,6 @@
 struct decision {
 	const struct config_profile *profile;
 	const struct config_issuer *issuer;
-	const struct config_key *key;
 	const struct config_caller *caller;
 	unsigned lifetime;  /* seconds */
 	unsigned backdate;  /* seconds */

@@ -36,6 +36,31 @@ static void publish(void *context, const struct gate_publish *publication)
 		gate_publish_one(service->gate, publication);
 }
 
+static bool key_signs(const struct service *service, unsigned index)
+{
+	return service->keys[index].known &&
+	       token_can_sign(service->keys[index].token, (uint16_t)service->config->keys[index].place);
+}
+
+/* Whether no profile needs this token: each that has a key on it has another one that signs, and there is one. */
+static bool can_do_without(const struct service *service, unsigned token)
+{
+	const struct config *config = service->config;
+	bool is_used = false;
+	for (unsigned i = 0; i < config->profiles_count; i++) {
+		const struct config_profile *profile = &config->profiles[i];
+		bool has_key_there = false, has_another = false;
+		for (unsigned k = 0; k < profile->key_count; k++) {
+			has_key_there |= config->keys[profile->key_indexes[k]].token_index == token;
+			has_another |= key_signs(service, profile->key_indexes[k]);
+		}
+		if (has_key_there && !has_another)
+			return false;
+		is_used |= has_key_there;
+	}
+	return is_used;
+}
+
 bool service_is_ready(const struct service *service, char *reason, size_t size)
 {
 	snprintf(reason, size, "%s", service->stopping ? "stopping" : "");
@@ -43,6 +68,8 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		snprintf(reason, size, "the gate is starting");
 	for (unsigned i = 0; i < service->token_count && !reason[0]; i++) {
 		struct token_facts facts = token_facts(service->tokens[i]);
+		if (service->reported_ready && can_do_without(service, i))
+			continue;
 		if (facts.state != TOKEN_READY)
 			snprintf(reason, size, "token %s is %s", token_configuration(service->tokens[i])->name,
 				token_state_name(facts.state));

@@ -93,6 +93,11 @@ static void on_failed(void *context, struct pending *pending, const char *code, 
 	mint_failed(context, pending, code, detail);
 }
 
+static bool may_move(void *context, const struct pending *pending)
+{
+	return mint_may_move(context, pending);
+}
+
 static void on_token_ended(void *context, struct token *token)
 {
 	struct service *service = context;
@@ -112,7 +117,8 @@ static void end_token(struct service *service, struct token *token)
 
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
-	struct token_events events = {on_token_ready, on_token_stopped, on_signed, on_failed, on_token_ended, service};
+	struct token_events events = {
+		on_token_ready, on_token_stopped, on_signed, on_failed, may_move, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
 

@@ -181,7 +181,8 @@ static void dispatch(struct token *token)
 /* The token no longer works on it: once more, or no more. */
 static void retry_or_give_up(struct token *token, struct pending *pending)
 {
-	if (pending->tries >= TRIES_MAX || token->ending || uv_now(token->loop) >= pending->wanted_until_ms)
+	if (pending->tries >= TRIES_MAX || token->ending || uv_now(token->loop) >= pending->wanted_until_ms ||
+		token->events.may_move(token->events.context, pending))
 		give_up(token, pending, "token_unavailable");
 	else
 		fair_wait_first(token->queue, pending);
@@ -207,6 +208,11 @@ static hm_result check_wait(const struct token *token, const struct pending *pen
 	if (token->state != TOKEN_READY || token->outstanding < room_at_token(token) || wait_s <= left_s)
 		return HM_OK;
 	return hm_overload(why, wait_s, "requests before it would take longer than it has time");
+}
+
+bool token_can_sign(const struct token *token, uint16_t key)
+{
+	return token->state == TOKEN_READY && !token->ending && !token->failing[key];
 }
 
 double token_wait_s(const struct token *token)
@@ -453,6 +459,22 @@ static void count_end(struct token *token)
 		token->short_lives = was_of_use ? 0 : token->short_lives + 1;
 }
 
+/* What waits for it goes where it can be signed now. */
+static void let_move(struct token *token)
+{
+	struct pending *pending;
+	struct pending_list stay = TAILQ_HEAD_INITIALIZER(stay);
+	while ((pending = fair_next(token->queue)))
+		if (token->events.may_move(token->events.context, pending))
+			give_up(token, pending, "token_unavailable");
+		else
+			TAILQ_INSERT_TAIL(&stay, pending, at_token);
+	while ((pending = TAILQ_FIRST(&stay))) {
+		TAILQ_REMOVE(&stay, pending, at_token);
+		fair_wait(token->queue, pending);
+	}
+}
+
 static void on_process_ended(void *context, const char *how)
 {
 	struct token *token = context;
@@ -479,6 +501,8 @@ static void on_process_ended(void *context, const char *how)
 		start_later(token);
 	if (token->vain_starts >= FAILING)
 		give_up_queue(token);
+	else if (!token->ending)
+		let_move(token);
 }
 
 static void start_process(struct token *token)

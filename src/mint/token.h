@@ -22,6 +22,9 @@ struct token_events {
 	void (*stopped)(void *context, struct token *token); /* it needs a person */
 	void (*signed_)(void *context, struct pending *pending, const uint8_t *signature, size_t length);
 	void (*failed)(void *context, struct pending *pending, const char *code, const char *detail);
+	/* Whether another token would serve it: then it is given up as token_unavailable when this one does not, at
+	 * once. */
+	bool (*may_move)(void *context, const struct pending *pending);
 	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
 	void *context;
 };
@@ -48,6 +51,9 @@ void token_set_stuck_after(struct token *token, unsigned seconds);
 /* Queue a request (its token and key are set here; whose turn it takes, `who`, by the caller). HM_UNAVAILABLE:
  * token_unavailable (it is stopped, or fails again and again), or overload, with the time that those who wait take. */
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
+
+/* Whether it is ready, and the key's last request did not fail. */
+bool token_can_sign(const struct token *token, uint16_t key);
 
 /* How long those that wait for it will take at the rate at which it signs, in seconds. */
 double token_wait_s(const struct token *token);

