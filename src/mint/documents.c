@@ -62,6 +62,16 @@ static void put_key(struct work *work, unsigned index, const char *use)
 	hm_json_raw(&work->json, key, (size_t)length);
 }
 
+/* One key may be on two tokens, of the same issuer and use. */
+static bool is_repeated(const struct work *work, unsigned index)
+{
+	for (unsigned i = 0; i < index; i++)
+		if (work->config->keys[i].issuer_index == work->config->keys[index].issuer_index &&
+			work->keys[i].known && strcmp(work->keys[i].jwk.kid, work->keys[index].jwk.kid) == 0)
+			return true;
+	return false;
+}
+
 /* RFC 7517, section 5: every key that signs JWTs for this issuer. */
 static void put_jwks(struct work *work, unsigned issuer)
 {
@@ -69,7 +79,7 @@ static void put_jwks(struct work *work, unsigned issuer)
 	hm_json_key(&work->json, "keys");
 	hm_json_begin(&work->json, '[');
 	for (unsigned i = 0; i < work->config->keys_count; i++)
-		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known)
+		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known && !is_repeated(work, i))
 			put_key(work, i, "sig");
 	hm_json_end(&work->json, ']');
 	hm_json_end(&work->json, '}');
@@ -165,7 +175,7 @@ static void put_bundle_keys(struct work *work, unsigned issuer)
 	hm_json_begin(&work->json, '[');
 	for (unsigned i = 0; i < work->config->keys_count; i++)
 		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known &&
-			work->config->keys[i].use == KEY_USE_JWT_SVID)
+			work->config->keys[i].use == KEY_USE_JWT_SVID && !is_repeated(work, i))
 			put_key(work, i, "jwt-svid");
 	hm_json_end(&work->json, ']');
 }

@@ -235,13 +235,20 @@ static void set_weight(struct fair *fair, struct group *group, unsigned weight)
 	group->turn.weight = weight;
 }
 
+bool fair_has_room(const struct fair *fair, const struct fair_who *who, unsigned free_places)
+{
+	const struct group *group = find_group(fair, who);
+	const struct member *member = group ? find_member(fair, who) : NULL;
+	return fair->count + (group ? group->turn.count : 0) + (member ? member->turn.count : 0) <= free_places;
+}
+
 bool fair_join(struct fair *fair, struct pending *pending, unsigned free_places)
 {
 	const struct fair_who *who = &pending->who;
+	if (!fair_has_room(fair, who, free_places))
+		return false;
 	struct group *group = find_group(fair, who);
 	struct member *member = group ? find_member(fair, who) : NULL;
-	if (fair->count + (group ? group->turn.count : 0) + (member ? member->turn.count : 0) > free_places)
-		return false;
 	if (!group)
 		group = add_group(fair, who);
 	group->turn.count++;

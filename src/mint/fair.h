@@ -16,6 +16,9 @@ struct fair; /* opaque; made by fair_open, released by fair_close */
 struct fair *fair_open(void); /* NULL: no memory */
 void fair_close(struct fair *fair);
 
+/* Whether one more of this group and member would be counted. */
+bool fair_has_room(const struct fair *fair, const struct fair_who *who, unsigned free_places);
+
 /*
  * Count the request among those of its group and member (pending->who), until fair_leave. False: they have too many
  * already, seen that `free_places` are left for everybody. Whoever uses a place makes less room for itself than for

@@ -171,26 +171,48 @@ static unsigned find_key(const struct service *service, const struct config_prof
 	return NONE;
 }
 
+/* Half a key set is not published (documents.c): a key that others may not know yet must not take another's place. */
+static bool is_published_whole(const struct service *service, unsigned issuer)
+{
+	for (unsigned i = 0; i < service->config->keys_count; i++)
+		if (service->config->keys[i].issuer_index == issuer && !service->keys[i].known)
+			return false;
+	return true;
+}
+
 static bool can_sign(const struct service *service, unsigned index)
 {
 	const struct issuing_key *key = &service->keys[index];
 	return key->known && token_can_sign(key->token, (uint16_t)service->config->keys[index].place);
 }
 
-/* Of the profile's keys that can sign now, other than the one with `kid`, the one whose token has the least to do;
- * NONE: none can. */
-static unsigned choose_key(const struct service *service, const struct config_profile *profile, const char *kid)
+/* Of the profile's keys that can sign now the one whose token has the least to do; for one that was `pending` with a
+ * token, of another token that would take it. NONE: none can. */
+static unsigned choose_key(
+	const struct service *service, const struct config_profile *profile, const struct pending *pending)
 {
-	unsigned chosen = NONE;
-	for (unsigned i = 0; i < profile->key_count; i++) {
+	unsigned chosen = NONE, count = is_published_whole(service, profile->issuer_index) ? profile->key_count : 1;
+	for (unsigned i = 0; i < count; i++) {
 		unsigned index = profile->key_indexes[i];
-		if (!can_sign(service, index) || strcmp(service->keys[index].jwk.kid, kid) == 0)
+		const struct token *token = service->keys[index].token;
+		if (!can_sign(service, index) ||
+			(pending && (token == pending->was_with || !token_would_take(token, pending))))
 			continue;
-		if (chosen == NONE ||
-			token_wait_s(service->keys[index].token) < token_wait_s(service->keys[chosen].token))
+		if (chosen == NONE || token_wait_s(token) < token_wait_s(service->keys[chosen].token))
 			chosen = index;
 	}
 	return chosen;
+}
+
+/* None can sign now: the first whose token may come back in time. */
+static unsigned key_to_wait_for(const struct service *service, const struct config_profile *profile)
+{
+	for (unsigned i = 0; i < profile->key_count; i++) {
+		const struct issuing_key *key = &service->keys[profile->key_indexes[i]];
+		if (key->known && token_takes_requests(key->token))
+			return profile->key_indexes[i];
+	}
+	return profile->key_indexes[0];
 }
 
 /* ---- the way in again ---- */
@@ -227,6 +249,7 @@ static struct pending *take_place(struct service *service, const struct asking *
 		return NULL;
 	pending->gate_request = asking->id;
 	pending->gate_generation = gate_generation(service->gate);
+	pending->configuration = service->configuration;
 	if (pending_next_due(service->pool) == pending)
 		mint_expire(service);
 	return pending;
@@ -330,9 +353,9 @@ static hm_result submit(
 	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
 {
 	const struct decision *decision = &asking->decision;
-	unsigned index = choose_key(service, decision->profile, "");
-	if (index == NONE) /* it may come back in time */
-		index = decision->profile->key_indexes[0];
+	unsigned index = choose_key(service, decision->profile, NULL);
+	if (index == NONE)
+		index = key_to_wait_for(service, decision->profile);
 	const struct issuing_key *key = &service->keys[index];
 	const struct config_key *config = &service->config->keys[index];
 	if (!key->known)
@@ -493,10 +516,15 @@ static const struct config_profile *profile_of(const struct service *service, co
 	return NULL;
 }
 
+/* For somebody who still waits, and only under the configuration by which it was decided. */
 static unsigned another_key(const struct service *service, const struct pending *pending)
 {
+	bool is_wanted = (!pending->answered || !TAILQ_EMPTY(&pending->followers)) &&
+			 pending->wanted_until_ms > uv_now(&service->loop);
+	if (pending->moved || !is_wanted || pending->configuration != service->configuration)
+		return NONE;
 	const struct config_profile *profile = profile_of(service, pending);
-	return profile && !pending->moved ? choose_key(service, profile, pending->kid) : NONE;
+	return profile ? choose_key(service, profile, pending) : NONE;
 }
 
 bool mint_may_move(const struct service *service, const struct pending *pending)

@@ -53,6 +53,7 @@ struct pending *pending_take(struct pending_pool *pool, uint64_t deadline_ms)
 	pending->answered = pending->at_work = pending->goes_first = false;
 	pending->tries = 0;
 	pending->moved = false;
+	pending->was_with = NULL;
 	pending->token = NULL;
 	pending->member = NULL;
 	pending->replay = NULL;

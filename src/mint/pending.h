@@ -37,8 +37,10 @@ struct pending {
 	struct member *member; /* what fair.c counts it with */
 	bool goes_first;       /* it waits before all lines */
 	unsigned tries;
-	bool moved;       /* it was with another token before */
-	uint64_t sent_ms; /* when it was last sent to the token */
+	bool moved;                   /* it was with another token before */
+	const struct token *was_with; /* the token that had it last: compared, never looked into */
+	unsigned configuration;       /* by which it was decided: service.h */
+	uint64_t sent_ms;             /* when it was last sent to the token */
 
 	/* An Idempotency-Key: the request that came first is signed, repetitions follow it and get the same answer. */
 	struct replay *replay;  /* NULL: no key */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum { CHAINS = 64 * 1024, LIFE_MS = HM_IDEMPOTENCY_SECONDS * 1000 };
+enum { CHAINS = 64 * 1024, SHARES = 1024, LIFE_MS = HM_IDEMPOTENCY_SECONDS * 1000 };
 
 /* What one tenant's replies take of a caller's memory. */
 struct share {
@@ -20,7 +20,7 @@ struct account {
 	struct identity caller;
 	size_t bytes;
 	TAILQ_HEAD(, replay) keys; /* the oldest first */
-	LIST_HEAD(, share) shares;
+	LIST_HEAD(, share) shares[SHARES];
 };
 
 struct item {
@@ -195,7 +195,7 @@ static struct account *find_account(const struct replays *replays, const struct 
 
 static struct share *find_share(const struct account *account, const struct identity *tenant)
 {
-	struct share *share = account ? LIST_FIRST(&account->shares) : NULL;
+	struct share *share = account ? LIST_FIRST(&account->shares[identity_number(tenant) % SHARES]) : NULL;
 	while (share && memcmp(&share->tenant, tenant, sizeof *tenant) != 0)
 		share = LIST_NEXT(share, next);
 	return share;
@@ -210,10 +210,10 @@ static bool is_tenant(const struct identity *tenant)
 /* A tenant may have as much as is left free, so that one that takes all it can leaves half to the others, and so on. */
 static bool is_full(const struct account *account, const struct identity *tenant, size_t bytes)
 {
-	const struct share *share = find_share(account, tenant);
-	size_t used = account->bytes + bytes;
-	return used > HM_IDEMPOTENCY_CALLER_BYTES ||
-	       (is_tenant(tenant) && share && share->bytes + bytes > HM_IDEMPOTENCY_CALLER_BYTES - account->bytes);
+	if (account->bytes + bytes > HM_IDEMPOTENCY_CALLER_BYTES)
+		return true;
+	const struct share *share = is_tenant(tenant) ? find_share(account, tenant) : NULL;
+	return share && share->bytes + bytes > HM_IDEMPOTENCY_CALLER_BYTES - account->bytes;
 }
 
 static hm_result check_room(const struct replays *replays, const struct account *account, const struct identity *tenant,
@@ -239,7 +239,6 @@ static struct account *add_account(struct replays *replays, const struct identit
 		return NULL;
 	account->caller = *caller;
 	TAILQ_INIT(&account->keys);
-	LIST_INIT(&account->shares);
 	LIST_INSERT_HEAD(&replays->accounts, account, next);
 	return account;
 }
@@ -275,7 +274,7 @@ static struct share *open_share(struct account *account, const struct identity *
 	if (share || !(share = calloc(1, sizeof *share)))
 		return share;
 	share->tenant = *tenant;
-	LIST_INSERT_HEAD(&account->shares, share, next);
+	LIST_INSERT_HEAD(&account->shares[identity_number(tenant) % SHARES], share, next);
 	return share;
 }
 

@@ -407,6 +407,7 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	documents_withdraw(service->config, new, service->publications, publish, service);
 	config_free(service->config);
 	service->config = new;
+	service->configuration++;
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
 	if (new->listen.tls)
 		give_certificates(service, &sockets);

@@ -37,6 +37,7 @@ struct service {
 	struct config *config;
 	struct pending_pool *pool;
 	struct replays *replays;
+	unsigned configuration; /* counts those that were in force */
 	struct rates *caller_rates, *profile_rates;
 	unsigned followers[HM_CALLERS_MAX]; /* that wait for another request's answer, by group modulo HM_CALLERS_MAX */
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */

@@ -61,7 +61,11 @@ static void on_token_ready(void *context, struct token *token)
 {
 	struct service *service = context;
 	struct hm_problem why;
-	if (learn_and_publish(service, token, &why) == HM_OK)
+	hm_result result = learn_and_publish(service, token, &why);
+	for (unsigned i = 0; i < service->token_count; i++)
+		if (service->tokens[i] != token && token_facts(service->tokens[i]).state != TOKEN_READY)
+			token_let_move(service->tokens[i]);
+	if (result == HM_OK)
 		return;
 	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
 		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
@@ -168,18 +172,19 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 			return hm_broken(why, "no memory for a token");
 		token_set_stuck_after(service->tokens[i], config->tokens[i].stuck_after);
 	}
-	for (unsigned i = 0; i < HM_TOKENS_MAX; i++)
-		if (old[i])
-			end_token(service, old[i]);
-
 	memset(service->keys, 0, sizeof service->keys);
 	for (unsigned i = 0; i < config->keys_count; i++)
 		service->keys[i].token = service->tokens[config->keys[i].token_index];
-	return learn_keys(service, NULL, why);
+	hm_result result = learn_keys(service, NULL, why);
+	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) /* last: what they had looks for other keys */
+		if (old[i])
+			end_token(service, old[i]);
+	return result;
 }
 
 void signing_end(struct service *service)
 {
+	memset(service->keys, 0, sizeof service->keys); /* no request moves any more */
 	for (unsigned i = 0; i < service->token_count; i++)
 		end_token(service, service->tokens[i]);
 	service->token_count = 0;

@@ -204,10 +204,23 @@ static struct pending *take_back(struct token *token, uint64_t id)
 static hm_result check_wait(const struct token *token, const struct pending *pending, struct hm_problem *why)
 {
 	double wait_s = fair_turns_until(token->queue, &pending->who) / rate_of(token);
-	double left_s = (double)(pending->deadline_ms - uv_now(token->loop)) / 1000;
+	uint64_t now = uv_now(token->loop), until = pending->wanted_until_ms;
+	double left_s = until > now ? (double)(until - now) / 1000 : 0;
 	if (token->state != TOKEN_READY || token->outstanding < room_at_token(token) || wait_s <= left_s)
 		return HM_OK;
 	return hm_overload(why, wait_s, "requests before it would take longer than it has time");
+}
+
+bool token_takes_requests(const struct token *token)
+{
+	return token->state != TOKEN_STOPPED && !token->ending && token->vain_starts < FAILING;
+}
+
+bool token_would_take(const struct token *token, const struct pending *pending)
+{
+	struct hm_problem why;
+	return check_wait(token, pending, &why) == HM_OK &&
+	       fair_has_room(token->queue, &pending->who, pending_free(token->pool));
 }
 
 bool token_can_sign(const struct token *token, uint16_t key)
@@ -222,12 +235,13 @@ double token_wait_s(const struct token *token)
 
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
 {
-	if (token->state == TOKEN_STOPPED || token->ending || token->vain_starts >= FAILING)
+	if (!token_takes_requests(token))
 		return hm_unavailable(why, "token_unavailable", "token %s is stopped", token->config.name);
 	HM_TRY(check_wait(token, pending, why));
 	if (!fair_join(token->queue, pending, pending_free(token->pool)))
 		return hm_overload(why, token_wait_s(token), "its share of what may wait is used");
 	pending->token = token;
+	pending->was_with = token;
 	pending->key = key;
 	fair_wait(token->queue, pending);
 	dispatch(token);
@@ -459,8 +473,7 @@ static void count_end(struct token *token)
 		token->short_lives = was_of_use ? 0 : token->short_lives + 1;
 }
 
-/* What waits for it goes where it can be signed now. */
-static void let_move(struct token *token)
+void token_let_move(struct token *token)
 {
 	struct pending *pending;
 	struct pending_list stay = TAILQ_HEAD_INITIALIZER(stay);
@@ -502,7 +515,7 @@ static void on_process_ended(void *context, const char *how)
 	if (token->vain_starts >= FAILING)
 		give_up_queue(token);
 	else if (!token->ending)
-		let_move(token);
+		token_let_move(token);
 }
 
 static void start_process(struct token *token)

@@ -52,8 +52,14 @@ void token_set_stuck_after(struct token *token, unsigned seconds);
  * token_unavailable (it is stopped, or fails again and again), or overload, with the time that those who wait take. */
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
 
-/* Whether it is ready, and the key's last request did not fail. */
+/* Whether it is ready, and the key's last request did not fail; whether it takes requests at all, now or to wait;
+ * whether it would take this one. */
 bool token_can_sign(const struct token *token, uint16_t key);
+bool token_takes_requests(const struct token *token);
+bool token_would_take(const struct token *token, const struct pending *pending);
+
+/* What waits for it goes where it can be signed now, if anywhere: called when another token can. */
+void token_let_move(struct token *token);
 
 /* How long those that wait for it will take at the rate at which it signs, in seconds. */
 double token_wait_s(const struct token *token);
