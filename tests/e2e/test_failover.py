@@ -3,15 +3,15 @@
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 import unittest
 
-from harness import Case, decode, edit, read, run, start_serve, verify, wait_for
+from harness import AUDIENCE, SUBJECT, Case, decode, edit, read, run, start_serve, verify, wait_for
 from token_admin import create_key
 
 SECOND = "hsmint-second"
+REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 
 
 class Failover(Case):
@@ -79,6 +79,18 @@ class Failover(Case):
         self.assertEqual(waiting[0].status, 200, waiting[0].body)
         self.assertNotEqual(self.kid(waiting[0]), first)
         verify(waiting[0].json["credential"], self.jwks(), self.work)
+
+    def test_what_nobody_waits_for_any_more_is_not_signed_elsewhere(self):
+        pid = self.token("soft")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(3):
+            answer = self.service.ask("POST", "/v1/mint/jwt", REQUEST, headers={"Deadline-Ms": "200"})
+            self.refused(answer, 504, "deadline")
+        signed = self.token("second")["signed"]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: self.token("soft")["pid"] not in (0, pid), "another process")
+        self.assertEqual((self.token("second")["outstanding"], self.token("second")["signed"]), (0, signed))
+        self.assertEqual(self.service.status()["pending"], 0)
 
     def test_under_load_either_token_away_for_seconds_loses_nothing(self):
         for name in ("soft", "second"):
