@@ -154,6 +154,14 @@ class Service:
     def wait_ready(self):
         return wait_for(lambda: (lambda s: s and s["ready"] and s)(self.status_if_any()), "a ready service")
 
+    def kill(self):
+        """SIGKILL, and wait until its children have noticed: before, a gate still holds the sockets."""
+        children = children_of(self.pid)
+        self.process.kill()
+        self.process.wait()
+        for child in children:
+            wait_for(lambda c=child: not process_exists(c), "child %d to end" % child)
+
     def stop(self):
         children = children_of(self.pid)
         if self.process.poll() is None:

@@ -164,8 +164,7 @@ class Retries(Case):
 
     def kill_mint(self, directory):
         with self.world.changing:
-            self.world.service.process.kill()
-            self.world.service.process.wait()
+            self.world.service.kill()
             self.world.service = start_dev(directory)
             self.addCleanup(self.world.service.stop)
             self.world.log.new_life()

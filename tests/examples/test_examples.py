@@ -50,8 +50,7 @@ class Examples:
         service.command("dev", "ctl", "--control", service.control, "slow", "3s")
         process = self.begin(service, "--within", "30000")
         wait_for(lambda: service.status()["pending"], "the request to be with mint")
-        service.process.kill()  # with the request in its hands
-        service.process.wait()
+        service.kill()  # with the request in its hands
         self.assertIsNone(process.poll())
         again = start_dev(directory)
         self.addCleanup(again.stop)
