@@ -18,15 +18,16 @@ static const uint8_t ed25519_name[] = {0x13, 0x0c, 'e', 'd', 'w', 'a', 'r', 'd',
 static const uint8_t sha256_info[] = {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04,
 	0x02, 0x01, 0x05, 0x00, 0x04, 0x20};
 
-static const struct algorithm algorithms[KEY_ALGORITHMS] = {[KEY_ES256] = {.type = CKK_EC,
-								    .type_name = "an EC key on P-256",
-								    .curve = BYTES(p256),
-								    .generate = CKM_EC_KEY_PAIR_GEN,
-								    .of_hash = CKM_ECDSA,
-								    .of_hash_name = "CKM_ECDSA",
-								    .of_bytes = CKM_ECDSA_SHA256,
-								    .of_bytes_name = "CKM_ECDSA_SHA256",
-								    .hash = "SHA256"},
+static const struct algorithm algorithms[KEY_ALGORITHMS] = {
+	[KEY_ES256] = {.type = CKK_EC,
+		.type_name = "an EC key on P-256",
+		.curve = BYTES(p256),
+		.generate = CKM_EC_KEY_PAIR_GEN,
+		.of_hash = CKM_ECDSA,
+		.of_hash_name = "CKM_ECDSA",
+		.of_bytes = CKM_ECDSA_SHA256,
+		.of_bytes_name = "CKM_ECDSA_SHA256",
+		.hash = "SHA256"},
 	[KEY_ES384] = {.type = CKK_EC,
 		.type_name = "an EC key on P-384",
 		.curve = BYTES(p384),
@@ -63,7 +64,8 @@ static const struct algorithm algorithms[KEY_ALGORITHMS] = {[KEY_ES256] = {.type
 		.generate = CKM_EC_EDWARDS_KEY_PAIR_GEN,
 		.of_hash = CK_UNAVAILABLE_INFORMATION,
 		.of_bytes = CKM_EDDSA,
-		.of_bytes_name = "CKM_EDDSA"}};
+		.of_bytes_name = "CKM_EDDSA"},
+};
 
 const struct algorithm *algorithm_of(enum key_algorithm algorithm)
 {

@@ -20,27 +20,10 @@ static const char help[] =
 	"Example:\n"
 	"  hsmint key evidence demo-access --control run/control.sock";
 
-enum { OPTION_CONTROL = 256, OPTION_JSON, OPTION_HELP };
-
-static const struct option options[] = {
-	{"control", required_argument, NULL, OPTION_CONTROL},
-	{"json", no_argument, NULL, OPTION_JSON},
-	{"help", no_argument, NULL, OPTION_HELP},
-	{0},
-};
-
 static const char *text(const json_t *object, const char *member)
 {
 	const char *value = json_string_value(json_object_get(object, member));
 	return value ? value : "-";
-}
-
-static int flushed(void)
-{
-	if (fflush(stdout) == 0)
-		return EXIT_DONE;
-	perror("hsmint: standard output");
-	return EXIT_FAILED;
 }
 
 static int list(const json_t *keys)
@@ -50,7 +33,7 @@ static int list(const json_t *keys)
 	json_array_foreach(keys, i, key)
 		printf("%s  %s  %s  %s  on %s  kid %s\n", text(key, "name"), text(key, "issuer"), text(key, "use"),
 			text(key, "algorithm"), text(json_object_get(key, "token"), "name"), text(key, "kid"));
-	return flushed();
+	return flush_output();
 }
 
 static int print_evidence(const json_t *key)
@@ -72,15 +55,15 @@ static int evidence(const json_t *keys, const char *name)
 	return EXIT_FAILED;
 }
 
-static int show(const char *what, const char *name, const char *control, bool json)
+static int show(const char *what, const char *name, const struct control_options *options)
 {
 	int status = EXIT_FAILED;
-	char *reply = control_call(control, "{\"command\":\"keys\"}", "key", &status);
+	char *reply = control_call(options->control, "{\"command\":\"keys\"}", "key", &status);
 	if (!reply)
 		return status;
 	json_t *answer = json_loads(reply, 0, NULL); /* the library has parsed it before */
 	const json_t *keys = json_object_get(answer, "keys");
-	if (json)
+	if (options->json)
 		status = print_line(reply);
 	else
 		status = strcmp(what, "list") == 0 ? list(keys) : evidence(keys, name);
@@ -91,24 +74,15 @@ static int show(const char *what, const char *name, const char *control, bool js
 
 int command_key(int argc, char **argv)
 {
-	const char *control = NULL;
-	bool json = false;
-	int option;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_HELP)
-			return print_line(help);
-		if (option == OPTION_CONTROL)
-			control = optarg;
-		else if (option == OPTION_JSON)
-			json = true;
-		else
-			return usage_error("key", "see the options");
-	}
+	struct control_options options;
+	int status;
+	if (!control_options_read(argc, argv, help, &options, &status))
+		return status;
 	int words = argc - optind;
 	const char *what = words ? argv[optind] : "";
 	if (strcmp(what, "list") != 0 && strcmp(what, "evidence") != 0)
 		return usage_error("key", "what to do with keys? list, evidence");
 	if (words > (strcmp(what, "list") == 0 ? 1 : 2))
 		return usage_error("key", "'%s' is not wanted", argv[argc - 1]);
-	return show(what, words == 2 ? argv[optind + 1] : NULL, control, json);
+	return show(what, words == 2 ? argv[optind + 1] : NULL, &options);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "commands.h"
+#include "options.h"
 
-#include "hsmint/client.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -42,15 +41,6 @@ static void print_help(FILE *out)
 		out);
 }
 
-/* The help or the version was asked for: it counts as done when it was written. */
-static int written(void)
-{
-	if (fflush(stdout) == 0)
-		return EXIT_DONE;
-	perror("hsmint: standard output");
-	return EXIT_FAILED;
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -59,11 +49,11 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return written();
+		return flush_output();
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("hsmint %s\n", hsmint_version());
-		return written();
+		return flush_output();
 	}
 	for (size_t i = 0; i < COMMANDS; i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

@@ -30,12 +30,18 @@ int report_error(hsmint_error *error)
 	return EXIT_FAILED;
 }
 
-int print_line(const char *text)
+int flush_output(void)
 {
-	if (puts(text) >= 0 && fflush(stdout) == 0)
+	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_DONE;
 	fprintf(stderr, "hsmint: standard output: %s\n", strerror(errno));
 	return EXIT_FAILED;
+}
+
+int print_line(const char *text)
+{
+	(void)puts(text);
+	return flush_output();
 }
 
 bool parse_number(const char *text, long least, long most, long *number)
@@ -96,31 +102,38 @@ static const struct option control_options[] = {
 	{0},
 };
 
+bool control_options_read(int argc, char **argv, const char *help, struct control_options *options, int *status)
+{
+	int option;
+	*options = (struct control_options){0};
+	while ((option = getopt_long(argc, argv, "", control_options, NULL)) != -1) {
+		if (option == OPTION_CONTROL)
+			options->control = optarg;
+		else if (option == OPTION_JSON)
+			options->json = true;
+		else {
+			*status = option == OPTION_HELP ? print_line(help) : usage_error(argv[0], "see the options");
+			return false;
+		}
+	}
+	return true;
+}
+
 int control_command(int argc, char **argv, const char *help, const char *request, int (*print)(const char *reply))
 {
 	const char *name = argv[0];
-	const char *control = NULL;
-	bool json = false;
+	struct control_options options;
 	int status = EXIT_FAILED;
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", control_options, NULL)) != -1) {
-		if (option == OPTION_HELP)
-			return print_line(help);
-		if (option == OPTION_CONTROL)
-			control = optarg;
-		else if (option == OPTION_JSON)
-			json = true;
-		else
-			return usage_error(name, "see the options");
-	}
+	if (!control_options_read(argc, argv, help, &options, &status))
+		return status;
 	if (optind != argc)
 		return usage_error(name, "'%s' is not wanted", argv[optind]);
 
-	char *reply = control_call(control, request, name, &status);
+	char *reply = control_call(options.control, request, name, &status);
 	if (!reply)
 		return status;
-	status = json ? print_line(reply) : print ? print(reply) : EXIT_DONE;
+	status = options.json ? print_line(reply) : print ? print(reply) : EXIT_DONE;
 	hsmint_text_free(reply);
 	return status;
 }

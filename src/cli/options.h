@@ -16,6 +16,9 @@ int report_error(hsmint_error *error);
 /* Print one line on standard output. Returns EXIT_DONE, or EXIT_FAILED when it could not be written. */
 int print_line(const char *text);
 
+/* See that what was printed is written. Returns as print_line. */
+int flush_output(void);
+
 /* A whole number within bounds, and nothing else. */
 bool parse_number(const char *text, long least, long most, long *number);
 
@@ -35,6 +38,15 @@ hsmint_client *connection_open(const struct connection *connection, const char *
  * released with hsmint_text_free; or NULL, `*status`, and why on standard error.
  */
 char *control_call(const char *path, const char *json, const char *command, int *status);
+
+struct control_options {
+	const char *control; /* NULL: HSMINT_CONTROL */
+	bool json;
+};
+
+/* Read --control, --json and --help; argv[0] is the command's name, and words are left from optind on. False: it is
+ * done, with `*status`. */
+bool control_options_read(int argc, char **argv, const char *help, struct control_options *options, int *status);
 
 /*
  * A whole command that takes --control, --json and --help, and gives `request` to the control socket; argv[0] is its

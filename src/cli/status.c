@@ -82,10 +82,7 @@ static int print_status(const char *reply)
 	json_array_foreach(json_object_get(status, "tokens"), i, part) print_token(part);
 	json_array_foreach(json_object_get(status, "issuers"), i, part) print_issuer(part);
 	json_decref(status);
-	if (fflush(stdout) == 0)
-		return EXIT_DONE;
-	perror("hsmint: standard output");
-	return EXIT_FAILED;
+	return flush_output();
 }
 
 int command_status(int argc, char **argv)

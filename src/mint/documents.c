@@ -201,21 +201,13 @@ static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem
 	return HM_OK;
 }
 
-static bool knows_every_key(const struct work *work, unsigned issuer)
-{
-	for (unsigned i = 0; i < work->config->keys_count; i++)
-		if (work->config->keys[i].issuer_index == issuer && !work->keys[i].known)
-			return false;
-	return true;
-}
-
 hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
 	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why)
 {
 	static struct work work;
 	work = (struct work){config, keys, publications, changed, context, .json = {.comma = false}};
 	for (unsigned i = 0; i < config->issuers_count; i++) {
-		if (!knows_every_key(&work, i))
+		if (!issuing_keys_are_whole(config, keys, i))
 			continue; /* half a key set would make verifiers drop the other half */
 		put_jwks(&work, i);
 		put_discovery(&work, &config->issuers[i]);

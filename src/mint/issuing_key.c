@@ -12,3 +12,16 @@ hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key
 	issuing->known = true;
 	return HM_OK;
 }
+
+bool issuing_key_can_sign(const struct issuing_key *issuing, const struct config_key *key)
+{
+	return issuing->known && token_can_sign(issuing->token, (uint16_t)key->place);
+}
+
+bool issuing_keys_are_whole(const struct config *config, const struct issuing_key *keys, unsigned issuer)
+{
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (config->keys[i].issuer_index == issuer && !keys[i].known)
+			return false;
+	return true;
+}

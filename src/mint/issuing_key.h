@@ -18,4 +18,10 @@ struct issuing_key {
 hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key *key,
 	const struct token_ready *holdings, struct hm_problem *why) HM_MUST_USE;
 
+/* Whether `key`'s token can sign with it now. */
+bool issuing_key_can_sign(const struct issuing_key *issuing, const struct config_key *key);
+
+/* Whether every key of an issuer (an index) is known, so that its key set is published. */
+bool issuing_keys_are_whole(const struct config *config, const struct issuing_key *keys, unsigned issuer);
+
 #endif

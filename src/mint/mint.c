@@ -171,31 +171,19 @@ static unsigned find_key(const struct service *service, const struct config_prof
 	return NONE;
 }
 
-/* Half a key set is not published (documents.c): a key that others may not know yet must not take another's place. */
-static bool is_published_whole(const struct service *service, unsigned issuer)
-{
-	for (unsigned i = 0; i < service->config->keys_count; i++)
-		if (service->config->keys[i].issuer_index == issuer && !service->keys[i].known)
-			return false;
-	return true;
-}
-
-static bool can_sign(const struct service *service, unsigned index)
-{
-	const struct issuing_key *key = &service->keys[index];
-	return key->known && token_can_sign(key->token, (uint16_t)service->config->keys[index].place);
-}
-
 /* Of the profile's keys that can sign now the one whose token has the least to do; for one that was `pending` with a
- * token, of another token that would take it. NONE: none can. */
+ * token, of another token that would take it. NONE: none can. While half a key set is not published (documents.c), one
+ * that others may not know yet does not take the first one's place. */
 static unsigned choose_key(
 	const struct service *service, const struct config_profile *profile, const struct pending *pending)
 {
-	unsigned chosen = NONE, count = is_published_whole(service, profile->issuer_index) ? profile->key_count : 1;
+	const struct config *config = service->config;
+	bool is_whole = issuing_keys_are_whole(config, service->keys, profile->issuer_index);
+	unsigned chosen = NONE, count = is_whole ? profile->key_count : 1;
 	for (unsigned i = 0; i < count; i++) {
 		unsigned index = profile->key_indexes[i];
 		const struct token *token = service->keys[index].token;
-		if (!can_sign(service, index) ||
+		if (!issuing_key_can_sign(&service->keys[index], &config->keys[index]) ||
 			(pending && (token == pending->was_with || !token_would_take(token, pending))))
 			continue;
 		if (chosen == NONE || token_wait_s(token) < token_wait_s(service->keys[chosen].token))
@@ -215,7 +203,7 @@ static unsigned key_to_wait_for(const struct service *service, const struct conf
 	return profile->key_indexes[0];
 }
 
-/* ---- the way in again ---- */
+/* ---- what was asked for before ---- */
 
 /* One key, two callers or two configurations: what was made for the one is not what the other would get. */
 static hm_result check_terms(const struct asking *asking, const uint8_t *terms, struct hm_problem *why)

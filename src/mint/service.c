@@ -36,12 +36,6 @@ static void publish(void *context, const struct gate_publish *publication)
 		gate_publish_one(service->gate, publication);
 }
 
-static bool key_signs(const struct service *service, unsigned index)
-{
-	return service->keys[index].known &&
-	       token_can_sign(service->keys[index].token, (uint16_t)service->config->keys[index].place);
-}
-
 /* Whether no profile needs this token: each that has a key on it has another one that signs, and there is one. */
 static bool can_do_without(const struct service *service, unsigned token)
 {
@@ -51,8 +45,9 @@ static bool can_do_without(const struct service *service, unsigned token)
 		const struct config_profile *profile = &config->profiles[i];
 		bool has_key_there = false, has_another = false;
 		for (unsigned k = 0; k < profile->key_count; k++) {
-			has_key_there |= config->keys[profile->key_indexes[k]].token_index == token;
-			has_another |= key_signs(service, profile->key_indexes[k]);
+			unsigned index = profile->key_indexes[k];
+			has_key_there |= config->keys[index].token_index == token;
+			has_another |= issuing_key_can_sign(&service->keys[index], &config->keys[index]);
 		}
 		if (has_key_there && !has_another)
 			return false;

@@ -131,7 +131,7 @@ static double rate_of(const struct token *token)
 	return token->rate > 0 ? token->rate : promised;
 }
 
-/* Only what it does while somebody waits tells what it can do: called before and after that may have changed. */
+/* Only what it does while somebody waits tells what it can do: called whenever that may have changed. */
 static void look_who_waits(struct token *token)
 {
 	uint64_t now_ns = uv_hrtime();
@@ -162,12 +162,11 @@ static void measure_rate(struct token *token)
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
-	look_who_waits(token);
 	while (token->state == TOKEN_READY && token->outstanding < room_at_token(token) &&
 		(pending = fair_next(token->queue))) {
 		if (send_request(token, pending) != HM_OK) {
 			fair_wait_first(token->queue, pending);
-			return; /* the process does not read; the tick ends it if that lasts */
+			break; /* the process does not read; the tick ends it if that lasts */
 		}
 		TAILQ_INSERT_TAIL(&token->at_work, pending, at_token);
 		token->outstanding++;
