@@ -23,7 +23,9 @@ struct client {
 	struct control *control;
 	struct channel *channel; /* NULL: this place is free */
 	struct ucred peer;
-	uint64_t heard_ms; /* when it last said something */
+	unsigned connection; /* counts those that had this place */
+	unsigned unanswered; /* commands that are answered later */
+	uint64_t heard_ms;   /* when it last said something, or was answered */
 	bool closing;
 };
 
@@ -35,6 +37,7 @@ struct control {
 	unsigned open_handles;
 	bool closing;
 	struct client clients[HM_CONTROL_CLIENTS];
+	struct control_asker asker; /* of the command that runs */
 	char reply[EVIDENCE_MAX];
 };
 
@@ -44,7 +47,7 @@ struct command {
 	const char *name;
 	unsigned roles; /* any of them */
 	const char *role_names;
-	/* Write the reply's JSON into control->reply and return its length. */
+	/* Write the reply's JSON into control->reply and return its length; 0: control->asker is answered later. */
 	hm_result (*run)(struct control *control, const json_t *request, size_t *length, struct hm_problem *why);
 };
 
@@ -147,6 +150,12 @@ static hm_result run(struct control *control, const struct client *client, const
 	return result;
 }
 
+static hm_result reply(struct client *client, uint64_t id, const char *json, size_t length)
+{
+	HM_TRY(channel_queue(client->channel, HM_CONTROL_REPLY, id, json, length, NULL, 0));
+	return channel_flush(client->channel);
+}
+
 static hm_result take_frame(void *context, struct hm_frame *frame)
 {
 	struct client *client = context;
@@ -157,10 +166,14 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	client->heard_ms = uv_now(&control->service->loop);
 	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_FRAME_MAX_INLINE)
 		return HM_REFUSED;
+	control->asker = (struct control_asker){(unsigned)(client - control->clients), client->connection, frame->id};
 	if (run(control, client, frame, &length, &why) != HM_OK)
 		length = problem_write(&why, control->reply, sizeof control->reply);
-	HM_TRY(channel_queue(client->channel, HM_CONTROL_REPLY, frame->id, control->reply, length, NULL, 0));
-	return channel_flush(client->channel);
+	if (!length) {
+		client->unanswered++;
+		return HM_OK;
+	}
+	return reply(client, frame->id, control->reply, length);
 }
 
 /* ---- connections ---- */
@@ -198,6 +211,23 @@ static void on_client(uv_poll_t *poll, int status, int events)
 		close_client(client);
 }
 
+void control_answer(struct control *control, const struct control_asker *asker, const char *json, size_t length)
+{
+	struct client *client = control ? &control->clients[asker->client] : NULL;
+	if (!client || !client->channel || client->connection != asker->connection)
+		return;
+	client->unanswered--;
+	client->heard_ms = uv_now(&control->service->loop);
+	if (reply(client, asker->id, json, length) != HM_OK || channel_waiting(client->channel))
+		close_client(client);
+}
+
+void control_refuse(struct control *control, const struct control_asker *asker, const struct hm_problem *why)
+{
+	char text[HM_PROBLEM_MAX];
+	control_answer(control, asker, text, problem_write(why, text, sizeof text));
+}
+
 static struct client *free_place(struct control *control)
 {
 	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
@@ -212,7 +242,8 @@ static void on_idle_timer(uv_timer_t *timer)
 	struct control *control = timer->data;
 	uint64_t now = uv_now(&control->service->loop);
 	for (unsigned i = 0; i < HM_CONTROL_CLIENTS; i++)
-		if (control->clients[i].channel && now - control->clients[i].heard_ms >= IDLE_MS)
+		if (control->clients[i].channel && !control->clients[i].unanswered &&
+			now - control->clients[i].heard_ms >= IDLE_MS)
 			close_client(&control->clients[i]);
 }
 
@@ -221,6 +252,8 @@ static void attend(struct control *control, struct client *client, const struct 
 	uv_loop_t *loop = &control->service->loop;
 	client->control = control;
 	client->peer = *peer;
+	client->connection++;
+	client->unanswered = 0;
 	client->heard_ms = uv_now(loop);
 	uv_poll_init(loop, &client->poll, channel_fd(client->channel));
 	client->poll.data = client;
