@@ -4,8 +4,8 @@
 #include "base64url.h"
 #include "config.h"
 #include "dev_tls.h"
-#include "dev_token.h"
 #include "file.h"
+#include "token_admin.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -270,7 +270,14 @@ static hm_result make_token(const struct dev_directory *dir, const char *made, s
 	HM_TRY(config_load(made, &config, why));
 	config_token_frame(config, 0, &token);
 	config_free(config);
-	return dev_token_make(&token, so_pin, why);
+	struct token_admin *admin = token_admin_open(&token, why);
+	if (!admin)
+		return HM_UNAVAILABLE;
+	hm_result result = token_admin_init(admin, so_pin, why);
+	for (uint32_t i = 0; result == HM_OK && i < token.key_count; i++)
+		result = token_admin_create(admin, (uint16_t)i, why);
+	token_admin_close(admin);
+	return result;
 }
 
 hm_result dev_directory_make(const struct dev_directory *dir, uint16_t port, struct hm_problem *why)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dev_token.h"
+#include "token_admin.h"
 
 #include "frame.h"
 #include "process.h"
@@ -12,12 +12,12 @@
 
 enum { CONFIG_FRAME_MAX = 256 * 1024 };
 
-struct admin {
+struct token_admin {
 	pid_t pid;
 	int socket;
 };
 
-static hm_result start(struct admin *admin, struct hm_problem *why)
+static hm_result start(struct token_admin *admin, struct hm_problem *why)
 {
 	char path[HM_PATH_MAX];
 	int ends[2];
@@ -42,8 +42,8 @@ static hm_result start(struct admin *admin, struct hm_problem *why)
 	return hm_unavailable(why, "system", "fork: %s", strerror(errno));
 }
 
-static hm_result ask(
-	const struct admin *admin, enum hm_frame_type type, const void *payload, size_t length, struct hm_problem *why)
+static hm_result ask(const struct token_admin *admin, enum hm_frame_type type, const void *payload, size_t length,
+	struct hm_problem *why)
 {
 	static uint8_t buffer[HM_FRAME_HEADER + HM_FRAME_MAX_INLINE];
 	struct token_failure failure;
@@ -61,31 +61,52 @@ static hm_result ask(
 	return result;
 }
 
-static hm_result provision(
-	const struct admin *admin, const struct token_config *config, const char *so_pin_file, struct hm_problem *why)
+static hm_result configure(const struct token_admin *admin, const struct token_config *config, struct hm_problem *why)
 {
 	static uint8_t payload[CONFIG_FRAME_MAX];
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 	token_config_put(&w, config);
 	if (w.failed || frame_send(admin->socket, HM_TOKEN_CONFIG, 0, payload, w.used, NULL, 0) != HM_OK)
 		return hm_unavailable(why, "token", "hsmint-token admin ended at once");
-	w = hm_writer(payload, sizeof payload);
-	hm_put_string(&w, so_pin_file);
-	HM_TRY(ask(admin, HM_ADMIN_INIT, payload, w.used, why));
-	for (uint32_t i = 0; i < config->key_count; i++) {
-		uint16_t key = (uint16_t)i;
-		HM_TRY(ask(admin, HM_ADMIN_CREATE, &key, sizeof key, why));
-	}
 	return HM_OK;
 }
 
-hm_result dev_token_make(const struct token_config *config, const char *so_pin_file, struct hm_problem *why)
+struct token_admin *token_admin_open(const struct token_config *config, struct hm_problem *why)
 {
-	struct admin admin = {.socket = -1};
-	HM_TRY(start(&admin, why));
-	hm_result result = provision(&admin, config, so_pin_file, why);
-	close(admin.socket);
-	while (waitpid(admin.pid, NULL, 0) < 0 && errno == EINTR)
+	struct token_admin *admin = calloc(1, sizeof *admin);
+	if (!admin) {
+		(void)!hm_unavailable(why, "system", "no memory");
+		return NULL;
+	}
+	if (start(admin, why) != HM_OK) {
+		free(admin);
+		return NULL;
+	}
+	if (configure(admin, config, why) == HM_OK)
+		return admin;
+	token_admin_close(admin);
+	return NULL;
+}
+
+void token_admin_close(struct token_admin *admin)
+{
+	if (!admin)
+		return;
+	close(admin->socket);
+	while (waitpid(admin->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return result;
+	free(admin);
+}
+
+hm_result token_admin_init(const struct token_admin *admin, const char *so_pin_file, struct hm_problem *why)
+{
+	uint8_t payload[HM_PATH_MAX + 16];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	hm_put_string(&w, so_pin_file);
+	return ask(admin, HM_ADMIN_INIT, payload, w.used, why);
+}
+
+hm_result token_admin_create(const struct token_admin *admin, uint16_t key, struct hm_problem *why)
+{
+	return ask(admin, HM_ADMIN_CREATE, &key, sizeof key, why);
 }
