@@ -69,13 +69,21 @@ static hm_result create(struct admin *admin, uint16_t key, struct token_failure 
 	return key_generate(&admin->module, admin->session, &admin->config.keys[key], why);
 }
 
+/* ---- destroy ---- */
+
+static hm_result destroy(struct admin *admin, uint16_t key, const char *kid, struct token_failure *why)
+{
+	HM_TRY(open_session(admin, why));
+	return key_destroy(&admin->module, admin->session, &admin->config.keys[key], kid, why);
+}
+
 /* ---- commands ---- */
 
 /* HM_BROKEN: not a command. */
 static hm_result run(struct admin *admin, const struct hm_frame *frame, struct token_failure *why)
 {
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
-	char so_pin_file[HM_PATH_MAX];
+	char so_pin_file[HM_PATH_MAX], kid[HM_KID_MAX + 1];
 	uint16_t key;
 	switch (frame->type) {
 	case HM_ADMIN_INIT:
@@ -84,6 +92,11 @@ static hm_result run(struct admin *admin, const struct hm_frame *frame, struct t
 	case HM_ADMIN_CREATE:
 		key = hm_get_u16(&reader);
 		return hm_reader_done(&reader) && key < admin->config.key_count ? create(admin, key, why) : HM_BROKEN;
+	case HM_ADMIN_DESTROY:
+		key = hm_get_u16(&reader);
+		hm_get_string(&reader, kid, sizeof kid);
+		return hm_reader_done(&reader) && key < admin->config.key_count ? destroy(admin, key, kid, why)
+										: HM_BROKEN;
 	default:
 		return HM_BROKEN;
 	}

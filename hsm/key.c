@@ -30,9 +30,13 @@ static hm_result find_one(const struct module *module, CK_SESSION_HANDLE session
 	const char *what = class == CKO_PRIVATE_KEY ? "private" : "public";
 	CK_OBJECT_HANDLE found[2];
 	CK_ULONG count = 0;
-	CK_ATTRIBUTE template[] = {{CKA_CLASS, &class, sizeof class},
-		{CKA_LABEL, (void *)config->label, strlen(config->label)}, {CKA_ID, (void *)id, id_length}};
-	HM_TRY(search(module, session, template, id_length ? 3 : 2, found, &count, why));
+	CK_ATTRIBUTE template[3] = {{CKA_CLASS, &class, sizeof class}};
+	CK_ULONG wanted = 1;
+	if (config->label[0])
+		template[wanted++] = (CK_ATTRIBUTE){CKA_LABEL, (void *)config->label, strlen(config->label)};
+	if (id_length)
+		template[wanted++] = (CK_ATTRIBUTE){CKA_ID, (void *)id, id_length};
+	HM_TRY(search(module, session, template, wanted, found, &count, why));
 	if (count != 1)
 		return fail(why, TOKEN_CUSTODY, "key %s: %s %s key is labelled '%s'%s", config->name,
 			count ? "more than one" : "no", what, config->label, id_length ? " and has its id" : "");
@@ -43,19 +47,18 @@ static hm_result find_one(const struct module *module, CK_SESSION_HANDLE session
 /* ---- the public half ---- */
 
 /* The public key shares the private one's id; that it is its other half, the first signature shows. */
-static hm_result read_public(
-	const struct module *module, CK_SESSION_HANDLE session, struct key *key, struct token_failure *why)
+static hm_result read_public(const struct module *module, CK_SESSION_HANDLE session, struct key *key,
+	CK_OBJECT_HANDLE *handle, struct token_failure *why)
 {
 	struct hm_problem problem;
 	struct jwk jwk;
 	uint8_t id[ID_MAX] = {0};
 	uint8_t *spki = key->shown.spki;
 	CK_ULONG id_length = sizeof id;
-	CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
 	const char *name = key->config->name;
 	HM_TRY(module_attribute(module, session, key->handle, CKA_ID, id, &id_length, why));
-	HM_TRY(find_one(module, session, CKO_PUBLIC_KEY, key->config, id, id_length, &public, why));
-	HM_TRY(public_key_read(module, session, public, key->config, &key->public, why));
+	HM_TRY(find_one(module, session, CKO_PUBLIC_KEY, key->config, id, id_length, handle, why));
+	HM_TRY(public_key_read(module, session, *handle, key->config, &key->public, why));
 	int length = i2d_PUBKEY(key->public, NULL);
 	if (length <= 0 || (size_t)length > sizeof key->shown.spki || i2d_PUBKEY(key->public, &spki) != length)
 		return fail(why, TOKEN_CUSTODY, "key %s: its public key has no DER of at most %zu bytes", name,
@@ -110,7 +113,8 @@ hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const
 	HM_TRY(custody_check(module, session, key->handle, config, waived, &key->shown, why));
 	key->shown.mechanism = key->mechanism;
 	key->shown.by_token = key->by_token;
-	return read_public(module, session, key, why);
+	CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
+	return read_public(module, session, key, &public, why);
 }
 
 bool key_hash_in_token(const struct module *module, struct key *key)
@@ -127,6 +131,7 @@ void key_close(struct key *key)
 {
 	EVP_PKEY_free(key->public);
 	EVP_MD_free(key->hash);
+	*key = (struct key){.config = NULL};
 }
 
 /* ---- generation ---- */
@@ -175,4 +180,30 @@ hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, c
 	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template, PUBLIC_COMMON + more,
 		private_template, sizeof private_template / sizeof *private_template, &public, &private);
 	return HM_OK;
+}
+
+/* ---- destruction ---- */
+
+static hm_result destroy(const struct module *module, CK_SESSION_HANDLE session, struct key *key, const char *kid,
+	struct token_failure *why)
+{
+	CK_OBJECT_HANDLE public = CK_INVALID_HANDLE;
+	HM_TRY(find_one(module, session, CKO_PRIVATE_KEY, key->config, key->config->id, key->config->id_length,
+		&key->handle, why));
+	HM_TRY(read_public(module, session, key, &public, why));
+	if (strcmp(key->shown.kid, kid) != 0)
+		return fail(why, TOKEN_REFUSED, "key %s: the key labelled '%s' has kid %s, not %s", key->config->name,
+			key->config->label, key->shown.kid, kid);
+	TRY_CALL(why, module->calls, C_DestroyObject, session, key->handle); /* first what must not be left */
+	TRY_CALL(why, module->calls, C_DestroyObject, session, public);
+	return HM_OK;
+}
+
+hm_result key_destroy(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
+	const char *kid, struct token_failure *why)
+{
+	struct key key = {.config = config, .algorithm = algorithm_of(config->algorithm)};
+	hm_result result = destroy(module, session, &key, kid, why);
+	key_close(&key);
+	return result;
 }

@@ -32,6 +32,10 @@ bool key_hash_in_token(const struct module *module, struct key *key);
 hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct token_failure *why) HM_MUST_USE;
 
+/* Destroy both halves of the one key pair of that label and id. TOKEN_REFUSED: its kid is another one. */
+hm_result key_destroy(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
+	const char *kid, struct token_failure *why) HM_MUST_USE;
+
 void key_close(struct key *key);
 
 #endif

@@ -20,40 +20,72 @@ static hm_result open_session(const struct room *room, CK_SESSION_HANDLE *sessio
 }
 
 /* The first signature with a key takes longer than those that follow: the quicker of two counts, of the slowest key. */
-static hm_result time_probes(struct room *room, const struct key *key, struct token_failure *why)
+static hm_result time_probes(struct room *room, CK_SESSION_HANDLE session, const struct key *key, uint32_t *slowest_us,
+	struct token_failure *why)
 {
 	int64_t least_us = INT64_MAX;
 	for (int i = 0; i < 2; i++) {
 		struct timespec begun, ended;
 		clock_gettime(CLOCK_MONOTONIC, &begun);
-		HM_TRY(sign_probe(&room->module, room->login, key, why));
+		HM_TRY(sign_probe(&room->module, session, key, why));
 		clock_gettime(CLOCK_MONOTONIC, &ended);
 		int64_t took_us = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;
 		least_us = took_us < least_us ? took_us : least_us;
 	}
-	if (least_us > room->probe_us)
-		room->probe_us = (uint32_t)least_us;
+	if (least_us > *slowest_us)
+		*slowest_us = (uint32_t)least_us;
 	return HM_OK;
 }
 
 /* Some modules name a mechanism for hashes made elsewhere, and then do not sign with it. */
-static hm_result try_out(struct room *room, struct key *key, struct token_failure *why)
+static hm_result try_out(
+	struct room *room, CK_SESSION_HANDLE session, struct key *key, uint32_t *slowest_us, struct token_failure *why)
 {
-	hm_result result = time_probes(room, key, why);
+	hm_result result = time_probes(room, session, key, slowest_us, why);
 	if (result == HM_UNAVAILABLE && key_hash_in_token(&room->module, key))
-		result = time_probes(room, key, why);
+		result = time_probes(room, session, key, slowest_us, why);
 	return result;
+}
+
+static hm_result find_key(
+	struct room *room, CK_SESSION_HANDLE session, uint32_t place, uint32_t *slowest_us, struct token_failure *why)
+{
+	struct key *key = &room->keys[place];
+	HM_TRY(key_find(&room->module, session, &room->config->keys[place], room->config->waived, key, why));
+	HM_TRY(jose_open(key, &room->jose[place], why));
+	HM_TRY(try_out(room, session, key, slowest_us, why));
+	atomic_store(&room->holds[place], true);
+	return HM_OK;
 }
 
 static hm_result find_keys(struct room *room, struct token_failure *why)
 {
-	for (uint32_t i = 0; i < room->config->key_count; i++) {
-		struct key *key = &room->keys[i];
-		HM_TRY(key_find(&room->module, room->login, &room->config->keys[i], room->config->waived, key, why));
-		HM_TRY(jose_open(key, &room->jose[i], why));
-		HM_TRY(try_out(room, key, why));
-	}
+	for (uint32_t i = 0; i < room->config->key_count; i++)
+		if (room->config->keys[i].name[0])
+			HM_TRY(find_key(room, room->login, i, &room->probe_us, why));
 	return HM_OK;
+}
+
+static hm_result learn_key(
+	struct room *room, CK_SESSION_HANDLE session, const struct token_learn *learn, struct token_failure *why)
+{
+	uint32_t probe_us = 0;
+	if (atomic_load(&room->holds[learn->place]))
+		return HM_BROKEN; /* threads may be signing with what it holds */
+	room->config->keys[learn->place] = learn->key;
+	hm_result result = find_key(room, session, learn->place, &probe_us, why);
+	if (result != HM_OK)
+		key_close(&room->keys[learn->place]);
+	return result;
+}
+
+hm_result room_learn_key(
+	struct room *room, CK_SESSION_HANDLE session, const struct token_learn *learn, struct token_failure *why)
+{
+	pthread_mutex_lock(&room->learning);
+	hm_result result = learn_key(room, session, learn, why);
+	pthread_mutex_unlock(&room->learning);
+	return result;
 }
 
 static unsigned count_threads(const struct room *room)
@@ -73,11 +105,12 @@ static hm_result log_in(struct room *room, struct token_failure *why)
 	return login_user(room->config, &room->module, room->login, why);
 }
 
-hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why)
+hm_result room_open(struct token_config *config, struct room *room, struct token_failure *why)
 {
 	int lock;
 	room->config = config;
 	pthread_mutex_init(&room->sessions, NULL);
+	pthread_mutex_init(&room->learning, NULL);
 	HM_TRY(login_lock(config, &lock, why));
 	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "mint is gone");
@@ -126,7 +159,7 @@ void room_close_session(struct room *room, CK_SESSION_HANDLE *session)
 
 void room_close(struct room *room)
 {
-	for (uint32_t i = 0; i < room->config->key_count; i++)
+	for (uint32_t i = 0; i < HM_KEYS_MAX; i++)
 		key_close(&room->keys[i]);
 	(void)room->module.calls->C_Finalize(NULL);
 }

@@ -10,11 +10,13 @@
 #include <stdatomic.h>
 
 struct room {
-	const struct token_config *config;
+	struct token_config *config;
 	struct module module;
 	CK_SESSION_HANDLE login; /* idle, open for life: closing the last session logs out */
 	struct key keys[HM_KEYS_MAX];
 	struct jose jose[HM_KEYS_MAX];
+	atomic_bool holds[HM_KEYS_MAX]; /* whether a key was found, checked and tried at this place */
+	pthread_mutex_t learning;       /* held to look for one more */
 	unsigned threads;
 	uint32_t probe_us;            /* the quickest probe with the slowest key, at the start */
 	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */
@@ -26,7 +28,12 @@ struct room {
  * Load the module, find the token and log in, under the start lock, which mint is told of; then find and check every
  * key and sign a probe with each. All of it happens before any thread is made.
  */
-hm_result room_open(const struct token_config *config, struct room *room, struct token_failure *why) HM_MUST_USE;
+hm_result room_open(struct token_config *config, struct room *room, struct token_failure *why) HM_MUST_USE;
+
+/* Find and check one more key on a session of the caller's own, and sign a probe with it; threads may sign with it
+ * after HM_OK. HM_BROKEN: its place held a key already. */
+hm_result room_learn_key(struct room *room, CK_SESSION_HANDLE session, const struct token_learn *learn,
+	struct token_failure *why) HM_MUST_USE;
 
 /* Open a session that is logged in. TOKEN_LOGIN: the login was lost. */
 hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why) HM_MUST_USE;

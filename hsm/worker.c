@@ -53,13 +53,18 @@ static void wait_as_told(struct room *room)
 		nanosleep(&time, NULL);
 }
 
+static bool holds(struct room *room, uint16_t key)
+{
+	return key < HM_KEYS_MAX && atomic_load(&room->holds[key]);
+}
+
 static hm_result sign_request(
 	struct worker *worker, const struct hm_frame *frame, struct signature *signature, struct token_failure *why)
 {
 	struct room *room = worker->room;
 	struct token_sign asked;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
-	if (!token_sign_get(&reader, &asked) || asked.key >= room->config->key_count)
+	if (!token_sign_get(&reader, &asked) || !holds(room, asked.key))
 		return HM_BROKEN;
 	HM_TRY(jose_check(&room->jose[asked.key], asked.tbs, why));
 	if (worker->session == CK_INVALID_HANDLE)
@@ -74,11 +79,50 @@ static hm_result probe_request(struct worker *worker, const struct hm_frame *fra
 	struct room *room = worker->room;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	uint16_t key = hm_get_u16(&reader);
-	if (!hm_reader_done(&reader) || key >= room->config->key_count)
+	if (!hm_reader_done(&reader) || !holds(room, key))
 		return HM_BROKEN;
 	if (worker->session == CK_INVALID_HANDLE)
 		HM_TRY(room_open_session(room, &worker->session, why));
 	return sign_probe(&room->module, worker->session, &room->keys[key], why);
+}
+
+static hm_result send_learned(const struct room *room, const struct token_learn *learn)
+{
+	uint8_t payload[sizeof(struct token_key_ready) + 64];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	token_learned_put(&w, learn->place, &room->keys[learn->place].shown);
+	return frame_send(HM_CHILD_FD, HM_TOKEN_LEARNED, 0, payload, w.used, NULL, 0);
+}
+
+static hm_result send_not_learned(const struct token_learn *learn, const struct token_failure *why)
+{
+	uint8_t payload[sizeof *why + 64];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	token_not_learned_put(&w, learn->place, why);
+	return frame_send(HM_CHILD_FD, HM_TOKEN_NOT_LEARNED, 0, payload, w.used, NULL, 0);
+}
+
+/* A key that is not as promised is no reason to end: those before it are. */
+static hm_result learn_key(struct worker *worker, const struct hm_frame *frame)
+{
+	struct room *room = worker->room;
+	struct token_failure why;
+	struct token_learn learn;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (!token_learn_get(&reader, &learn))
+		return HM_BROKEN;
+	hm_result result = HM_OK;
+	if (worker->session == CK_INVALID_HANDLE)
+		result = room_open_session(room, &worker->session, &why);
+	if (result == HM_OK)
+		result = room_learn_key(room, worker->session, &learn, &why);
+	if (result == HM_OK)
+		return send_learned(room, &learn);
+	if (result == HM_BROKEN)
+		return HM_BROKEN;
+	if (why.class != TOKEN_CUSTODY)
+		mend(worker, &why);
+	return send_not_learned(&learn, &why);
 }
 
 static hm_result take_slow(struct room *room, const struct hm_frame *frame)
@@ -99,6 +143,8 @@ static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame
 	hm_result result = HM_BROKEN;
 	if (frame->type == HM_TOKEN_SLOW)
 		return take_slow(worker->room, frame);
+	if (frame->type == HM_TOKEN_KEY)
+		return learn_key(worker, frame);
 	if (frame->type == HM_TOKEN_SIGN)
 		result = sign_request(worker, frame, &signature, &why);
 	else if (frame->type == HM_TOKEN_PROBE)

@@ -45,6 +45,7 @@ static const char config_text[] =
 	"    pin: pin\n"
 	"    threads: 1              # a second gains nothing on SoftHSM; a real token wants more\n"
 	"    self_check: sampled     # a software token; leave it out (always) for a real one\n"
+	"    key_rights: manage      # hsmint key may make and destroy keys; leave it out for a real one\n"
 	"    environment:\n"
 	"      - {name: SOFTHSM2_CONF, value: softhsm2.conf, path: true}\n"
 	"keys:\n"

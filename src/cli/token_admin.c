@@ -110,3 +110,12 @@ hm_result token_admin_create(const struct token_admin *admin, uint16_t key, stru
 {
 	return ask(admin, HM_ADMIN_CREATE, &key, sizeof key, why);
 }
+
+hm_result token_admin_destroy(const struct token_admin *admin, uint16_t key, const char *kid, struct hm_problem *why)
+{
+	uint8_t payload[HM_KID_MAX + 16];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	hm_put_u16(&w, key);
+	hm_put_string(&w, kid);
+	return ask(admin, HM_ADMIN_DESTROY, payload, w.used, why);
+}

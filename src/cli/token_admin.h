@@ -19,4 +19,8 @@ hm_result token_admin_init(
 /* Generate a key pair, named by its place among the configured keys. */
 hm_result token_admin_create(const struct token_admin *admin, uint16_t key, struct hm_problem *why) HM_MUST_USE;
 
+/* Destroy both halves of a key pair, if it has this kid. */
+hm_result token_admin_destroy(
+	const struct token_admin *admin, uint16_t key, const char *kid, struct hm_problem *why) HM_MUST_USE;
+
 #endif

@@ -22,15 +22,19 @@ enum hm_frame_type {
 	HM_TOKEN_SIGN,       /* struct token_sign */
 	HM_TOKEN_PROBE,      /* u16 key: sign HM_PROBE_PREFIX and random bytes */
 	HM_TOKEN_SLOW,       /* u32 milliseconds: wait so long before each signature of a request */
+	HM_TOKEN_KEY,        /* struct token_learn: find, check and try this key as well */
 	/* token → mint */
-	HM_TOKEN_TURN = 15,  /* empty string: it holds the start lock; how long its start takes counts from here */
-	HM_TOKEN_READY = 16, /* struct token_ready */
-	HM_TOKEN_SIGNED,     /* the signature's bytes: raw r‖s for ECDSA; for a probe empty */
-	HM_TOKEN_FAILED,     /* struct token_failure, of one request */
-	HM_TOKEN_ENDING,     /* struct token_failure; id 0; the process exits after it */
+	HM_TOKEN_TURN = 15,   /* empty string: it holds the start lock; how long its start takes counts from here */
+	HM_TOKEN_READY = 16,  /* struct token_ready */
+	HM_TOKEN_SIGNED,      /* the signature's bytes: raw r‖s for ECDSA; for a probe empty */
+	HM_TOKEN_FAILED,      /* struct token_failure, of one request */
+	HM_TOKEN_ENDING,      /* struct token_failure; id 0; the process exits after it */
+	HM_TOKEN_LEARNED,     /* u16 key, struct token_key_ready: the answer to HM_TOKEN_KEY, */
+	HM_TOKEN_NOT_LEARNED, /* or u16 key, struct token_failure */
 	/* command → hsmint-token admin, on the same kind of socket, after HM_TOKEN_CONFIG; answers: DONE or FAILED */
 	HM_ADMIN_INIT = 32, /* initialise the configured token: so_pin_file as string; the user PIN is the config's */
 	HM_ADMIN_CREATE,    /* u16 key: generate it in the token */
+	HM_ADMIN_DESTROY,   /* u16 key, string kid: destroy both halves of the key pair that has this kid */
 	HM_ADMIN_DONE = 48,
 	/* mint → gate */
 	HM_GATE_CONFIG = 64, /* gate_protocol.h: struct gate_config, with descriptors */

@@ -49,6 +49,9 @@ const struct problem_kind problem_kinds[] = {
 	/* control.sock */
 	{"unknown_command", 400, "no", "There is no such command"},
 	{"unknown_token", 404, "no", "No token of this name is configured"},
+	{"unknown_key", 404, "no", "No key, or no version of it, goes by this name"},
+	{"key_refused", 409, "no", "The token does not hold this key as it must be"},
+	{"key_state", 409, "no", "The key is not in a state for this"},
 	{"reload_refused", 409, "no", "The new configuration was refused; the one before stays in force"},
 	/* how much, time, and us */
 	{"rate_limited", 429, "after", "More credentials were asked for than the rate allows"},

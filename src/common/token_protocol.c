@@ -64,7 +64,9 @@ static bool key_get(struct hm_reader *r, struct token_key_config *key)
 	key->algorithm = hm_get_u8(r);
 	key->hash = hm_get_u8(r);
 	hm_get_string(r, key->issuer, sizeof key->issuer);
-	return !r->failed && key->use < KEY_USES && key->algorithm < KEY_ALGORITHMS && key->hash < KEY_HASHES;
+	bool is_found_by = !key->name[0] || key->label[0] || key->id_length;
+	return !r->failed && is_found_by && key->use < KEY_USES && key->algorithm < KEY_ALGORITHMS &&
+	       key->hash < KEY_HASHES;
 }
 
 void token_config_put(struct hm_writer *w, const struct token_config *config)
@@ -126,6 +128,26 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	return hm_reader_done(r) && config->threads >= 1 && config->threads <= HM_TOKEN_THREADS_MAX &&
 	       config->login <= LOGIN_CREDENTIAL && config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1 &&
 	       config->read_write <= 1 && config->waived < 1u << CUSTODY_ATTRIBUTES;
+}
+
+bool token_key_equals(const struct token_key_config *a, const struct token_key_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->label, b->label) == 0 && strcmp(a->issuer, b->issuer) == 0 &&
+	       a->id_length == b->id_length && memcmp(a->id, b->id, a->id_length) == 0 && a->use == b->use &&
+	       a->algorithm == b->algorithm && a->hash == b->hash;
+}
+
+void token_learn_put(struct hm_writer *w, uint16_t place, const struct token_key_config *key)
+{
+	hm_put_u16(w, place);
+	key_put(w, key);
+}
+
+bool token_learn_get(struct hm_reader *r, struct token_learn *learn)
+{
+	memset(learn, 0, sizeof *learn);
+	learn->place = hm_get_u16(r);
+	return key_get(r, &learn->key) && hm_reader_done(r) && learn->place < HM_KEYS_MAX && learn->key.name[0];
 }
 
 void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length)
@@ -233,4 +255,29 @@ bool token_failure_get(struct hm_reader *r, struct token_failure *failure)
 	failure->ckr = hm_get_u64(r);
 	hm_get_printable(r, failure->detail, sizeof failure->detail);
 	return hm_reader_done(r) && failure->class < TOKEN_CLASSES;
+}
+
+void token_learned_put(struct hm_writer *w, uint16_t place, const struct token_key_ready *key)
+{
+	hm_put_u16(w, place);
+	key_ready_put(w, key);
+}
+
+bool token_learned_get(struct hm_reader *r, uint16_t *place, struct token_key_ready *key)
+{
+	memset(key, 0, sizeof *key);
+	*place = hm_get_u16(r);
+	return key_ready_get(r, key) && hm_reader_done(r) && *place < HM_KEYS_MAX;
+}
+
+void token_not_learned_put(struct hm_writer *w, uint16_t place, const struct token_failure *failure)
+{
+	hm_put_u16(w, place);
+	token_failure_put(w, failure);
+}
+
+bool token_not_learned_get(struct hm_reader *r, uint16_t *place, struct token_failure *failure)
+{
+	*place = hm_get_u16(r);
+	return token_failure_get(r, failure) && *place < HM_KEYS_MAX;
 }

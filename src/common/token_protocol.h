@@ -47,9 +47,9 @@ enum custody_value { CUSTODY_FALSE, CUSTODY_TRUE, CUSTODY_NOT_TOLD, CUSTODY_VALU
 const char *custody_attribute_name(enum custody_attribute attribute); /* "CKA_TOKEN", … */
 
 struct token_key_config {
-	char name[HM_NAME_MAX + 1];
-	char label[HM_NAME_MAX + 1]; /* CKA_LABEL */
-	uint8_t id[32];              /* CKA_ID; not compared when id_length is 0 */
+	char name[HM_NAME_MAX + 1];   /* empty: there is no key at this place */
+	char label[HM_LABEL_MAX + 1]; /* CKA_LABEL; not compared when it is empty */
+	uint8_t id[HM_KEY_ID_MAX];    /* CKA_ID; not compared when id_length is 0 */
 	uint32_t id_length;
 	uint8_t use;                 /* enum key_use */
 	uint8_t algorithm;           /* enum key_algorithm */
@@ -76,6 +76,12 @@ struct token_config {
 	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
 	uint32_t key_count;
 	struct token_key_config keys[HM_KEYS_MAX]; /* a frame names a key by its place here */
+};
+
+/* A key that the process is to hold from now on, at a place that held none since it started. */
+struct token_learn {
+	uint16_t place;
+	struct token_key_config key;
 };
 
 struct token_sign {
@@ -128,6 +134,13 @@ struct token_failure {
 /* Each get refuses (false) what is malformed, out of range or too long. */
 void token_config_put(struct hm_writer *w, const struct token_config *config);
 bool token_config_get(struct hm_reader *r, struct token_config *config) HM_MUST_USE;
+bool token_key_equals(const struct token_key_config *a, const struct token_key_config *b);
+void token_learn_put(struct hm_writer *w, uint16_t place, const struct token_key_config *key);
+bool token_learn_get(struct hm_reader *r, struct token_learn *learn) HM_MUST_USE;
+void token_learned_put(struct hm_writer *w, uint16_t place, const struct token_key_ready *key);
+bool token_learned_get(struct hm_reader *r, uint16_t *place, struct token_key_ready *key) HM_MUST_USE;
+void token_not_learned_put(struct hm_writer *w, uint16_t place, const struct token_failure *failure);
+bool token_not_learned_get(struct hm_reader *r, uint16_t *place, struct token_failure *failure) HM_MUST_USE;
 void token_sign_put(struct hm_writer *w, uint16_t key, const void *tbs, size_t length);
 bool token_sign_get(struct hm_reader *r, struct token_sign *sign) HM_MUST_USE;
 bool token_slow_get(struct hm_reader *r, uint32_t *ms) HM_MUST_USE;

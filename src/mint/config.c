@@ -33,6 +33,7 @@ static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS},
 static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
 	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
+static const cyaml_strval_t key_rights_words[] = {{"use", KEY_RIGHTS_USE}, {"manage", KEY_RIGHTS_MANAGE}};
 static const cyaml_strval_t sessions_words[] = {{"read-only", SESSIONS_READ_ONLY}, {"read-write", SESSIONS_READ_WRITE}};
 static const cyaml_strval_t attribute_words[] = {{"CKA_TOKEN", CUSTODY_TOKEN}, {"CKA_PRIVATE", CUSTODY_PRIVATE},
 	{"CKA_SENSITIVE", CUSTODY_SENSITIVE}, {"CKA_EXTRACTABLE", CUSTODY_EXTRACTABLE}, {"CKA_LOCAL", CUSTODY_LOCAL},
@@ -93,6 +94,8 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 	CYAML_FIELD_ENUM("self_check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, self_check,
 		self_check_words, CYAML_ARRAY_LEN(self_check_words)),
 	OPTIONAL_LIST("environment", struct config_token, environment, &variable_entry, HM_TOKEN_ENVIRONMENT_MAX),
+	CYAML_FIELD_ENUM("key_rights", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, key_rights,
+		key_rights_words, CYAML_ARRAY_LEN(key_rights_words)),
 	CYAML_FIELD_ENUM("sessions", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, sessions,
 		sessions_words, CYAML_ARRAY_LEN(sessions_words)),
 	CYAML_FIELD_UINT_PTR(
@@ -109,6 +112,8 @@ static const cyaml_schema_field_t key_fields[] = {NAME("name", struct config_key
 	NAME("issuer", struct config_key, issuer), NAME("token", struct config_key, token),
 	NAME("label", struct config_key, label), OPTIONAL_STRING("id", struct config_key, id),
 	OPTIONAL_STRING("attestation", struct config_key, attestation),
+	OPTIONAL_STRING("rotate", struct config_key, written_rotate),
+	OPTIONAL_STRING("publish_ahead", struct config_key, written_publish_ahead),
 	CYAML_FIELD_ENUM("use", CYAML_FLAG_STRICT, struct config_key, use, use_words, CYAML_ARRAY_LEN(use_words)),
 	CYAML_FIELD_ENUM("algorithm", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_key, algorithm,
 		algorithm_words, CYAML_ARRAY_LEN(algorithm_words)),
@@ -254,6 +259,7 @@ static const struct {
 	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
 	{"hash", hash_words, CYAML_ARRAY_LEN(hash_words)},
 	{"sessions", sessions_words, CYAML_ARRAY_LEN(sessions_words)},
+	{"key_rights", key_rights_words, CYAML_ARRAY_LEN(key_rights_words)},
 	{"attribute", attribute_words, CYAML_ARRAY_LEN(attribute_words)},
 	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
 	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
@@ -313,17 +319,18 @@ static void put_text(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text); /* lengths were checked when the file was read */
 }
 
-static void put_key(const struct config *config, const struct config_key *key, struct token_key_config *out)
+void config_key_frame(const struct config *config, const struct config_key *key, const char *label, const char *id,
+	struct token_key_config *out)
 {
+	*out = (struct token_key_config){.id_length = 0};
 	put_text(out->name, sizeof out->name, key->name);
-	put_text(out->label, sizeof out->label, key->label);
+	put_text(out->label, sizeof out->label, label);
 	put_text(out->issuer, sizeof out->issuer, config->issuers[key->issuer_index].url);
 	out->use = (uint8_t)key->use;
 	out->algorithm = (uint8_t)key->algorithm;
 	out->hash = (uint8_t)key->hash;
-	if (key->id)
-		for (; key->id[out->id_length * 2]; out->id_length++)
-			(void)sscanf(key->id + out->id_length * 2, "%2hhx", &out->id[out->id_length]);
+	for (; id[out->id_length * 2]; out->id_length++)
+		(void)sscanf(id + out->id_length * 2, "%2hhx", &out->id[out->id_length]);
 }
 
 void config_token_frame(const struct config *config, unsigned token, struct token_config *out)
@@ -350,5 +357,6 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 			from->environment[i].value);
 	for (unsigned i = 0; i < config->keys_count; i++)
 		if (config->keys[i].token_index == token)
-			put_key(config, &config->keys[i], &out->keys[out->key_count++]);
+			config_key_frame(config, &config->keys[i], config->keys[i].label,
+				config->keys[i].id ? config->keys[i].id : "", &out->keys[out->key_count++]);
 }

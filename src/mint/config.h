@@ -59,6 +59,9 @@ struct config_variable {
 
 enum token_sessions { SESSIONS_READ_ONLY, SESSIONS_READ_WRITE };
 
+/* Whether hsmint's commands may make and destroy keys on it, or only use those that the site's own tools made. */
+enum key_rights { KEY_RIGHTS_USE, KEY_RIGHTS_MANAGE };
+
 /* The module need not tell this attribute. It is named, so that another module in its place is not waived too. */
 struct config_waiver {
 	char *module;
@@ -75,6 +78,7 @@ struct config_token {
 	struct config_variable *environment;
 	unsigned environment_count;
 	enum token_sessions sessions;
+	enum key_rights key_rights;
 	uint64_t *written_user_type, user_type;     /* CK_USER_TYPE of the login */
 	unsigned *written_stuck_after, stuck_after; /* seconds */
 	char *fips_certificate; /* the number of the module's FIPS 140-3 certificate; NULL: not said */
@@ -90,7 +94,9 @@ struct config_key {
 	enum key_algorithm algorithm;
 	enum key_hash hash;
 	unsigned issuer_index, token_index; /* in their lists */
-	unsigned place;                     /* among its token's keys: how frames name it */
+	char *written_rotate, *written_publish_ahead;
+	unsigned rotate;        /* seconds for which a version signs; 0: until it is told otherwise */
+	unsigned publish_ahead; /* seconds for which one is published before it signs */
 };
 
 struct config_claim {
@@ -164,7 +170,11 @@ enum { HM_BACKDATE_DEFAULT = 5 };
 hm_result config_load(const char *path, struct config **out, struct hm_problem *why) HM_MUST_USE;
 void config_free(struct config *config); /* NULL is fine */
 
-/* The token's part of the configuration, as its process wants it. */
+/* A key as its token's process wants it, found by `label` and `id` (hexadecimal), "" for what is not compared. */
+void config_key_frame(const struct config *config, const struct config_key *key, const char *label, const char *id,
+	struct token_key_config *out);
+
+/* The token's part of the configuration, as its process wants it, with the keys as they are configured. */
 void config_token_frame(const struct config *config, unsigned token, struct token_config *out);
 
 #endif

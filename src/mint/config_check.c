@@ -17,7 +17,8 @@
 
 enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000, ATTESTATION_MAX = 1024 * 1024 };
 enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
-enum { USER_TYPE_DEFAULT = 1 };                              /* CKU_USER */
+enum { PUBLISH_AHEAD_DEFAULT = 60 * 60, PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE, PERIOD_MAX = 10 * 366 * 24 * 60 * 60 };
+enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
 #define RATE_MIN 0.001
 #define RATE_MAX 1e6
 
@@ -255,6 +256,42 @@ static hm_result hash_attestation(struct config_key *key, const struct place *pl
 	return HM_OK;
 }
 
+/* A number and one of s, m, h, d; seconds. */
+static bool parse_period(const char *text, unsigned *seconds)
+{
+	static const struct {
+		const char *unit;
+		unsigned seconds;
+	} units[] = {{"s", 1}, {"m", 60}, {"h", 60 * 60}, {"d", 24 * 60 * 60}};
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (*text >= '0' && *text <= '9' && strcmp(end, units[i].unit) == 0 &&
+			number <= PERIOD_MAX / units[i].seconds) {
+			*seconds = (unsigned)number * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+/* A verifier that keeps the key set as long as it may, and asks some times in vain, still knows a key before it signs.
+ */
+static hm_result check_rotation(struct config_key *key, const struct place *place)
+{
+	key->publish_ahead = PUBLISH_AHEAD_DEFAULT;
+	if (key->written_publish_ahead && (!parse_period(key->written_publish_ahead, &key->publish_ahead) ||
+						  key->publish_ahead < PUBLISH_AHEAD_MIN))
+		return complain(place, "publish_ahead",
+			"a period such as 1h or 2d, at least %ds: five times as long as verifiers may keep the key set",
+			PUBLISH_AHEAD_MIN);
+	if (!key->written_rotate)
+		return HM_OK;
+	if (!parse_period(key->written_rotate, &key->rotate) || key->rotate < 2 * key->publish_ahead)
+		return complain(place, "rotate", "a period such as 90d, at least twice publish_ahead (%us)",
+			key->publish_ahead);
+	return HM_OK;
+}
+
 static hm_result check_key(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_key *key = &config->keys[index];
@@ -272,14 +309,13 @@ static hm_result check_key(struct config *config, unsigned index, const struct p
 	if (key->algorithm == KEY_ED25519 && key->hash == KEY_HASH_HOST)
 		return complain(place, "hash", "a token that signs with Ed25519 hashes by itself");
 	HM_TRY(hash_attestation(key, place));
-	key->place = 0;
+	HM_TRY(check_rotation(key, place));
 	for (unsigned i = 0; i < index; i++) {
 		const struct config_key *other = &config->keys[i];
 		if (strcmp(other->name, key->name) == 0)
 			return complain(place, "name", "'%.64s' is taken already", key->name);
 		if (other->token_index != key->token_index)
 			continue;
-		key->place++;
 		if (strcmp(other->label, key->label) == 0 &&
 			(!other->id || !key->id || !strcasecmp(other->id, key->id)))
 			return complain(place, "label", "'%.64s' is key '%.64s' already: one use per key", key->label,

@@ -5,6 +5,7 @@
 #include "evidence.h"
 #include "fault.h"
 #include "frame.h"
+#include "key_command.h"
 #include "log.h"
 #include "policy.h"
 #include "problem.h"
@@ -96,6 +97,35 @@ static hm_result run_token_unlatch(
 	return hm_refuse(why, "unknown_token", "token", "a token of the configuration");
 }
 
+static hm_result run_key_adopt(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	*length = 0;
+	return key_command_adopt(control->service, request, &control->asker, why);
+}
+
+static hm_result run_key_activate(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	struct hm_json json = hm_json(control->reply, sizeof control->reply);
+	HM_TRY(key_command_activate(control->service, request, &json, why));
+	*length = json.out.used;
+	return HM_OK;
+}
+
+static hm_result run_key_retire(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	struct hm_json json = hm_json(control->reply, sizeof control->reply);
+	HM_TRY(key_command_retire(control->service, request, &json, why));
+	*length = json.out.used;
+	return HM_OK;
+}
+
+static hm_result run_key_forget(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	HM_TRY(key_command_forget(control->service, request, why));
+	return done(control, length);
+}
+
 static hm_result run_fault(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
 {
 	HM_TRY(fault_command(control->service, request, why));
@@ -124,7 +154,10 @@ static const struct command commands[] = {
 	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
 	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_keys},
 	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
-	{"fault", ROLE_OPERATE, "operate", run_fault}};
+	{"key-adopt", ROLE_OPERATE, "operate", run_key_adopt},
+	{"key-activate", ROLE_OPERATE, "operate", run_key_activate},
+	{"key-retire", ROLE_OPERATE, "operate", run_key_retire},
+	{"key-forget", ROLE_OPERATE, "operate", run_key_forget}, {"fault", ROLE_OPERATE, "operate", run_fault}};
 
 static hm_result run(struct control *control, const struct client *client, const struct hm_frame *frame, size_t *length,
 	struct hm_problem *why)
@@ -135,7 +168,8 @@ static hm_result run(struct control *control, const struct client *client, const
 	if (!request)
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
-	hm_result result = hm_refuse(why, "unknown_command", "command", "status, keys, reload, token-unlatch, fault");
+	hm_result result = hm_refuse(why, "unknown_command", "command",
+		"status, keys, reload, token-unlatch, key-adopt, key-activate, key-retire, key-forget, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;

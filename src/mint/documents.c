@@ -24,7 +24,7 @@ static const struct {
 
 struct work {
 	const struct config *config;
-	const struct issuing_key *keys;
+	const struct issuing_keys *keys;
 	struct publications *publications;
 	publication_use *changed;
 	void *context;
@@ -53,34 +53,39 @@ static void begin(struct work *work)
 
 /* ---- keys ---- */
 
-static void put_key(struct work *work, unsigned index, const char *use)
+static void put_key(struct work *work, const struct issuing_key *issuing, const char *use)
 {
-	const struct issuing_key *issuing = &work->keys[index];
 	char key[JWK_MEMBERS_MAX + 256];
 	int length = snprintf(key, sizeof key, "{%s,\"use\":\"%s\",\"kid\":\"%s\",\"alg\":\"%s\"}",
-		issuing->jwk.members, use, issuing->jwk.kid, key_algorithm_jose(work->config->keys[index].algorithm));
+		issuing->jwk.members, use, issuing->jwk.kid, key_algorithm_jose(issuing->config->algorithm));
 	hm_json_raw(&work->json, key, (size_t)length);
 }
 
 /* One key may be on two tokens, of the same issuer and use. */
-static bool is_repeated(const struct work *work, unsigned index)
+static bool is_repeated(const struct work *work, const struct issuing_key *issuing)
 {
-	for (unsigned i = 0; i < index; i++)
-		if (work->config->keys[i].issuer_index == work->config->keys[index].issuer_index &&
-			work->keys[i].known && strcmp(work->keys[i].jwk.kid, work->keys[index].jwk.kid) == 0)
+	for (const struct issuing_key *key = work->keys->items; key < issuing; key++)
+		if (key->config->issuer_index == issuing->config->issuer_index && key->known &&
+			issuing_key_is_public(key) && strcmp(key->jwk.kid, issuing->jwk.kid) == 0)
 			return true;
 	return false;
 }
 
-/* RFC 7517, section 5: every key that signs JWTs for this issuer. */
+static bool is_listed(const struct work *work, const struct issuing_key *issuing, unsigned issuer)
+{
+	return issuing->config->issuer_index == issuer && issuing->known && issuing_key_is_public(issuing) &&
+	       !is_repeated(work, issuing);
+}
+
+/* RFC 7517, section 5: every key that signs JWTs for this issuer, will, or did while they live. */
 static void put_jwks(struct work *work, unsigned issuer)
 {
 	begin(work);
 	hm_json_key(&work->json, "keys");
 	hm_json_begin(&work->json, '[');
-	for (unsigned i = 0; i < work->config->keys_count; i++)
-		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known && !is_repeated(work, i))
-			put_key(work, i, "sig");
+	for (unsigned i = 0; i < work->keys->count; i++)
+		if (is_listed(work, &work->keys->items[i], issuer))
+			put_key(work, &work->keys->items[i], "sig");
 	hm_json_end(&work->json, ']');
 	hm_json_end(&work->json, '}');
 	put(work, DOCUMENT_JWKS, &work->config->issuers[issuer]);
@@ -173,10 +178,10 @@ static void put_bundle_keys(struct work *work, unsigned issuer)
 {
 	hm_json_key(&work->json, "keys");
 	hm_json_begin(&work->json, '[');
-	for (unsigned i = 0; i < work->config->keys_count; i++)
-		if (work->config->keys[i].issuer_index == issuer && work->keys[i].known &&
-			work->config->keys[i].use == KEY_USE_JWT_SVID && !is_repeated(work, i))
-			put_key(work, i, "jwt-svid");
+	for (unsigned i = 0; i < work->keys->count; i++)
+		if (is_listed(work, &work->keys->items[i], issuer) &&
+			work->keys->items[i].config->use == KEY_USE_JWT_SVID)
+			put_key(work, &work->keys->items[i], "jwt-svid");
 	hm_json_end(&work->json, ']');
 }
 
@@ -201,13 +206,13 @@ static hm_result put_bundle(struct work *work, unsigned index, struct hm_problem
 	return HM_OK;
 }
 
-hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
+hm_result documents_publish(const struct config *config, const struct issuing_keys *keys,
 	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why)
 {
 	static struct work work;
 	work = (struct work){config, keys, publications, changed, context, .json = {.comma = false}};
 	for (unsigned i = 0; i < config->issuers_count; i++) {
-		if (!issuing_keys_are_whole(config, keys, i))
+		if (!issuing_keys_are_whole(keys, i))
 			continue; /* half a key set would make verifiers drop the other half */
 		put_jwks(&work, i);
 		put_discovery(&work, &config->issuers[i]);

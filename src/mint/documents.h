@@ -7,11 +7,11 @@
 #include "publication.h"
 
 /*
- * Rebuild every issuer's documents from the keys known so far (`keys` in the configuration's order) and call `changed`
+ * Rebuild every issuer's documents from the keys known so far and call `changed`
  * for each that is new, different or gone. The bundle's sequence rises with its keys and is kept under the state
  * directory. HM_UNAVAILABLE: the state directory cannot be written.
  */
-hm_result documents_publish(const struct config *config, const struct issuing_key *keys,
+hm_result documents_publish(const struct config *config, const struct issuing_keys *keys,
 	struct publications *publications, publication_use *changed, void *context, struct hm_problem *why) HM_MUST_USE;
 
 /* After a reload: take back at once what issuers published that are configured no longer; `removed` is called for each.

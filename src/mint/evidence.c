@@ -2,6 +2,7 @@
 #include "evidence.h"
 
 #include "json_write.h"
+#include "key_life.h"
 #include "policy.h"
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -109,7 +110,6 @@ static void put_public(struct hm_json *json, const struct jwk *jwk, const struct
 	uint8_t digest[SHA256];
 	char text[JWK_MEMBERS_MAX + 2];
 	int length = snprintf(text, sizeof text, "{%s}", jwk->members);
-	hm_json_member_string(json, "kid", jwk->kid);
 	hm_json_key(json, "jwk");
 	hm_json_raw(json, text, (size_t)length);
 	if (EVP_Digest(shown->spki, shown->spki_length, digest, NULL, EVP_sha256(), NULL) == 1)
@@ -126,11 +126,10 @@ static void put_mechanism(struct hm_json *json, const struct token_key_ready *sh
 	hm_json_end(json, '}');
 }
 
-static void put_shown(struct hm_json *json, const struct config_token *config, const struct config_key *key,
-	const struct issuing_key *issuing)
+static void put_shown(struct hm_json *json, const struct config_token *config, const struct issuing_key *issuing)
 {
 	const struct token_ready *holdings = token_holdings(issuing->token);
-	const struct token_key_ready *shown = &holdings->keys[key->place];
+	const struct token_key_ready *shown = token_shown(issuing->token, issuing->place);
 	hm_json_member_number(json, "shown_at", token_facts(issuing->token).shown_at);
 	put_public(json, &issuing->jwk, shown);
 	put_mechanism(json, shown);
@@ -141,25 +140,36 @@ static void put_shown(struct hm_json *json, const struct config_token *config, c
 	put_module(json, config, holdings);
 }
 
-static void put_key(struct hm_json *json, const struct service *service, unsigned index)
+/* `issuing`: NULL for a version that is not in use any more. */
+static void put_key(struct hm_json *json, const struct service *service, const struct config_key *key,
+	const struct key_version *version, const struct issuing_key *issuing)
 {
-	const struct config_key *key = &service->config->keys[index];
-	const struct issuing_key *issuing = &service->keys[index];
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "name", key->name);
 	hm_json_member_string(json, "issuer", key->issuer);
 	hm_json_member_string(json, "use", key_use_name(key->use));
 	hm_json_member_string(json, "algorithm", key_algorithm_name(key->algorithm));
-	hm_json_member_string(json, "label", key->label);
-	if (key->id)
-		hm_json_member_string(json, "id", key->id);
+	key_version_put(json, version);
 	if (key->attestation)
 		put_hex(json, "attestation_sha256", key->attestation_sha256, sizeof key->attestation_sha256);
 	hm_json_key(json, "known");
-	hm_json_bool(json, issuing->known);
-	if (issuing->known)
-		put_shown(json, &service->config->tokens[key->token_index], key, issuing);
+	hm_json_bool(json, issuing && issuing->known);
+	if (issuing && issuing->known)
+		put_shown(json, &service->config->tokens[key->token_index], issuing);
 	hm_json_end(json, '}');
+}
+
+static void put_versions(struct hm_json *json, const struct service *service, const struct config_key *key)
+{
+	const struct key_record *record = key_life_record(service, key);
+	for (unsigned i = 0; i < record->count; i++) {
+		const struct key_version *version = &record->versions[i];
+		const struct issuing_key *issuing = NULL;
+		for (unsigned k = 0; k < service->keys.count; k++)
+			if (service->keys.items[k].version == version)
+				issuing = &service->keys.items[k];
+		put_key(json, service, key, version, issuing);
+	}
 }
 
 static bool may_see(const struct service *service, const struct gate_caller *caller, unsigned issuer)
@@ -180,7 +190,7 @@ size_t evidence_write(const struct service *service, const struct gate_caller *c
 	hm_json_begin(&json, '[');
 	for (unsigned i = 0; i < service->config->keys_count; i++)
 		if (may_see(service, caller, service->config->keys[i].issuer_index))
-			put_key(&json, service, i);
+			put_versions(&json, service, &service->config->keys[i]);
 	hm_json_end(&json, ']');
 	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;

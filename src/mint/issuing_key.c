@@ -2,26 +2,39 @@
 #include "issuing_key.h"
 
 #include "jwt.h"
+#include <string.h>
 
-hm_result issuing_key_learn(struct issuing_key *issuing, const struct config_key *key,
-	const struct token_ready *holdings, struct hm_problem *why)
+hm_result issuing_key_learn(struct issuing_key *issuing, const struct token_key_ready *shown, struct hm_problem *why)
 {
-	const struct token_key_ready *shown = &holdings->keys[key->place];
+	const struct key_version *version = issuing->version;
+	const struct config_key *config = issuing->config;
 	HM_TRY(jwk_from_spki(shown->spki, shown->spki_length, &issuing->jwk, why));
-	jwt_header(key->algorithm, key->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
+	if (version->kid[0] && strcmp(version->kid, issuing->jwk.kid) != 0)
+		return hm_refuse(why, "token", NULL,
+			"key %s: the key labelled '%s' is another one than before: kid %s was %s. If that is meant, "
+			"remove the record state/keys",
+			config->name, version->label, issuing->jwk.kid, version->kid);
+	jwt_header(config->algorithm, config->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
 	issuing->known = true;
 	return HM_OK;
 }
 
-bool issuing_key_can_sign(const struct issuing_key *issuing, const struct config_key *key)
+bool issuing_key_can_sign(const struct issuing_key *issuing)
 {
-	return issuing->known && token_can_sign(issuing->token, (uint16_t)key->place);
+	return issuing->known && token_can_sign(issuing->token, issuing->place);
 }
 
-bool issuing_keys_are_whole(const struct config *config, const struct issuing_key *keys, unsigned issuer)
+bool issuing_key_is_public(const struct issuing_key *issuing)
 {
-	for (unsigned i = 0; i < config->keys_count; i++)
-		if (config->keys[i].issuer_index == issuer && !keys[i].known)
+	enum key_state state = issuing->version->state;
+	return state == KEY_PUBLISHED || state == KEY_ACTIVE || state == KEY_RETIRING;
+}
+
+bool issuing_keys_are_whole(const struct issuing_keys *keys, unsigned issuer)
+{
+	for (unsigned i = 0; i < keys->count; i++)
+		if (keys->items[i].config->issuer_index == issuer && issuing_key_is_public(&keys->items[i]) &&
+			!keys->items[i].known)
 			return false;
 	return true;
 }

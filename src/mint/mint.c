@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "json_write.h"
+#include "key_choice.h"
 #include "jwt.h"
 #include "log.h"
 #include "problem.h"
@@ -156,53 +157,6 @@ static hm_result find_replay(struct service *service, struct asking *asking, str
 		service->replays, &asking->key, &request->key, uv_now(&service->loop), &asking->replay, why);
 }
 
-/* ---- which key ---- */
-
-enum { NONE = HM_KEYS_MAX };
-
-/* The profile's key with this kid, in the configuration's list, or NONE. */
-static unsigned find_key(const struct service *service, const struct config_profile *profile, const char *kid)
-{
-	for (unsigned i = 0; i < profile->key_count; i++) {
-		const struct issuing_key *key = &service->keys[profile->key_indexes[i]];
-		if (key->known && strcmp(key->jwk.kid, kid) == 0)
-			return profile->key_indexes[i];
-	}
-	return NONE;
-}
-
-/* Of the profile's keys that can sign now the one whose token has the least to do; for one that was `pending` with a
- * token, of another token that would take it. NONE: none can. While half a key set is not published (documents.c), one
- * that others may not know yet does not take the first one's place. */
-static unsigned choose_key(
-	const struct service *service, const struct config_profile *profile, const struct pending *pending)
-{
-	const struct config *config = service->config;
-	bool is_whole = issuing_keys_are_whole(config, service->keys, profile->issuer_index);
-	unsigned chosen = NONE, count = is_whole ? profile->key_count : 1;
-	for (unsigned i = 0; i < count; i++) {
-		unsigned index = profile->key_indexes[i];
-		const struct token *token = service->keys[index].token;
-		if (!issuing_key_can_sign(&service->keys[index], &config->keys[index]) ||
-			(pending && (token == pending->was_with || !token_would_take(token, pending))))
-			continue;
-		if (chosen == NONE || token_wait_s(token) < token_wait_s(service->keys[chosen].token))
-			chosen = index;
-	}
-	return chosen;
-}
-
-/* None can sign now: the first whose token may come back in time. */
-static unsigned key_to_wait_for(const struct service *service, const struct config_profile *profile)
-{
-	for (unsigned i = 0; i < profile->key_count; i++) {
-		const struct issuing_key *key = &service->keys[profile->key_indexes[i]];
-		if (key->known && token_takes_requests(key->token))
-			return profile->key_indexes[i];
-	}
-	return profile->key_indexes[0];
-}
-
 /* ---- what was asked for before ---- */
 
 /* One key, two callers or two configurations: what was made for the one is not what the other would get. */
@@ -224,7 +178,7 @@ static hm_result replay(
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
-	if (find_key(service, profile, kept->kid) == NONE)
+	if (!key_choice_knows(service, profile, kept->kid))
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
 	give_again(service, gate_generation(service->gate), asking->id, kept->text, kept->length);
 	return HM_OK;
@@ -341,18 +295,16 @@ static hm_result submit(
 	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
 {
 	const struct decision *decision = &asking->decision;
-	unsigned index = choose_key(service, decision->profile, NULL);
-	if (index == NONE)
-		index = key_to_wait_for(service, decision->profile);
-	const struct issuing_key *key = &service->keys[index];
-	const struct config_key *config = &service->config->keys[index];
+	const struct issuing_key *key = key_choice(service, decision->profile, NULL);
+	if (!key)
+		key = key_choice_to_wait_for(service, decision->profile);
 	if (!key->known)
-		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", config->name);
+		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", key->config->name);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
 	if (asking->request->key.text[0])
 		HM_TRY(remember(service, asking, pending, why));
-	return token_submit(key->token, (uint16_t)config->place, pending, why);
+	return token_submit(key->token, key->place, pending, why);
 }
 
 static hm_result strike(struct service *service, struct asking *asking, struct hm_problem *why)
@@ -360,7 +312,7 @@ static hm_result strike(struct service *service, struct asking *asking, struct h
 	HM_TRY(look_at_rates(service, asking, why));
 	struct pending *pending = take_place(service, asking);
 	if (!pending)
-		return hm_overload(why, token_wait_s(service->keys[asking->decision.profile->key_indexes[0]].token),
+		return hm_overload(why, token_wait_s(key_choice_to_wait_for(service, asking->decision.profile)->token),
 			"all places are taken");
 	hm_result result = submit(service, asking, pending, why);
 	if (result != HM_OK) {
@@ -505,26 +457,25 @@ static const struct config_profile *profile_of(const struct service *service, co
 }
 
 /* For somebody who still waits, and only under the configuration by which it was decided. */
-static unsigned another_key(const struct service *service, const struct pending *pending)
+static const struct issuing_key *another_key(const struct service *service, const struct pending *pending)
 {
 	bool is_wanted = (!pending->answered || !TAILQ_EMPTY(&pending->followers)) &&
 			 pending->wanted_until_ms > uv_now(&service->loop);
 	if (pending->moved || !is_wanted || pending->configuration != service->configuration)
-		return NONE;
+		return NULL;
 	const struct config_profile *profile = profile_of(service, pending);
-	return profile ? choose_key(service, profile, pending) : NONE;
+	return profile ? key_choice(service, profile, pending) : NULL;
 }
 
 bool mint_may_move(const struct service *service, const struct pending *pending)
 {
-	return another_key(service, pending) != NONE;
+	return another_key(service, pending) != NULL;
 }
 
 /* The same payload under another key's header, with that key's token. */
-static bool move(struct service *service, struct pending *pending, unsigned index)
+static bool move(struct pending *pending, const struct issuing_key *key)
 {
 	struct hm_problem why;
-	const struct issuing_key *key = &service->keys[index];
 	const char *payload = memchr(pending->jwt, '.', pending->tbs_length);
 	size_t header = strlen(key->header),
 	       length = payload ? pending->tbs_length - (size_t)(payload - pending->jwt) : 0;
@@ -536,14 +487,14 @@ static bool move(struct service *service, struct pending *pending, unsigned inde
 	memcpy(pending->kid, key->jwk.kid, sizeof pending->kid);
 	pending->moved = true;
 	pending->tries = 0;
-	return token_submit(key->token, (uint16_t)service->config->keys[index].place, pending, &why) == HM_OK;
+	return token_submit(key->token, key->place, pending, &why) == HM_OK;
 }
 
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
 	struct hm_problem why = {.code = code};
-	unsigned index = strcmp(code, "token_unavailable") == 0 ? another_key(service, pending) : NONE;
-	if (index != NONE && move(service, pending, index))
+	const struct issuing_key *key = strcmp(code, "token_unavailable") == 0 ? another_key(service, pending) : NULL;
+	if (key && move(pending, key))
 		return;
 	snprintf(why.detail, sizeof why.detail, "%s", detail);
 	refuse_all(service, pending, &why);

@@ -75,8 +75,10 @@ bool publications_set(struct publications *publications, const char *path, int s
 	publish->body = (struct hm_bytes){copy, length};
 	publish->status = (uint16_t)status;
 	snprintf(publish->content_type, sizeof publish->content_type, "%s", content_type);
-	snprintf(publish->cache_control, sizeof publish->cache_control, "%s",
-		is_public ? "public, max-age=300" : "no-store");
+	if (is_public)
+		snprintf(publish->cache_control, sizeof publish->cache_control, "public, max-age=%d", HM_JWKS_AGE);
+	else
+		snprintf(publish->cache_control, sizeof publish->cache_control, "no-store");
 	publish->etag[0] = 0;
 	if (is_public)
 		put_etag(publish);

@@ -44,14 +44,17 @@ static void put_issuer(const struct service *service, unsigned index, struct hm_
 	hm_json_member_string(json, "trust_domain", config->issuers[index].trust_domain);
 	hm_json_key(json, "keys");
 	hm_json_begin(json, '[');
-	for (unsigned i = 0; i < config->keys_count; i++) {
-		if (config->keys[i].issuer_index != index)
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *key = &service->keys.items[i];
+		if (key->config->issuer_index != index)
 			continue;
 		hm_json_begin(json, '{');
-		hm_json_member_string(json, "name", config->keys[i].name);
-		hm_json_member_string(json, "use", key_use_name(config->keys[i].use));
-		hm_json_member_string(json, "token", config->keys[i].token);
-		hm_json_member_string(json, "kid", service->keys[i].jwk.kid);
+		hm_json_member_string(json, "name", key->config->name);
+		hm_json_member_number(json, "version", key->version->number);
+		hm_json_member_string(json, "state", key_state_name(key->version->state));
+		hm_json_member_string(json, "use", key_use_name(key->config->use));
+		hm_json_member_string(json, "token", key->config->token);
+		hm_json_member_string(json, "kid", key->jwk.kid);
 		hm_json_end(json, '}');
 	}
 	hm_json_end(json, ']');

@@ -6,6 +6,7 @@
 #include "documents.h"
 #include "evidence.h"
 #include "listen.h"
+#include "key_life.h"
 #include "log.h"
 #include "mint.h"
 #include "policy.h"
@@ -45,9 +46,9 @@ static bool can_do_without(const struct service *service, unsigned token)
 		const struct config_profile *profile = &config->profiles[i];
 		bool has_key_there = false, has_another = false;
 		for (unsigned k = 0; k < profile->key_count; k++) {
-			unsigned index = profile->key_indexes[k];
-			has_key_there |= config->keys[index].token_index == token;
-			has_another |= issuing_key_can_sign(&service->keys[index], &config->keys[index]);
+			const struct issuing_key *key = service->keys.active[profile->key_indexes[k]];
+			has_key_there |= key->config->token_index == token;
+			has_another |= issuing_key_can_sign(key);
 		}
 		if (has_key_there && !has_another)
 			return false;
@@ -71,9 +72,9 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		else if (facts.failing)
 			snprintf(reason, size, "key %s does not sign", facts.failing);
 	}
-	for (unsigned i = 0; i < service->config->keys_count && !reason[0]; i++)
-		if (!service->keys[i].known)
-			snprintf(reason, size, "key %s is not used", service->config->keys[i].name);
+	for (unsigned i = 0; i < service->keys.count && !reason[0]; i++)
+		if (!service->keys.items[i].known && issuing_key_is_public(&service->keys.items[i]))
+			snprintf(reason, size, "key %s is not used", service->keys.items[i].config->name);
 	return !reason[0];
 }
 
@@ -100,7 +101,7 @@ void service_update_readiness(struct service *service)
 
 hm_result service_publish_documents(struct service *service, struct hm_problem *why)
 {
-	HM_TRY(documents_publish(service->config, service->keys, service->publications, publish, service, why));
+	HM_TRY(documents_publish(service->config, &service->keys, service->publications, publish, service, why));
 	service_update_readiness(service);
 	return HM_OK;
 }
@@ -222,6 +223,7 @@ static void on_tick(uv_timer_t *tick)
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
 	replays_expire(service->replays, uv_now(&service->loop));
+	key_life_tick(service);
 	service_update_readiness(service);
 }
 
@@ -336,6 +338,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
 	HM_TRY(lock_state(service, why));
+	HM_TRY(key_life_open(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
 	service->pool = pending_open();
 	service->replays = replays_open();
@@ -347,6 +350,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
+	HM_TRY(key_life_configure(service, why));
 	HM_TRY(signing_adopt(service, why));
 	service->gate = gate_start(&service->loop, &service->sockets, service->publications, &events);
 	service->control = control_open(service, control);
@@ -406,11 +410,12 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
 	if (new->listen.tls)
 		give_certificates(service, &sockets);
-	result = signing_adopt(service, why);
-	struct hm_problem unpublished;
-	hm_result published = service_publish_documents(service, result == HM_OK ? why : &unpublished);
-	if (result == HM_OK)
-		result = published;
+	struct hm_problem another;
+	result = key_life_configure(service, why);
+	hm_result next = signing_adopt(service, result == HM_OK ? why : &another);
+	result = result == HM_OK ? next : result;
+	next = service_publish_documents(service, result == HM_OK ? why : &another);
+	result = result == HM_OK ? next : result;
 	if (result != HM_OK) {
 		hm_log(HM_ERROR, "reload_incomplete", "detail=\"%s\"", why->detail);
 		return result;
@@ -424,6 +429,7 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.socket);
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
+	key_life_close(service);
 	pending_close(service->pool);
 	replays_close(service->replays);
 	rates_close(service->caller_rates);

@@ -16,6 +16,7 @@
 #include <uv.h>
 
 struct control;
+struct key_life;
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
 
@@ -42,7 +43,9 @@ struct service {
 	unsigned followers[HM_CALLERS_MAX]; /* that wait for another request's answer, by group modulo HM_CALLERS_MAX */
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */
 	unsigned token_count;
-	struct issuing_key keys[HM_KEYS_MAX]; /* in the configuration's order */
+	struct key_records records;
+	struct issuing_keys keys;
+	struct key_life *life; /* key_life.h */
 	struct publications *publications;
 	struct gate *gate;
 	struct gate_sockets sockets;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signing.h"
 
+#include "key_life.h"
 #include "log.h"
 #include "mint.h"
 #include <stdio.h>
@@ -9,25 +10,28 @@
 /* ---- keys ---- */
 
 /* One issuer and one use a key, also when two tokens of the configuration turn out to be the same device. */
-static hm_result check_distinct(struct service *service, unsigned index, struct hm_problem *why)
+static hm_result check_distinct(struct service *service, struct issuing_key *learned, struct hm_problem *why)
 {
-	const struct config_key *keys = service->config->keys;
-	struct issuing_key *learned = &service->keys[index];
-	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		if (i == index || !service->keys[i].known || strcmp(service->keys[i].jwk.kid, learned->jwk.kid) != 0 ||
-			(keys[i].issuer_index == keys[index].issuer_index && keys[i].use == keys[index].use))
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *other = &service->keys.items[i];
+		if (other == learned || !other->known || strcmp(other->jwk.kid, learned->jwk.kid) != 0 ||
+			(other->config->issuer_index == learned->config->issuer_index &&
+				other->config->use == learned->config->use))
 			continue;
 		learned->known = false;
 		return hm_refuse(why, "token", NULL, "keys %s and %s are the same key in the token: give each its own",
-			keys[i].name, keys[index].name);
+			other->config->name, learned->config->name);
 	}
 	return HM_OK;
 }
 
-static hm_result learn_key(struct service *service, unsigned index, const struct token *token, struct hm_problem *why)
+static hm_result learn_key(struct service *service, struct issuing_key *issuing, struct hm_problem *why)
 {
-	HM_TRY(issuing_key_learn(&service->keys[index], &service->config->keys[index], token_holdings(token), why));
-	return check_distinct(service, index, why);
+	const struct token_key_ready *shown = token_shown(issuing->token, issuing->place);
+	if (!shown)
+		return HM_OK;
+	HM_TRY(issuing_key_learn(issuing, shown, why));
+	return check_distinct(service, issuing, why);
 }
 
 /* Learn the keys of one token, or of all (NULL). One that is refused does not keep the others from signing; the first
@@ -36,15 +40,52 @@ static hm_result learn_keys(struct service *service, const struct token *only, s
 {
 	struct hm_problem another;
 	hm_result result = HM_OK;
-	for (unsigned i = 0; i < service->config->keys_count; i++) {
-		const struct token *token = service->keys[i].token;
-		if ((only && token != only) || !token_holdings(token))
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		struct issuing_key *issuing = &service->keys.items[i];
+		if (only && issuing->token != only)
 			continue;
-		hm_result learned = learn_key(service, i, token, result == HM_OK ? why : &another);
+		hm_result learned = learn_key(service, issuing, result == HM_OK ? why : &another);
 		if (result == HM_OK)
 			result = learned;
 	}
-	return result;
+	hm_result noted = key_life_note(service, result == HM_OK ? why : &another);
+	return result == HM_OK ? noted : result;
+}
+
+static void put_key(const struct service *service, const struct issuing_key *issuing, struct token_key_config *out)
+{
+	config_key_frame(service->config, issuing->config, issuing->version->label, issuing->version->id, out);
+}
+
+/* What this token is to hold. */
+static void put_keys(const struct service *service, unsigned token, struct token_config *out)
+{
+	out->key_count = 0;
+	for (unsigned i = 0; i < service->keys.count; i++)
+		if (service->keys.items[i].config->token_index == token)
+			put_key(service, &service->keys.items[i], &out->keys[out->key_count++]);
+}
+
+static void find_places(struct service *service)
+{
+	struct token_key_config key;
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		struct issuing_key *issuing = &service->keys.items[i];
+		put_key(service, issuing, &key);
+		issuing->token = service->tokens[issuing->config->token_index];
+		issuing->place = token_place(issuing->token, &key);
+	}
+}
+
+hm_result signing_hold(struct service *service, struct hm_problem *why)
+{
+	static struct token_config wanted;
+	for (unsigned i = 0; i < service->token_count; i++) {
+		put_keys(service, i, &wanted);
+		HM_TRY(token_hold(service->tokens[i], wanted.keys, wanted.key_count, why));
+	}
+	find_places(service);
+	return learn_keys(service, NULL, why);
 }
 
 static hm_result learn_and_publish(struct service *service, const struct token *token, struct hm_problem *why)
@@ -72,6 +113,17 @@ static void on_token_ready(void *context, struct token *token)
 			why.detail);
 	else
 		service_fail_start(service, why.detail);
+}
+
+static void on_token_learned(void *context, struct token *token, uint16_t place, const struct token_failure *failure)
+{
+	struct service *service = context;
+	struct hm_problem why;
+	if (!failure && learn_and_publish(service, token, &why) != HM_OK)
+		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
+			why.detail);
+	key_life_learned(service, token, place, failure);
+	service_update_readiness(service);
 }
 
 static void on_token_stopped(void *context, struct token *token)
@@ -121,8 +173,8 @@ static void end_token(struct service *service, struct token *token)
 
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
-	struct token_events events = {
-		on_token_ready, on_token_stopped, on_signed, on_failed, may_move, on_token_ended, service};
+	struct token_events events = {on_token_ready, on_token_stopped, on_signed, on_failed, may_move,
+		on_token_learned, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
 
@@ -135,16 +187,19 @@ static bool same_configuration(const struct token_config *a, const struct token_
 	return !one.failed && one.used == other.used && memcmp(first, second, one.used) == 0;
 }
 
-/* The running token that is configured just so, taken out of `old`; or NULL. */
+/* The running token that is configured just so but for its keys, taken out of `old`; or NULL. */
 static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct token_config *config)
 {
+	static struct token_config running, wanted;
+	wanted = *config;
+	wanted.key_count = 0;
 	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) {
 		struct token *token = old[i];
 		if (!token)
 			continue;
-		struct token_config running = *token_configuration(token);
-		running.unlatch = 0;
-		if (same_configuration(&running, config)) {
+		running = *token_configuration(token);
+		running.key_count = 0;
+		if (same_configuration(&running, &wanted)) {
 			old[i] = NULL;
 			return token;
 		}
@@ -163,6 +218,7 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 	service->token_count = config->tokens_count;
 	for (unsigned i = 0; i < config->tokens_count; i++) {
 		config_token_frame(config, i, &wanted);
+		put_keys(service, i, &wanted);
 		service->tokens[i] = take_same(old, &wanted);
 		if (service->tokens[i])
 			token_retry(service->tokens[i], false); /* one that stopped may find another PIN now */
@@ -172,10 +228,7 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 			return hm_broken(why, "no memory for a token");
 		token_set_stuck_after(service->tokens[i], config->tokens[i].stuck_after);
 	}
-	memset(service->keys, 0, sizeof service->keys);
-	for (unsigned i = 0; i < config->keys_count; i++)
-		service->keys[i].token = service->tokens[config->keys[i].token_index];
-	hm_result result = learn_keys(service, NULL, why);
+	hm_result result = signing_hold(service, why);
 	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) /* last: what they had looks for other keys */
 		if (old[i])
 			end_token(service, old[i]);
@@ -184,7 +237,8 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 
 void signing_end(struct service *service)
 {
-	memset(service->keys, 0, sizeof service->keys); /* no request moves any more */
+	for (unsigned i = 0; i < service->keys.count; i++) /* no request moves any more */
+		service->keys.items[i].known = false;
 	for (unsigned i = 0; i < service->token_count; i++)
 		end_token(service, service->tokens[i]);
 	service->token_count = 0;

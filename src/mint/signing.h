@@ -11,6 +11,10 @@
  */
 hm_result signing_adopt(struct service *service, struct hm_problem *why) HM_MUST_USE;
 
+/* Have every token hold the keys that are in use (service->keys), and learn those that it has shown. HM_UNAVAILABLE: a
+ * token has no place for one. */
+hm_result signing_hold(struct service *service, struct hm_problem *why) HM_MUST_USE;
+
 /* End every token; when the last has ended and the gate has, the loop's handles are closed. */
 void signing_end(struct service *service);
 

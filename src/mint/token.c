@@ -44,8 +44,13 @@ struct token {
 	bool was_ready, ending, probing, unlatch;
 	bool was_of_use;                         /* this process signed for a request */
 	bool has_turn;                           /* this process holds the start lock, so its time counts */
+	bool asked[HM_KEYS_MAX];                 /* this process was given a key for this place, */
+	bool shown[HM_KEYS_MAX];                 /* and this one or one before it has shown it */
 	bool failing[HM_KEYS_MAX];               /* the key's last request failed, by the token's doing */
 	unsigned signature_lengths[HM_KEYS_MAX]; /* of each key, in bytes */
+	uint32_t given;                          /* how many places this process was started with */
+	unsigned learning;                       /* keys that it was asked to learn and has not answered for, */
+	uint64_t learning_ms;                    /* since then */
 	uint16_t probe_key;                      /* signs the probe under way, or signed the last */
 	unsigned vain_starts;                    /* processes in a row that never got ready */
 	unsigned short_lives; /* processes in a row that got ready and ended before they were of use */
@@ -181,7 +186,7 @@ static void dispatch(struct token *token)
 static void retry_or_give_up(struct token *token, struct pending *pending)
 {
 	if (pending->tries >= TRIES_MAX || token->ending || uv_now(token->loop) >= pending->wanted_until_ms ||
-		token->events.may_move(token->events.context, pending))
+		!token->config.keys[pending->key].name[0] || token->events.may_move(token->events.context, pending))
 		give_up(token, pending, "token_unavailable");
 	else
 		fair_wait_first(token->queue, pending);
@@ -266,8 +271,9 @@ static hm_result check_key(struct token *token, uint32_t place, const struct tok
 	const char *name = token->config.keys[place].name;
 	bool is_whole = jwk_from_spki(shown->spki, shown->spki_length, &jwk, &why) == HM_OK &&
 			strcmp(jwk.kid, shown->kid) == 0 && jwk_is_for(jwk.type, token->config.keys[place].algorithm);
-	if (is_whole && (!token->was_ready || strcmp(jwk.kid, token->holdings.keys[place].kid) == 0)) {
+	if (is_whole && (!token->shown[place] || strcmp(jwk.kid, token->holdings.keys[place].kid) == 0)) {
 		token->signature_lengths[place] = jwk.signature_length;
+		token->shown[place] = true;
 		return HM_OK;
 	}
 	token->last = (struct token_failure){.class = TOKEN_CUSTODY};
@@ -290,14 +296,69 @@ static void send_slow(struct token *token)
 		token->slowest_ms = token->slow_ms;
 }
 
+/* Tell it to learn the keys that it was not started with. */
+static void ask_for_keys(struct token *token)
+{
+	uint8_t payload[sizeof(struct token_key_config) + 64];
+	for (uint32_t i = 0; i < token->config.key_count; i++) {
+		struct hm_writer w = hm_writer(payload, sizeof payload);
+		if (token->asked[i] || !token->config.keys[i].name[0])
+			continue;
+		token->asked[i] = true;
+		token->learning++;
+		token->learning_ms = uv_now(token->loop);
+		token_learn_put(&w, (uint16_t)i, &token->config.keys[i]);
+		if (child_queue(token->child, HM_TOKEN_KEY, 0, payload, w.used, NULL, 0) != HM_OK)
+			child_kill(token->child);
+	}
+}
+
+static hm_result take_learned(struct token *token, struct hm_reader *reader)
+{
+	struct token_key_ready shown;
+	uint16_t place;
+	if (!token->learning || !token_learned_get(reader, &place, &shown) || !token->asked[place])
+		return HM_REFUSED;
+	token->learning--;
+	if (!token->config.keys[place].name[0])
+		return HM_OK; /* it is no longer wanted */
+	if (check_key(token, place, &shown) != HM_OK) {
+		token->events.learned(token->events.context, token, place, &token->last);
+		return HM_REFUSED;
+	}
+	token->holdings.keys[place] = shown;
+	token->shown_at = hm_time();
+	hm_log(HM_INFO, "token_key", "token=%s key=%s kid=%s", token->config.name, token->config.keys[place].name,
+		shown.kid);
+	token->events.learned(token->events.context, token, place, NULL);
+	return HM_OK;
+}
+
+static hm_result take_not_learned(struct token *token, struct hm_reader *reader)
+{
+	struct token_failure failure;
+	uint16_t place;
+	if (!token->learning || !token_not_learned_get(reader, &place, &failure) || !token->asked[place])
+		return HM_REFUSED;
+	token->learning--;
+	token->asked[place] = false;
+	hm_log(HM_WARNING, "token_key_refused", "token=%s key=%s class=%s ckr=0x%" PRIx64 " detail=\"%s\"",
+		token->config.name, token->config.keys[place].name, token_class_name(failure.class), failure.ckr,
+		failure.detail);
+	if (token->config.keys[place].name[0])
+		token->events.learned(token->events.context, token, place, &failure);
+	return HM_OK;
+}
+
 static hm_result take_ready(struct token *token, struct hm_reader *reader)
 {
 	struct token_ready ready;
-	if (token->state != TOKEN_STARTING || !token_ready_get(reader, &ready) ||
-		ready.key_count != token->config.key_count || ready.threads < 1)
+	if (token->state != TOKEN_STARTING || !token_ready_get(reader, &ready) || ready.key_count != token->given ||
+		ready.threads < 1)
 		return HM_REFUSED;
 	for (uint32_t i = 0; i < ready.key_count; i++)
-		HM_TRY(check_key(token, i, &ready.keys[i]));
+		if (token->asked[i] && token->config.keys[i].name[0])
+			HM_TRY(check_key(token, i, &ready.keys[i]));
 	token->holdings = ready;
 	forget_rate(token);
 	token->was_ready = true;
@@ -312,6 +373,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	enter(token, TOKEN_READY);
 	if (token->slow_ms)
 		send_slow(token);
+	ask_for_keys(token);
 	token->events.ready(token->events.context, token);
 	dispatch(token);
 	return HM_OK;
@@ -402,6 +464,10 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 		return take_failed(token, frame->id, &reader);
 	case HM_TOKEN_ENDING:
 		return take_ending(token, &reader);
+	case HM_TOKEN_LEARNED:
+		return take_learned(token, &reader);
+	case HM_TOKEN_NOT_LEARNED:
+		return take_not_learned(token, &reader);
 	default:
 		return HM_REFUSED;
 	}
@@ -472,12 +538,13 @@ static void count_end(struct token *token)
 		token->short_lives = was_of_use ? 0 : token->short_lives + 1;
 }
 
-void token_let_move(struct token *token)
+/* Give up those that wait and that `goes` says of. */
+static void give_up_some(struct token *token, bool (*goes)(const struct token *token, const struct pending *pending))
 {
 	struct pending *pending;
 	struct pending_list stay = TAILQ_HEAD_INITIALIZER(stay);
 	while ((pending = fair_next(token->queue)))
-		if (token->events.may_move(token->events.context, pending))
+		if (goes(token, pending))
 			give_up(token, pending, "token_unavailable");
 		else
 			TAILQ_INSERT_TAIL(&stay, pending, at_token);
@@ -485,6 +552,28 @@ void token_let_move(struct token *token)
 		TAILQ_REMOVE(&stay, pending, at_token);
 		fair_wait(token->queue, pending);
 	}
+}
+
+static bool may_move(const struct token *token, const struct pending *pending)
+{
+	return token->events.may_move(token->events.context, pending);
+}
+
+void token_let_move(struct token *token)
+{
+	give_up_some(token, may_move);
+}
+
+/* A process that ended while it looked at a key: another is not asked to, it may have been the key's doing. */
+static void give_up_learning(struct token *token)
+{
+	static const struct token_failure ended = {
+		.class = TOKEN_DEVICE, .detail = "the token's process ended while it looked at the key"};
+	for (uint32_t i = 0; i < token->config.key_count && token->was_ready; i++)
+		if (token->asked[i] && !token->shown[i] && token->config.keys[i].name[0]) {
+			token->config.keys[i] = (struct token_key_config){.use = 0};
+			token->events.learned(token->events.context, token, (uint16_t)i, &ended);
+		}
 }
 
 static void on_process_ended(void *context, const char *how)
@@ -498,7 +587,9 @@ static void on_process_ended(void *context, const char *how)
 		token->last.detail);
 	token->child = NULL;
 	token->probing = false;
+	token->learning = 0;
 	count_end(token);
+	give_up_learning(token);
 	while ((pending = TAILQ_LAST(&token->at_work, pending_list))) { /* so that the oldest ends up first again */
 		TAILQ_REMOVE(&token->at_work, pending, at_token);
 		pending->at_work = false;
@@ -517,6 +608,21 @@ static void on_process_ended(void *context, const char *how)
 		token_let_move(token);
 }
 
+/* What a process is started with: a key that was never shown could keep it from getting ready, unless all are new. */
+static void put_config(struct token *token, struct hm_writer *w)
+{
+	static struct token_config given;
+	given = token->config;
+	token->given = given.key_count;
+	given.unlatch = token->unlatch;
+	for (uint32_t i = 0; i < given.key_count; i++) {
+		token->asked[i] = given.keys[i].name[0] && (token->shown[i] || !token->was_ready);
+		if (!token->asked[i])
+			given.keys[i] = (struct token_key_config){.use = 0};
+	}
+	token_config_put(w, &given);
+}
+
 static void start_process(struct token *token)
 {
 	static uint8_t payload[CONFIG_FRAME_MAX];
@@ -524,8 +630,7 @@ static void start_process(struct token *token)
 	struct child_events events = {take_frame, on_process_ended, token};
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 
-	token->config.unlatch = token->unlatch;
-	token_config_put(&w, &token->config);
+	put_config(token, &w);
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
 	token->end = TOKEN_CLASSES;
 	token->was_of_use = token->has_turn = false;
@@ -634,12 +739,92 @@ void token_end(struct token *token)
 	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
 }
 
+/* ---- its keys ---- */
+
+static unsigned place_of(const struct token *token, const struct token_key_config *key)
+{
+	for (unsigned i = 0; i < token->config.key_count; i++)
+		if (token_key_equals(&token->config.keys[i], key))
+			return i;
+	return HM_KEYS_MAX;
+}
+
+/* A place that its process holds no key at. */
+static unsigned free_place(const struct token *token)
+{
+	unsigned place = 0;
+	while (place < token->config.key_count && (token->config.keys[place].name[0] || token->asked[place]))
+		place++;
+	return place;
+}
+
+static void drop(struct token *token, unsigned place)
+{
+	token->config.keys[place] = (struct token_key_config){.use = 0};
+	token->shown[place] = token->failing[place] = false;
+}
+
+static bool is_of_no_key(const struct token *token, const struct pending *pending)
+{
+	return !token->config.keys[pending->key].name[0];
+}
+
+static bool is_wanted(const struct token_key_config *key, const struct token_key_config *keys, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (token_key_equals(key, &keys[i]))
+			return true;
+	return false;
+}
+
+hm_result token_hold(struct token *token, const struct token_key_config *keys, unsigned count, struct hm_problem *why)
+{
+	for (unsigned i = 0; i < token->config.key_count; i++)
+		if (token->config.keys[i].name[0] && !is_wanted(&token->config.keys[i], keys, count))
+			drop(token, i);
+	give_up_some(token, is_of_no_key);
+	for (unsigned i = 0; i < count; i++) {
+		if (place_of(token, &keys[i]) < HM_KEYS_MAX)
+			continue;
+		unsigned place = free_place(token);
+		if (place == HM_KEYS_MAX)
+			return hm_unavailable(why, "token", "token %s: its process has learned %d keys: restart it",
+				token->config.name, HM_KEYS_MAX);
+		token->config.keys[place] = keys[i];
+		if (place == token->config.key_count)
+			token->config.key_count++;
+	}
+	if (token->state == TOKEN_READY && !token->ending)
+		ask_for_keys(token);
+	return HM_OK;
+}
+
+uint16_t token_place(const struct token *token, const struct token_key_config *key)
+{
+	return (uint16_t)place_of(token, key);
+}
+
+const struct token_key_ready *token_shown(const struct token *token, uint16_t place)
+{
+	return place < HM_KEYS_MAX && token->shown[place] ? &token->holdings.keys[place] : NULL;
+}
+
 /* The next key after the one probed last that fails, or key_count. */
 static uint32_t failing_key(const struct token *token)
 {
 	uint32_t count = token->config.key_count;
 	for (uint32_t i = 1; i <= count; i++)
-		if (token->failing[(token->probe_key + i) % count])
+		if (token->failing[(token->probe_key + i) % count] && token->shown[(token->probe_key + i) % count])
+			return (token->probe_key + i) % count;
+	return count;
+}
+
+/* The next key after the one probed last that it has shown, or key_count. */
+static uint32_t next_key(const struct token *token)
+{
+	uint32_t count = token->config.key_count;
+	for (uint32_t i = 1; i <= count; i++)
+		if (token->shown[(token->probe_key + i) % count])
 			return (token->probe_key + i) % count;
 	return count;
 }
@@ -647,9 +832,9 @@ static uint32_t failing_key(const struct token *token)
 static void probe(struct token *token)
 {
 	uint32_t failing = failing_key(token);
-	uint16_t key = failing < token->config.key_count
-			       ? (uint16_t)failing
-			       : (uint16_t)((token->probe_key + 1u) % token->config.key_count);
+	uint16_t key = (uint16_t)(failing < token->config.key_count ? failing : next_key(token));
+	if (key == token->config.key_count)
+		return;
 	if (child_queue(token->child, HM_TOKEN_PROBE, 0, &key, sizeof key, NULL, 0) != HM_OK)
 		return;
 	token->probe_key = key;
@@ -679,6 +864,7 @@ void token_tick(struct token *token)
 	measure_rate(token);
 	bool hung = (oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
 		    (token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
+		    (token->learning && now - token->learning_ms > stuck_after_ms(token)) ||
 		    (token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > START_MS);
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));

@@ -25,6 +25,8 @@ struct token_events {
 	/* Whether another token would serve it: then it is given up as token_unavailable when this one does not, at
 	 * once. */
 	bool (*may_move)(void *context, const struct pending *pending);
+	/* A key that token_hold asked for while it was ready is held now; or, with `failure`, is not: forget it. */
+	void (*learned)(void *context, struct token *token, uint16_t place, const struct token_failure *failure);
 	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
 	void *context;
 };
@@ -44,6 +46,19 @@ struct token_facts {
 /* Supervise the token that `config` describes (copied): start its process now. NULL: no memory. */
 struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
 	const struct token_events *events);
+
+/*
+ * Have it hold these keys and no others. Each keeps the place that it has, or gets one; what a process that is ready
+ * does not hold it is told to learn, and `learned` follows. HM_UNAVAILABLE: a place is left for none of them.
+ */
+hm_result token_hold(
+	struct token *token, const struct token_key_config *keys, unsigned count, struct hm_problem *why) HM_MUST_USE;
+
+/* Where a key stands that token_start or token_hold were given, as token_submit wants it. */
+uint16_t token_place(const struct token *token, const struct token_key_config *key);
+
+/* What it showed of the key at this place; NULL: nothing yet. */
+const struct token_key_ready *token_shown(const struct token *token, uint16_t place);
 
 /* A process that does not answer a request for so long is ended: to be set after token_start, and at each reload. */
 void token_set_stuck_after(struct token *token, unsigned seconds);

@@ -270,14 +270,19 @@ class Provoker:
             frames.send(sock, frames.frame(frames.CONTROL_REQUEST, json.dumps(command).encode(), 1))
             return json.loads(frames.split(frames.receive(sock)[0])[2])
 
-    CONTROL = ("unknown_command", "unknown_token", "reload_refused")
+    COMMANDS = {
+        "unknown_command": {"command": "dance"},
+        "unknown_token": {"command": "token-unlatch", "token": "nobody"},
+        "unknown_key": {"command": "key-activate", "key": "nobody"},
+        "key_refused": {"command": "key-adopt", "key": "demo-access", "label": "not in the token"},
+        "key_state": {"command": "key-retire", "key": "demo-access", "version": 1},
+    }
+    CONTROL = (*COMMANDS, "reload_refused")
 
     def over_control(self, code):
         """What only operators meet."""
-        if code == "unknown_command":
-            return self.control({"command": "dance"})
-        if code == "unknown_token":
-            return self.control({"command": "token-unlatch", "token": "nobody"})
+        if code in self.COMMANDS:
+            return self.control(self.COMMANDS[code])
         whole = read(self.config)
         with open(self.config, "w") as out:
             out.write("surprise: 1\n")

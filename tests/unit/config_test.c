@@ -148,8 +148,6 @@ Test(config, a_good_file_is_read)
 	cr_expect_eq(config->tokens[1].self_check, SELF_CHECK_ALWAYS, "unless it says otherwise");
 	cr_expect_eq(config->keys[0].issuer_index, 0);
 	cr_expect_eq(config->keys[1].issuer_index, 1);
-	cr_expect_eq(config->keys[0].place, 0);
-	cr_expect_eq(config->keys[1].place, 1);
 	cr_expect_eq(config->profiles[0].kind, KIND_ACCESS_TOKEN);
 	cr_expect_eq(config->profiles[0].lifetime.standard, 300);
 	cr_expect_eq(config->profiles[0].lifetime.maximum, 900);
@@ -207,8 +205,6 @@ Test(config, a_tokens_process_gets_its_own_keys_and_nothing_else)
 	cr_expect_str_eq(frame.keys[0].issuer, "https://mint.test");
 	cr_expect_eq(frame.login, LOGIN_CREDENTIAL);
 	cr_expect_str_eq(frame.pin_file, "other.pin");
-	cr_expect_eq(config->keys[0].place, 0);
-	cr_expect_eq(config->keys[1].place, 0, "each token counts its own");
 }
 
 /* ---- rates and turns ---- */

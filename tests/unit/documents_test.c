@@ -26,7 +26,8 @@ static struct config_key config_keys[KEYS] = {
 };
 static struct config config = {
 	.state = state, .issuers = issuers, .issuers_count = 2, .keys = config_keys, .keys_count = KEYS};
-static struct issuing_key keys[KEYS];
+static struct key_version versions[KEYS];
+static struct issuing_keys keys;
 static struct publications *publications;
 static struct hm_problem why;
 static unsigned changes;
@@ -36,14 +37,17 @@ static void begin(void)
 	cr_assert_not_null(mkdtemp(state));
 	publications = publications_open();
 	cr_assert_not_null(publications);
-	for (int i = 0; i < KEYS; i++)
-		keys[i] = (struct issuing_key){.known = true};
-	strcpy(keys[A_ACCESS].jwk.kid, "kid-a-access");
-	strcpy(keys[A_ACCESS].jwk.members, MEMBERS("aa"));
-	strcpy(keys[A_SVID].jwk.kid, "kid-a-svid");
-	strcpy(keys[A_SVID].jwk.members, MEMBERS("as"));
-	strcpy(keys[B_SVID].jwk.kid, "kid-b-svid");
-	strcpy(keys[B_SVID].jwk.members, MEMBERS("bs"));
+	keys.count = KEYS;
+	for (int i = 0; i < KEYS; i++) {
+		versions[i] = (struct key_version){.number = 1, .state = KEY_ACTIVE};
+		keys.items[i] = (struct issuing_key){.config = &config_keys[i], .version = &versions[i], .known = true};
+	}
+	strcpy(keys.items[A_ACCESS].jwk.kid, "kid-a-access");
+	strcpy(keys.items[A_ACCESS].jwk.members, MEMBERS("aa"));
+	strcpy(keys.items[A_SVID].jwk.kid, "kid-a-svid");
+	strcpy(keys.items[A_SVID].jwk.members, MEMBERS("as"));
+	strcpy(keys.items[B_SVID].jwk.kid, "kid-b-svid");
+	strcpy(keys.items[B_SVID].jwk.members, MEMBERS("bs"));
 }
 
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *where)
@@ -70,7 +74,7 @@ static void note_change(void *context, const struct gate_publish *publish)
 static hm_result publish(void)
 {
 	changes = 0;
-	return documents_publish(&config, keys, publications, note_change, NULL, &why);
+	return documents_publish(&config, &keys, publications, note_change, NULL, &why);
 }
 
 static json_t *published(const char *path)
@@ -151,20 +155,39 @@ Test(documents, only_what_changed_is_published_again)
 	cr_expect_eq(changes, 8, "four documents for each issuer");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(changes, 0);
-	strcpy(keys[A_ACCESS].jwk.kid, "another");
+	strcpy(keys.items[A_ACCESS].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(changes, 1, "the JWKS of a, not its bundle");
+}
+
+/* Verifiers learn a key before it signs, and know it while what it signed lives. */
+Test(documents, a_key_is_listed_from_before_it_signs_until_after)
+{
+	static const enum key_state listed[] = {KEY_PUBLISHED, KEY_ACTIVE, KEY_RETIRING},
+				    unlisted[] = {KEY_CREATED, KEY_RETIRED};
+	for (size_t i = 0; i < sizeof listed / sizeof *listed; i++) {
+		versions[A_SVID].state = listed[i];
+		cr_assert_eq(publish(), HM_OK);
+		expect_published("/a/b/.well-known/jwks.json",
+			"{\"keys\":[" JWK("aa", "kid-a-access", "sig") "," JWK("as", "kid-a-svid", "sig") "]}");
+	}
+	for (size_t i = 0; i < sizeof unlisted / sizeof *unlisted; i++) {
+		versions[A_SVID].state = unlisted[i];
+		keys.items[A_SVID].known = i % 2; /* one that nobody is to know keeps nothing from being published */
+		cr_assert_eq(publish(), HM_OK);
+		expect_published("/a/b/.well-known/jwks.json", "{\"keys\":[" JWK("aa", "kid-a-access", "sig") "]}");
+	}
 }
 
 /* A verifier would drop the keys that are missing. */
 Test(documents, half_a_key_set_is_not_published)
 {
-	keys[A_SVID].known = false;
+	keys.items[A_SVID].known = false;
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
 	cr_expect_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
 	cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"));
 	cr_expect_not_null(publications_find(publications, "/.well-known/jwks.json"), "the other issuer's is whole");
-	keys[A_SVID].known = true;
+	keys.items[A_SVID].known = true;
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_not_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
 }
@@ -184,14 +207,14 @@ Test(documents, the_sequence_rises_when_the_bundles_keys_change_and_only_then)
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1);
-	strcpy(keys[A_ACCESS].jwk.kid, "another");
+	strcpy(keys.items[A_ACCESS].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 1, "no key of the bundle changed");
-	strcpy(keys[A_SVID].jwk.kid, "another");
+	strcpy(keys.items[A_SVID].jwk.kid, "another");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
 	cr_expect_eq(sequence("/spiffe/bundle.json"), 1, "each issuer counts its own");
-	strcpy(keys[A_SVID].jwk.kid, "kid-a-svid");
+	strcpy(keys.items[A_SVID].jwk.kid, "kid-a-svid");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3, "back again is a change too");
 }
@@ -206,13 +229,13 @@ static void start_again(void)
 Test(documents, the_sequence_outlives_the_process)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	strcpy(keys[A_SVID].jwk.kid, "second");
+	strcpy(keys.items[A_SVID].jwk.kid, "second");
 	cr_assert_eq(publish(), HM_OK);
 	start_again();
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 2);
 	start_again();
-	strcpy(keys[A_SVID].jwk.kid, "third");
+	strcpy(keys.items[A_SVID].jwk.kid, "third");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(sequence("/a/b/spiffe/bundle.json"), 3);
 }
