@@ -333,7 +333,7 @@ class Bench:
         directory = os.path.join(self.work, "slow-%d-%d" % (parallel, ms))
         start(directory)[0].stop()
         config = os.path.join(directory, "hsmint.yaml")
-        module, slow = re.search(r"module: (\S+)", read(config)).group(1), self.options.build + "/lib/hsmint-counting.so"
+        module, slow = re.search(r"module: (\S+)", read(config)).group(1), self.options.build + "/lib/hsmint-fault.so"
         raw = self.raw(directory, slow, parallel, HSMINT_TEST_MODULE=module, HSMINT_TEST_TAKES=str(ms * 1000))
         harness.edit(config, "module: " + module, "module: " + slow)
         harness.edit(config, "threads: 1 ", "threads: %d " % parallel)

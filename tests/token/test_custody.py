@@ -24,7 +24,7 @@ MADE = [
     ("without a public half", dict(public_label="elsewhere"), "no public key is labelled"),
 ]
 
-# What a module may tell of a key, as the counting module pretends: the attribute, the pretence and the refusal.
+# What a module may tell of a key, as the fault module pretends: the attribute, the pretence and the refusal.
 TOLD = [
     (0x1, "false", "CKA_TOKEN is false"),
     (0x2, "false", "CKA_PRIVATE is false"),

@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from softhsm_keys import module_of
-from token_case import BUILD, COUNTING, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
+from token_case import BUILD, FAULT, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
 from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, frame, string, token_config
 
 SIGN, PROBE, TURN, READY, SIGNED, ENDING = 2, 3, 15, 16, 17, 19
@@ -118,7 +118,7 @@ class Frames(TokenCase):
         reader = Reader(payload)
         for _ in range(7):
             reader.bytes()  # manufacturer, model, serial, firmware, hardware, library and its version
-        loaded = COUNTING if string(COUNTING) in self.configuration() else module_of(self.directory)
+        loaded = FAULT if string(FAULT) in self.configuration() else module_of(self.directory)
         with open(loaded, "rb") as module:
             self.assertEqual(reader.raw(32), hashlib.sha256(module.read()).digest())
         self.assertIn(CKM_ECDSA, [reader.take("=Q") for _ in range(reader.take("=I"))])
@@ -170,7 +170,7 @@ class Frames(TokenCase):
     def test_nothing_else_is_signed_and_the_token_is_not_even_asked(self):
         script = os.path.join(self.directory, "script")
         real = self.configuration
-        self.configuration = lambda: self.with_counting(real(), script)
+        self.configuration = lambda: self.with_fault_module(real(), script)
         peer, ((kid, _), (other, _)) = self.ready()
         with open(script, "w") as out:
             out.write("C_SignInit exit\n")
@@ -198,13 +198,13 @@ class Frames(TokenCase):
         self.assertIsNone(peer.receive())
         self.assertEqual(peer.end()[0], 98, "the token is asked for what the key is for")
 
-    def with_counting(self, configuration, script):
-        """The same configuration with the counting module before SoftHSM."""
+    def with_fault_module(self, configuration, script):
+        """The same configuration with the fault module before SoftHSM."""
         module = module_of(self.directory)
         one = "SOFTHSM2_CONF=%s/softhsm2.conf" % self.directory
         more = ("HSMINT_TEST_MODULE=" + module, "HSMINT_TEST_CALLS=%s/calls" % self.directory,
                 "HSMINT_TEST_SCRIPT=" + script)
-        for old, new in ((string(module), string(COUNTING)),
+        for old, new in ((string(module), string(FAULT)),
                          (struct.pack("=I", 1) + string(one),
                           struct.pack("=I", 4) + string(one) + b"".join(map(string, more)))):
             self.assertEqual(configuration.count(old), 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the module is used: its sessions, its login and its calls to sign, as the counting module saw them; and what
+"""How the module is used: its sessions, its login and its calls to sign, as the fault module saw them; and what
 becomes of minting when sessions or the login are really taken away."""
 import os
 import unittest

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the token process share: a directory that `hsmint dev` made, its configuration rewritten, and a
-PKCS#11 module in between that records calls and fails where a script says so (counting_module.c)."""
+PKCS#11 module in between that records calls and fails where a script says so (tests/fault/fault_module.c)."""
 import os
 import re
 import signal
@@ -17,7 +17,7 @@ os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":fast_unwind_
 from harness import (BUILD, HSMINT, PATIENCE, SANITIZED, Case, children_of, edit, process_exists, read,  # noqa: E402
                      run, start_serve, unbase64, verify, wait_for)
 
-COUNTING = os.path.join(BUILD, "lib", "hsmint-counting.so")
+FAULT = os.path.join(BUILD, "lib", "hsmint-fault.so")
 
 
 def write(path, text, mode=0o600):
@@ -45,9 +45,9 @@ class TokenCase(Case):
     # ---- the module in between ----
 
     def count_and_script(self, script=""):
-        """Put the counting module before SoftHSM."""
+        """Put the fault module before SoftHSM."""
         module = re.search(r"module: (\S+)", read(self.config)).group(1)
-        self.edit("module: " + module, "module: " + COUNTING)
+        self.edit("module: " + module, "module: " + FAULT)
         self.edit("    environment:\n", "    environment:\n"
                   "      - {name: HSMINT_TEST_MODULE, value: %s}\n"
                   "      - {name: HSMINT_TEST_CALLS, value: calls, path: true}\n"
