@@ -23,11 +23,18 @@ bool serve_receive_config(struct token_config *config)
 	return good;
 }
 
+/* A token may have fewer sessions than it told, or others use them: then there are as many threads as it gave. */
 static hm_result open_workers(struct room *room, struct worker *workers, struct token_failure *why)
 {
 	for (unsigned i = 0; i < room->threads; i++) {
 		workers[i].room = room;
-		HM_TRY(room_open_session(room, &workers[i].session, why));
+		hm_result result = room_open_session(room, &workers[i].session, why);
+		if (result == HM_OK)
+			continue;
+		if (i == 0 || why->class != TOKEN_PRESSURE)
+			return result;
+		hm_log(HM_WARNING, "fewer_sessions", "threads=%u of=%u detail=\"%s\"", i, room->threads, why->detail);
+		room->threads = i;
 	}
 	return HM_OK;
 }
