@@ -29,6 +29,8 @@ enum {
 	BACKOFF_MAX_MS = 10 * 1000,
 	LASTS_MS = 10 * 1000, /* a process that was ready for so long is no vain start, though it signed nothing */
 	FAILING = 3,          /* this many starts in vain: requests are refused instead of queued */
+	PAUSE_MS = 20,        /* after pressure it gets nothing for so long, and up to as much again at random, */
+	EASE_MS = 2000,       /* and after so long without any, one request more at once */
 	CONFIG_FRAME_MAX = 256 * 1024
 };
 
@@ -62,10 +64,13 @@ struct token {
 	double rate;                  /* signatures a second while somebody waits; 0: not seen yet */
 	int64_t shown_at;             /* when it showed its keys, seconds since 1970 */
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
-	uint64_t stuck_ms;      /* a signature that takes longer has hung its thread */
-	uint32_t slow_ms;       /* its workers wait so long before each signature, */
-	uint32_t slowest_ms;    /* and the longest that those of this process were told to */
-	uint64_t down_until_ms; /* no process is started before */
+	uint64_t stuck_ms;        /* a signature that takes longer has hung its thread */
+	uint32_t slow_ms;         /* its workers wait so long before each signature, */
+	uint32_t slowest_ms;      /* and the longest that those of this process were told to */
+	uint64_t down_until_ms;   /* no process is started before */
+	unsigned at_once;         /* fewer than its threads: more requests at once were too much for it, */
+	uint64_t pressed_ms;      /* then, or it was given one more then, */
+	uint64_t paused_until_ms; /* and gets none before */
 	struct fair *queue;
 	struct pending_list at_work;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
@@ -124,6 +129,8 @@ static uint64_t takes_us(const struct token *token)
 static unsigned room_at_token(const struct token *token)
 {
 	unsigned threads = token->holdings.threads;
+	if (token->at_once < threads)
+		return token->at_once;
 	if (takes_us(token) < QUICK_US)
 		return threads * DEPTH_QUICK;
 	return takes_us(token) < SLOW_US ? threads + 1 : threads;
@@ -167,8 +174,8 @@ static void measure_rate(struct token *token)
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
-	while (token->state == TOKEN_READY && token->outstanding < room_at_token(token) &&
-		(pending = fair_next(token->queue))) {
+	bool may_send = token->state == TOKEN_READY && uv_now(token->loop) >= token->paused_until_ms;
+	while (may_send && token->outstanding < room_at_token(token) && (pending = fair_next(token->queue))) {
 		if (send_request(token, pending) != HM_OK) {
 			fair_wait_first(token->queue, pending);
 			break; /* the process does not read; the tick ends it if that lasts */
@@ -361,6 +368,8 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 			HM_TRY(check_key(token, i, &ready.keys[i]));
 	token->holdings = ready;
 	forget_rate(token);
+	token->at_once = ready.threads;
+	token->paused_until_ms = 0;
 	token->was_ready = true;
 	token->shown_at = hm_time();
 	token->vain_starts = 0;
@@ -405,6 +414,38 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	return HM_OK;
 }
 
+static void on_pause_over(uv_timer_t *timer)
+{
+	dispatch(timer->data);
+}
+
+/* It had `at_hand` when it refused one of them, and its threads worked on no more than that. */
+static void relieve(struct token *token, unsigned at_hand)
+{
+	unsigned char random = 0;
+	unsigned worked_on = at_hand < token->at_once ? at_hand : token->at_once;
+	unsigned fewer = token->at_once < token->holdings.threads ? worked_on - 1 : worked_on / 2;
+	token->at_once = fewer ? fewer : 1;
+	token->pressed_ms = uv_now(token->loop);
+	if (token->ending)
+		return;
+	(void)uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
+	unsigned pause_ms = PAUSE_MS + random % (PAUSE_MS + 1);
+	token->paused_until_ms = uv_now(token->loop) + pause_ms;
+	uv_timer_start(&token->timer, on_pause_over, pause_ms, 0);
+}
+
+/* Whether it can do more again, only one request more can tell. */
+static void ease(struct token *token)
+{
+	if (token->state != TOKEN_READY || token->at_once >= token->holdings.threads ||
+		uv_now(token->loop) - token->pressed_ms < EASE_MS)
+		return;
+	token->at_once++;
+	token->pressed_ms = uv_now(token->loop);
+	dispatch(token);
+}
+
 static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader *reader)
 {
 	struct token_failure failure;
@@ -422,6 +463,8 @@ static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader 
 	if (!pending)
 		return HM_REFUSED;
 	token->failing[pending->key] = failure.class != TOKEN_REFUSED; /* of that the token knows nothing */
+	if (failure.class == TOKEN_PRESSURE)
+		relieve(token, token->outstanding + 1);
 	if (failure.class == TOKEN_PERMANENT || failure.class == TOKEN_REFUSED)
 		give_up(token, pending, "internal");
 	else
@@ -862,6 +905,7 @@ void token_tick(struct token *token)
 	uint64_t now = uv_now(token->loop);
 	struct pending *oldest = TAILQ_FIRST(&token->at_work);
 	measure_rate(token);
+	ease(token);
 	bool hung = (oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
 		    (token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
 		    (token->learning && now - token->learning_ms > stuck_after_ms(token)) ||

@@ -304,13 +304,12 @@ static CK_RV our_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG lengt
 	char action[SCRIPT_WORD];
 	unsigned long most;
 	CK_RV ckr;
-	record("C_Sign thread=%d session=%lu length=%lu\n", gettid(), session, length);
-	if (acts("C_Sign", action, &ckr))
-		return ckr;
 	unsigned long others = atomic_fetch_add(&signatures, 1);
-	ckr = script_number(action, "limit", &most) && others >= most
-		      ? TOKEN_RESOURCE_EXCEEDED
-		      : sign_as_told(action, session, data, length, signature, size);
+	record("C_Sign thread=%d session=%lu length=%lu others=%lu\n", gettid(), session, length, others);
+	if (!acts("C_Sign", action, &ckr))
+		ckr = script_number(action, "limit", &most) && others >= most
+			      ? TOKEN_RESOURCE_EXCEEDED
+			      : sign_as_told(action, session, data, length, signature, size);
 	atomic_fetch_sub(&signatures, 1);
 	return ckr;
 }

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tokens that do less at once than their threads ask for, or refuse to be changed."""
+import unittest
+
+from fault_case import FaultCase, wait_for
+
+CHANGES = ("C_InitToken", "C_InitPIN", "C_CreateObject", "C_DestroyObject", "C_SetAttributeValue", "C_GenerateKeyPair",
+           "C_Logout", "C_CloseAllSessions")
+
+
+class Limits(FaultCase):
+    threads = 4
+
+    def test_with_fewer_sessions_than_threads_those_that_there_are_sign(self):
+        self.script("C_OpenSession limit-3")
+        self.begin()
+        self.assertEqual(self.token()["threads"], 2, "and one session that holds the login")
+        self.assert_credentials(self.service, self.mint_together(self.service))
+        self.assertEqual((self.token()["restarts"], self.logins()), (0, 1))
+        self.assertIn("C_OpenSession: CKR_SESSION_COUNT (0xb1)", self.service.log())
+        self.script("C_OpenSession limit-3\nC_Sign 0xb3 1")  # sessions that are opened anew find their place
+        self.assert_credentials(self.service, self.mint_together(self.service, clients=2))
+        self.assertEqual((self.token()["restarts"], self.token()["threads"]), (0, 2))
+
+    def test_without_a_session_to_sign_in_the_token_is_started_again_until_there_is_one(self):
+        self.begin()
+        self.script("C_OpenSession limit-1")
+        restarts = self.kill_token()
+        self.wait_token(lambda token: token["restarts"] >= restarts + 3, "further attempts")
+        self.assertIn("class=pressure", self.service.log())
+        self.script("")
+        self.service.wait_ready()
+        self.assert_minted()
+        self.assertEqual(self.token()["threads"], 4)
+
+    def test_with_fewer_signatures_at_once_than_threads(self):
+        """Each takes five milliseconds. One that is refused is tried again, with fewer beside it."""
+        self.edit("    environment:\n", "    environment:\n      - {name: HSMINT_TEST_TAKES, value: \"5000\"}\n")
+        self.begin()
+        self.script("C_Sign limit-2")
+        answers = self.mint_together(self.service, clients=16, each=16)
+        self.assertEqual([answer.body for answer in answers if answer.status != 200], [])
+        self.assert_credentials(self.service, answers[::8])
+        refused = self.service.log().count("C_Sign: CKR_TOKEN_RESOURCE_EXCEEDED (0x201)")
+        self.assertGreater(refused, 0)
+        self.assertLess(refused, len(answers) / 8, "it is asked for less at once")
+        self.assertEqual(self.token()["restarts"], 0)
+
+        self.script("")  # it can do more again: that is found out
+        wait_for(lambda: self.most_at_once() == self.threads, "signatures by all threads")
+
+    def most_at_once(self):
+        signed = self.counted("C_Sign")
+        self.assert_credentials(self.service, self.mint_together(self.service, clients=8, each=4)[::8])
+        return max(call["others"] for call in self.calls("C_Sign")[signed:]) + 1
+
+
+class Unchanged(FaultCase):
+    def test_a_service_changes_nothing_in_its_token(self):
+        self.script("".join("%s exit\n" % function for function in CHANGES))
+        self.begin()
+        self.assert_minted()
+        self.kill_token()
+        self.assert_minted()
+        self.service.stop()
+        self.assertEqual(self.calls(*CHANGES), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
