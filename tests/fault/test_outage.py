@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SoftHSM's tokens taken away under a running service, and put back."""
+import os
+import shutil
+import unittest
+
+from fault_case import FaultCase, wait_for
+
+
+class Removed(FaultCase):
+    threads = 2
+
+    def take_away(self):
+        shutil.move(self.tokens, self.away)
+        os.mkdir(self.tokens)
+
+    def put_back(self):
+        os.rmdir(self.tokens)
+        shutil.move(self.away, self.tokens)
+
+    def test_it_is_noticed_refused_at_once_and_over_when_the_token_is_there(self):
+        self.tokens, self.away = (os.path.join(self.directory, name) for name in ("tokens", "away"))
+        self.begin()
+        for times in range(1, 4):
+            logins = self.logins()
+            self.take_away()
+            wait_for(lambda: self.service.mint().status == 503, "the loss to be noticed")
+            self.wait_token(lambda token: token["state"] == "backoff" and
+                            "no token is labelled 'hsmint-dev'" in token["last_error"], "the token to be looked for")
+            self.assertFalse(self.service.status()["ready"])
+            self.assertEqual(self.logins(), logins, "nobody to log in to")
+            self.put_back()
+            self.service.wait_ready()
+            self.assert_credentials(self.service, self.mint_together(self.service))
+            self.assertEqual(self.logins(), logins + 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
