@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SoftHSM's tokens taken away under a running service, and put back."""
+"""SoftHSM's tokens taken away under a running service, and put back; and a module that stands still."""
 import os
 import shutil
 import unittest
@@ -33,6 +33,20 @@ class Removed(FaultCase):
             self.service.wait_ready()
             self.assert_credentials(self.service, self.mint_together(self.service))
             self.assertEqual(self.logins(), logins + 1)
+
+
+class Still(FaultCase):
+    def test_a_call_that_never_returns_costs_its_process_and_not_the_request(self):
+        """Here while a session is replaced: no other thread could open one meanwhile."""
+        self.edit("    login: file\n", "    login: file\n    stuck_after: 2\n")
+        self.begin()
+        for restarts, function in enumerate(("C_CloseSession", "C_OpenSession", "C_GetSessionInfo"), 1):
+            with self.subTest(function):
+                self.assert_minted()
+                self.script("C_Sign 0xb3 %d\n%s hang 1\n" % (restarts, function))
+                self.assert_minted()
+                self.assertEqual((self.obeyed(function, "hang"), self.token()["restarts"]), (1, restarts))
+                self.assertEqual(self.service.log().count("event=token_stuck"), restarts)
 
 
 if __name__ == "__main__":
