@@ -446,6 +446,14 @@ static void ease(struct token *token)
 	dispatch(token);
 }
 
+/* What the request has just shown needs no probe to show it again. */
+static void note_failure(struct token *token, uint16_t key, bool is_failing)
+{
+	if (is_failing && !token->failing[key] && !token->probing)
+		token->probed_ms = uv_now(token->loop);
+	token->failing[key] = is_failing;
+}
+
 static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader *reader)
 {
 	struct token_failure failure;
@@ -462,7 +470,7 @@ static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader 
 	struct pending *pending = take_back(token, id);
 	if (!pending)
 		return HM_REFUSED;
-	token->failing[pending->key] = failure.class != TOKEN_REFUSED; /* of that the token knows nothing */
+	note_failure(token, pending->key, failure.class != TOKEN_REFUSED); /* of that the token knows nothing */
 	if (failure.class == TOKEN_PRESSURE)
 		relieve(token, token->outstanding + 1);
 	if (failure.class == TOKEN_PERMANENT || failure.class == TOKEN_REFUSED)

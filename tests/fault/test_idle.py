@@ -47,6 +47,20 @@ class Idle(FaultCase):
         self.assertEqual(len(set(asked)), 2)
         self.assertEqual((self.token()["restarts"], self.logins()), (0, 1))
 
+    def test_a_key_that_failed_is_asked_again_after_five_seconds_and_not_at_once(self):
+        self.script("C_SignInit 0x68 1")
+        self.refused(self.service.mint(), 500, "internal")
+        begun = self.counted("C_SignInit")
+        self.set_ahead(2)
+        for _ in range(2):
+            self.service.status()
+        self.assertEqual(self.service.mint(profile="demo-svid").status, 200)  # behind a probe, if there was one
+        self.assertEqual(self.counted("C_SignInit"), begun + 1)
+        self.assertFalse(self.service.status()["ready"])
+        self.set_ahead(4)
+        self.service.wait_ready()
+        self.assertEqual(self.counted("C_SignInit"), begun + 2)
+
     def test_a_login_lost_while_nobody_asks_is_there_again_before_somebody_does(self):
         for logins, action in enumerate(("logout", "close-all"), 2):
             self.script("C_SignInit %s 1" % action)
