@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of keys (docs/keys.md): made or adopted, rotated, retired, destroyed; and the record of it."""
+import json
+import os
+import re
+import signal
+import threading
+import unittest
+
+from token_case import HSMINT, TokenCase, read, run, verify, wait_for, write
+import token_admin
+from harness import decode, verify_all
+
+CKR_FUNCTION_REJECTED = "0x200"
+
+
+class KeyLife(TokenCase):
+    def setUp(self):
+        super().setUp()
+        self.module = re.search(r"module: (\S+)", read(self.config)).group(1)
+        self.record = os.path.join(self.directory, "state", "keys")
+
+    def make(self, label, identity, **more):
+        """A key pair made while nothing runs, as the site's own tools would."""
+        token_admin.create_key(self.directory, self.config, label, identity, **more)
+
+    def softhsm(self, *arguments):
+        """What pkcs11-tool says, logged in."""
+        return run(["pkcs11-tool", "--module", self.module, "--token-label", "hsmint-dev", "--login", "--pin",
+                    self.pin.strip(), *arguments],
+                   env={**os.environ, "SOFTHSM2_CONF": self.directory + "/softhsm2.conf"}).stdout
+
+    def key(self, service, *arguments, check=True):
+        return service.command("key", *arguments, "--control", service.control, check=check)
+
+    def ask(self, service, *arguments):
+        return json.loads(self.key(service, *arguments, "--json").stdout)
+
+    def refuse(self, service, words, *arguments):
+        result = self.key(service, *arguments, check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, ""), result)
+        self.assertIn(words, result.stderr)
+
+    def versions(self, service, name="demo-access"):
+        return {key["version"]: key for key in self.ask(service, "list")["keys"] if key["name"] == name}
+
+    def states(self, service):
+        return {number: version["state"] for number, version in self.versions(service).items()}
+
+    def published(self, service):
+        return {key["kid"] for key in service.ask("GET", "/demo/.well-known/jwks.json").json["keys"]}
+
+    def signer(self, service):
+        answer = service.mint()
+        self.assertEqual(answer.status, 200, answer.body)
+        verify(answer.json["credential"], service.ask("GET", "/demo/.well-known/jwks.json").body, self.work)
+        return decode(answer.json["credential"])[0]["kid"]
+
+
+class Made(KeyLife):
+    def create(self, service, *arguments, **more):
+        return service.command("key", "create", "demo-access", "--config", self.config, *arguments, **more)
+
+    def test_from_creation_to_destruction(self):
+        service = self.serve()
+        first = self.signer(service)
+        made = json.loads(self.create(service, "--json").stdout)
+        self.assertEqual((made["version"], made["state"]), (2, "created"))
+        self.assertNotIn(made["kid"], self.published(service))
+
+        ahead = self.ask(service, "rotate", "demo-access")
+        self.assertEqual((ahead["kid"], ahead["state"]), (made["kid"], "published"))
+        self.assertEqual(ahead["activates_at"] - ahead["published_at"], 3600)
+        self.assertLessEqual({first, made["kid"]}, self.published(service))
+        self.assertEqual(self.signer(service), first)
+
+        now = self.ask(service, "activate", "demo-access", "2", "--now")
+        self.assertEqual(now["state"], "active")
+        self.assertEqual(self.signer(service), made["kid"])
+        old = self.versions(service)[1]
+        self.assertEqual((old["state"], old["kid"]), ("retiring", first))
+        self.assertEqual(old["retires_at"] - old["retiring_at"], 900 + 60)  # the profile's longest lifetime
+        self.assertIn(first, self.published(service))
+
+        self.refuse(service, "only a retired one", "destroy", "demo-access", "1", "--config", self.config,
+                    "--label", "demo-access")
+        self.assertEqual(self.ask(service, "retire", "demo-access", "1")["state"], "retired")
+        self.assertNotIn(first, self.published(service))
+        self.refuse(service, "is not its label", "destroy", "demo-access", "1", "--config", self.config, "--label", "x")
+        self.key(service, "destroy", "demo-access", "1", "--config", self.config, "--label", "demo-access")
+        self.assertEqual(self.states(service), {2: "active"})
+        listed = self.softhsm("--list-objects")
+        labels = [line.split("label:")[1].strip() for line in listed.splitlines() if "label:" in line]
+        self.assertEqual((labels.count("demo-access"), labels.count(made["label"])), (0, 2), listed)
+
+    def test_the_first_key_is_made_where_no_service_runs(self):
+        self.edit("label: demo-access, id: \"01\"", "label: another, id: \"\"")
+        self.edit(", id: \"\"", "")
+        result = run([HSMINT, "key", "create", "demo-access", "--config", self.config])
+        self.assertIn("made as 'another'", result.stdout)
+        self.signer(self.serve())
+
+    def test_only_with_the_right_to_manage(self):
+        self.edit("key_rights: manage", "key_rights: use")
+        self.count_and_script()
+        service = self.serve()
+        logins = self.logins()
+        for arguments in (("create", "demo-access"), ("destroy", "demo-access", "1", "--label", "demo-access")):
+            self.refuse(service, "key_rights: use", *arguments, "--config", self.config)
+        self.assertEqual((self.logins(), self.calls("C_GenerateKeyPair", "C_DestroyObject")), (logins, []))
+
+    def test_another_key_is_not_destroyed_under_its_label(self):
+        """What has the label now is not what the record knows."""
+        service = self.serve()
+        self.create(service)
+        self.ask(service, "activate", "demo-access", "2", "--now")
+        self.ask(service, "retire", "demo-access", "1")
+        ours = self.versions(service)[1]["kid"]
+        with open(self.record) as file:
+            record = json.load(file)
+        service.stop()
+        for version in record["keys"][0]["versions"]:
+            if version["kid"] == ours:
+                version["kid"] = "A" * 43
+        write(self.record, json.dumps(record))
+        service = self.serve()
+        self.refuse(service, "has kid " + ours, "destroy", "demo-access", "1", "--config", self.config,
+                    "--label", "demo-access")
+        self.assertEqual(self.states(service)[1], "retired")
+
+
+class Adopted(KeyLife):
+    def test_rotation_without_any_right_over_keys(self):
+        """The token refuses every creation and destruction, and nobody asks for one; traffic goes on meanwhile."""
+        self.edit("key_rights: manage", "key_rights: use")
+        self.make("site-key", "0a")
+        self.count_and_script("".join("%s %s\n" % (function, CKR_FUNCTION_REJECTED) for function in (
+            "C_GenerateKeyPair", "C_CreateObject", "C_DestroyObject", "C_CopyObject", "C_SetAttributeValue")))
+        service = self.serve()
+        first = self.signer(service)
+        pid = service.status()["tokens"][0]["pid"]
+        answers, stop = [], threading.Event()
+
+        def client():
+            connection = service.unix()
+            while not stop.is_set():
+                answers.append(service.mint(connection))
+            connection.close()
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        adopted = self.ask(service, "adopt", "demo-access", "pkcs11:token=hsmint-dev;object=site-key;id=%0a")
+        self.ask(service, "rotate", "demo-access")
+        self.ask(service, "activate", "demo-access", str(adopted["version"]), "--now")
+        wait_for(lambda: any(decode(answer.json["credential"])[0]["kid"] == adopted["kid"] for answer in answers[-4:]
+                             if answer.status == 200), "the adopted key to sign")
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual({answer.status for answer in answers}, {200})
+        jwks = service.ask("GET", "/demo/.well-known/jwks.json").json
+        self.assertEqual(verify_all([answer.json["credential"] for answer in answers], jwks), len(answers))
+        self.ask(service, "retire", "demo-access", "1")
+        self.assertEqual(self.published(service) & {first, adopted["kid"]}, {adopted["kid"]})
+        self.assertEqual(service.status()["tokens"][0]["pid"], pid)  # its process was never started anew
+        self.assertEqual(self.calls("C_GenerateKeyPair", "C_CreateObject", "C_DestroyObject", "C_CopyObject",
+                                    "C_SetAttributeValue"), [])
+
+    def test_it_signs_after_restarts_of_every_process(self):
+        self.make("site-key", "0a")
+        service = self.serve()
+        adopted = self.ask(service, "adopt", "demo-access", "pkcs11:id=%0a")
+        os.kill(service.status()["tokens"][0]["pid"], signal.SIGKILL)
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+        self.assertTrue(self.versions(service)[2]["known"])
+        self.ask(service, "activate", "demo-access", "2", "--now")
+        service.kill()
+        service = self.serve()
+        self.assertEqual(self.signer(service), adopted["kid"])
+        self.assertEqual(self.states(service), {1: "retiring", 2: "active"})
+
+    def test_what_is_no_key_to_adopt(self):
+        self.make("site-key", "0a")
+        self.make("edwards", "0b", algorithm=4)
+        self.extractable("loose", "0c")
+        self.count_and_script()
+        service = self.serve()
+        before = read(self.record)
+        for uri, words in (
+                ("pkcs11:object=nobody", "no private key is labelled 'nobody'"),
+                ("pkcs11:object=edwards", "CKA_KEY_TYPE"),
+                ("pkcs11:object=loose", "CKA_EXTRACTABLE"),
+                ("pkcs11:object=demo-svid", "another configured key's"),
+                ("pkcs11:object=demo-access", "version 1, active"),
+                ("pkcs11:object=site-key;token=elsewhere", "labelled 'hsmint-dev'"),
+                ("pkcs11:object=site-key;serial=1", "serial"),
+                ("pkcs11:token=hsmint-dev", "a label, an id, or both"),
+                ("pkcs11:object=" + "x" * 65, "at most 64")):
+            with self.subTest(uri):
+                self.refuse(service, words, "adopt", "demo-access", uri)
+        for uri in ("site-key", "pkcs11:object=site-key;colour=red"):
+            self.assertEqual(self.key(service, "adopt", "demo-access", uri, check=False).returncode, 2, uri)
+        self.assertEqual(read(self.record), before)
+        self.assertTrue(service.status()["ready"])
+        self.signer(service)
+
+    def extractable(self, label, identity):
+        self.softhsm("--keypairgen", "--key-type", "EC:prime256v1", "--label", label, "--id", identity, "--usage-sign",
+                     "--sensitive", "--extractable")
+
+    def test_a_key_that_ends_the_process_is_not_tried_again(self):
+        """It must not keep the others from signing: the next process is not asked to learn it."""
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        self.script("C_FindObjects exit 1\n")
+        self.refuse(service, "the token's process ended", "adopt", "demo-access", "pkcs11:object=site-key")
+        self.assertEqual(self.obeyed("C_FindObjects", "exit"), 1)
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+        self.assertEqual(self.states(service), {1: "active"})
+        self.assertEqual(service.status()["tokens"][0]["restarts"], 1)
+        self.assertEqual(self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")["version"], 2)
+
+    def test_one_that_hangs_the_module_is_given_up(self):
+        self.make("site-key", "0a")
+        self.edit("    threads: 1 ", "    stuck_after: 2\n    threads: 1 ")
+        self.count_and_script()
+        service = self.serve()
+        self.script("C_FindObjects hang 1\n")
+        self.refuse(service, "the token's process ended", "adopt", "demo-access", "pkcs11:object=site-key")
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+
+
+class States(KeyLife):
+    def test_what_is_not_in_a_state_for_it(self):
+        self.make("site-key", "0a")
+        self.make("spare", "0b")
+        service = self.serve()
+        for words, *arguments in (
+                ("there is none", "rotate", "demo-access"),
+                ("version 1 is active", "activate", "demo-access", "1"),
+                ("version 1 is active", "retire", "demo-access", "1"),
+                ("unknown_key", "rotate", "nobody"),
+                ("unknown_key", "retire", "demo-access", "2")):
+            with self.subTest(arguments):
+                self.refuse(service, words, *arguments)
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=spare")
+        self.refuse(service, "this is version 2", "adopt", "demo-access", "pkcs11:object=site-key")
+        self.ask(service, "activate", "demo-access", "3")
+        self.refuse(service, "version 3 is published already", "rotate", "demo-access")
+        self.refuse(service, "version 3 signs next", "activate", "demo-access", "2")
+        self.ask(service, "retire", "demo-access", "2")
+        self.refuse(service, "version 2 is retired", "activate", "demo-access", "2", "--now")
+        self.refuse(service, "version 2, retired", "adopt", "demo-access", "pkcs11:id=%0a")
+        self.assertEqual(self.states(service), {1: "active", 2: "retired", 3: "published"})
+
+    def test_no_change_without_a_record(self):
+        self.make("site-key", "0a")
+        service = self.serve()
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")
+        before, kids, signer = read(self.record), self.published(service), self.signer(service)
+        os.rename(os.path.dirname(self.record), self.directory + "/away")
+        try:
+            for arguments in (("rotate", "demo-access"), ("activate", "demo-access", "2", "--now"),
+                              ("retire", "demo-access", "2")):
+                self.assertEqual(self.key(service, *arguments, check=False).returncode, 1, arguments)
+            self.assertEqual((self.published(service), self.signer(service)), (kids, signer))
+        finally:
+            os.rename(self.directory + "/away", os.path.dirname(self.record))
+        self.assertEqual(read(self.record), before)
+        self.assertEqual(self.states(service), {1: "active", 2: "created"})
+        self.ask(service, "rotate", "demo-access")
+
+    def test_another_key_under_a_known_label_is_refused_after_a_restart(self):
+        service = self.serve()
+        first = self.signer(service)
+        service.stop()
+        for half in ("privkey", "pubkey"):
+            self.softhsm("--delete-object", "--type", half, "--label", "demo-access")
+        self.make("demo-access", "01")
+        service = self.serve(wait=False)
+        self.assertEqual(service.process.wait(60), 1)
+        self.assertIn("is another one than before", service.log())
+        self.assertIn("was " + first, service.log())
+
+    def test_a_damaged_record_ends_the_start(self):
+        self.serve().stop()
+        whole = read(self.record)
+        for damaged in (whole[:len(whole) // 2], "", whole.replace('"active"', '"created"'), whole.replace('"format": 1', '"format": 2'),
+                        whole.replace('"label": "demo-access"', '"label": ""').replace('"id": "01"', '"id": ""')):
+            self.assertNotEqual(damaged, whole)
+            write(self.record, damaged)
+            service = self.serve(wait=False)
+            self.assertEqual(service.process.wait(60), 1)
+            self.assertIn("the record of keys is damaged", service.log())
+            self.assertEqual(read(self.record), damaged)
+
+    def test_a_reload_learns_a_key_and_the_process_goes_on(self):
+        self.make("site-key", "0a")
+        service = self.serve()
+        pid = service.status()["tokens"][0]["pid"]
+        first = self.signer(service)
+        self.edit("label: demo-access, id: \"01\"", "label: site-key, id: \"0a\"")
+        service.command("reload", "--control", service.control)
+        service.wait_ready()
+        self.assertNotEqual(self.signer(service), first)
+        self.assertNotIn(first, self.published(service))
+        self.assertEqual(service.status()["tokens"][0]["pid"], pid)
+
+    def test_a_reload_to_a_key_that_is_not_there_leaves_the_others_signing(self):
+        service = self.serve()
+        self.edit("label: demo-access, id: \"01\"", "label: nobody, id: \"0a\"")
+        service.command("reload", "--control", service.control)
+        wait_for(lambda: "token_key_refused" in service.log(), "the key to be refused")
+        self.refused(service.mint(), 503, "token_unavailable")
+        self.assertEqual(service.mint(profile="demo-svid").status, 200)
+        self.assertIn("key demo-access is not used", service.status()["reason"])
+        self.edit("label: nobody, id: \"0a\"", "label: demo-access, id: \"01\"")
+        service.command("reload", "--control", service.control)
+        service.wait_ready()
+        self.signer(service)
+
+
+if __name__ == "__main__":
+    unittest.main()
