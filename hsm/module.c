@@ -28,14 +28,6 @@ hm_result module_attribute(const struct module *module, CK_SESSION_HANDLE sessio
 	return HM_OK;
 }
 
-void module_text(const CK_UTF8CHAR *padded, size_t length, char *text)
-{
-	length = trimmed(padded, length);
-	for (size_t i = 0; i < length; i++)
-		text[i] = padded[i] >= ' ' && padded[i] <= '~' && padded[i] != '"' ? (char)padded[i] : '?';
-	text[length] = 0;
-}
-
 static bool is_text(const CK_UTF8CHAR *padded, size_t length, const char *text)
 {
 	length = trimmed(padded, length);
@@ -102,17 +94,6 @@ hm_result module_load(const struct token_config *config, struct module *module, 
 		return fail_call(why, "C_GetFunctionList", ckr);
 	TRY_CALL(why, module->calls, C_Initialize, &threads);
 	TRY_CALL(why, module->calls, C_GetInfo, &module->library);
-	return HM_OK;
-}
-
-hm_result module_mechanisms(
-	const struct module *module, uint64_t mechanisms[HM_MECHANISMS_MAX], uint32_t *count, struct token_failure *why)
-{
-	static CK_MECHANISM_TYPE all[4 * HM_MECHANISMS_MAX];
-	CK_ULONG length = sizeof all / sizeof *all;
-	TRY_CALL(why, module->calls, C_GetMechanismList, module->slot, all, &length);
-	for (*count = 0; *count < length && *count < HM_MECHANISMS_MAX; ++*count)
-		mechanisms[*count] = all[*count];
 	return HM_OK;
 }
 
@@ -198,4 +179,47 @@ hm_result module_find_blank(const struct token_config *config, struct module *mo
 			return HM_OK;
 	}
 	return fail(why, TOKEN_PERMANENT, "every slot's token is initialised already");
+}
+
+/* ---- what it says of itself ---- */
+
+/* Without the blanks behind it, '?' for what is not printable ASCII; `text` has room for `length` bytes and a NUL. */
+static void put_text(const CK_UTF8CHAR *padded, size_t length, char *text)
+{
+	length = trimmed(padded, length);
+	for (size_t i = 0; i < length; i++)
+		text[i] = padded[i] >= ' ' && padded[i] <= '~' && padded[i] != '"' ? (char)padded[i] : '?';
+	text[length] = 0;
+}
+
+static void put_version(const CK_VERSION *version, char *text, size_t size)
+{
+	snprintf(text, size, "%u.%u", version->major, version->minor);
+}
+
+/* At most HM_MECHANISMS_MAX, more are left out. */
+static hm_result put_mechanisms(const struct module *module, struct token_ready *ready, struct token_failure *why)
+{
+	static CK_MECHANISM_TYPE all[4 * HM_MECHANISMS_MAX];
+	CK_ULONG length = sizeof all / sizeof *all;
+	uint32_t *count = &ready->mechanism_count;
+	TRY_CALL(why, module->calls, C_GetMechanismList, module->slot, all, &length);
+	for (*count = 0; *count < length && *count < HM_MECHANISMS_MAX; ++*count)
+		ready->mechanisms[*count] = all[*count];
+	return HM_OK;
+}
+
+hm_result module_describe(const struct module *module, struct token_ready *ready, struct token_failure *why)
+{
+	const CK_TOKEN_INFO *info = &module->info;
+	const CK_INFO *library = &module->library;
+	put_text(info->manufacturerID, sizeof info->manufacturerID, ready->manufacturer);
+	put_text(info->model, sizeof info->model, ready->model);
+	put_text(info->serialNumber, sizeof info->serialNumber, ready->serial);
+	put_text(library->libraryDescription, sizeof library->libraryDescription, ready->library);
+	put_version(&info->firmwareVersion, ready->firmware, sizeof ready->firmware);
+	put_version(&info->hardwareVersion, ready->hardware, sizeof ready->hardware);
+	put_version(&library->libraryVersion, ready->library_version, sizeof ready->library_version);
+	memcpy(ready->module_sha256, module->sha256, sizeof ready->module_sha256);
+	return put_mechanisms(module, ready, why);
 }

@@ -30,16 +30,12 @@ hm_result module_find_token(
 hm_result module_find_blank(
 	const struct token_config *config, struct module *module, struct token_failure *why) HM_MUST_USE;
 
-/* The mechanisms that the token has: at most HM_MECHANISMS_MAX, more are left out. */
-hm_result module_mechanisms(const struct module *module, uint64_t mechanisms[HM_MECHANISMS_MAX], uint32_t *count,
-	struct token_failure *why) HM_MUST_USE;
+/* What the token and the module say of themselves: all of `ready` but threads, probe and keys. */
+hm_result module_describe(
+	const struct module *module, struct token_ready *ready, struct token_failure *why) HM_MUST_USE;
 
 /* Read one attribute into `value` of `*length` bytes, and set its length. */
 hm_result module_attribute(const struct module *module, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object,
 	CK_ATTRIBUTE_TYPE type, void *value, CK_ULONG *length, struct token_failure *why) HM_MUST_USE;
-
-/* Copy a fixed-width PKCS#11 text without the blanks behind it, '?' for what is not printable ASCII; `text` has room
- * for `length` bytes and a NUL. */
-void module_text(const CK_UTF8CHAR *padded, size_t length, char *text);
 
 #endif

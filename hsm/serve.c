@@ -39,24 +39,9 @@ static hm_result open_workers(struct room *room, struct worker *workers, struct 
 	return HM_OK;
 }
 
-static void put_version(const CK_VERSION *version, char *text, size_t size)
-{
-	snprintf(text, size, "%u.%u", version->major, version->minor);
-}
-
 static hm_result describe(const struct room *room, struct token_ready *ready, struct token_failure *why)
 {
-	const CK_TOKEN_INFO *info = &room->module.info;
-	const CK_INFO *library = &room->module.library;
-	module_text(info->manufacturerID, sizeof info->manufacturerID, ready->manufacturer);
-	module_text(info->model, sizeof info->model, ready->model);
-	module_text(info->serialNumber, sizeof info->serialNumber, ready->serial);
-	module_text(library->libraryDescription, sizeof library->libraryDescription, ready->library);
-	put_version(&info->firmwareVersion, ready->firmware, sizeof ready->firmware);
-	put_version(&info->hardwareVersion, ready->hardware, sizeof ready->hardware);
-	put_version(&library->libraryVersion, ready->library_version, sizeof ready->library_version);
-	memcpy(ready->module_sha256, room->module.sha256, sizeof ready->module_sha256);
-	HM_TRY(module_mechanisms(&room->module, ready->mechanisms, &ready->mechanism_count, why));
+	HM_TRY(module_describe(&room->module, ready, why));
 	ready->threads = room->threads;
 	ready->probe_us = room->probe_us;
 	ready->key_count = room->config->key_count;
