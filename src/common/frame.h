@@ -48,6 +48,18 @@ enum hm_frame_type {
 	/* operator ↔ mint, over control.sock */
 	HM_CONTROL_REQUEST = 96, /* JSON: {"command": …} */
 	HM_CONTROL_REPLY,        /* JSON: {"ok": true, …} or a problem */
+	/* command → hsmint-ceremony, after HM_TOKEN_CONFIG with the one key; ceremony_protocol.h */
+	HM_CEREMONY_CHECK = 112, /* empty string: log in, and see that the key can be made; nothing is written */
+	HM_CEREMONY_FIND,        /* empty string: log in, and find the key that was made */
+	HM_CEREMONY_CREATE,      /* empty string: generate the key; it is destroyed again unless KEEP comes */
+	HM_CEREMONY_CERTIFY,     /* struct ceremony_certificate */
+	HM_CEREMONY_SIGN,        /* struct ceremony_sign */
+	HM_CEREMONY_KEEP,        /* empty string */
+	HM_CEREMONY_DESTROY,     /* empty string: destroy the key that was generated */
+	/* hsmint-ceremony → command; or HM_TOKEN_FAILED */
+	HM_CEREMONY_SHOWN = 128, /* struct token_ready: to CHECK without a key, to FIND and CREATE with it */
+	HM_CEREMONY_MADE,        /* DER of certificate or request, or a signature as X.509 has it (DER for ECDSA) */
+	HM_CEREMONY_DONE,        /* empty string */
 };
 
 struct hm_frame {

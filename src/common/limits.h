@@ -80,6 +80,16 @@ enum {
 	HM_PATH_MAX = 1024,
 	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */
 
+	/* Key ceremonies */
+	HM_CUSTODIANS_MAX = 16,
+	HM_CUSTODIAN_NAME_MAX = 128,
+	HM_SUBJECT_MAX = 1024,                /* of a CA certificate: an X.501 name in DER, or as text */
+	HM_CA_DAYS_MAX = 36500,               /* its validity */
+	HM_CA_PATH_LENGTH_MAX = 8,            /* CAs below it */
+	HM_CA_CHAIN_MAX = 8,                  /* certificates up to the root, both ends counted */
+	HM_CERTIFICATE_MAX = 16 * 1024,       /* DER of a certificate or a request */
+	HM_CEREMONY_DOCUMENT_MAX = 48 * 1024, /* a record, and any other file of a ceremony twice over */
+
 	/* mint */
 	HM_ISSUERS_MAX = 16,
 	HM_PROFILES_MAX = 256,
