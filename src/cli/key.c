@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key.h"
 
+#include "ceremony.h"
 #include "options.h"
 #include <getopt.h>
 #include <p11-kit/uri.h>
@@ -19,6 +20,7 @@ static const char help[] =
 	"       hsmint key activate NAME VERSION [--now]\n"
 	"       hsmint key retire NAME VERSION\n"
 	"       hsmint key destroy NAME VERSION --config FILE [--label LABEL]\n"
+	"       hsmint key ceremony --help\n"
 	"\n"
 	"The issuers' keys, and the life of each. A configured key has versions: one signs, others wait in reserve or "
 	"are\n"
@@ -317,6 +319,8 @@ int command_key(int argc, char **argv)
 {
 	struct key_words words = {.verb = NULL};
 	int option;
+	if (argc > 1 && strcmp(argv[1], "ceremony") == 0)
+		return command_ceremony(argc - 1, argv + 1);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (option == OPTION_HELP)
 			return print_line(help);
@@ -327,7 +331,7 @@ int command_key(int argc, char **argv)
 	if (!verb)
 		return usage_error("key",
 			"what to do with keys? list, show, evidence, create, adopt, rotate, activate, "
-			"retire, destroy");
+			"retire, destroy, ceremony");
 	words.verb = verb->name;
 	words.name = count >= 1 ? argv[optind + 1] : NULL;
 	words.more = count >= 2 ? argv[optind + 2] : NULL;
