@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "borrowed_key.h"
 
+#include "lent.h"
 #include "reason.h"
 #include <libp11.h>
 #include <stdlib.h>
@@ -22,14 +23,14 @@ static PKCS11_SLOT *find_slot(const struct lender *lender, CK_SLOT_ID wanted)
 	return NULL;
 }
 
-hm_result lender_open(
-	const struct token_config *config, const struct module *module, struct lender **out, struct token_failure *why)
+hm_result lender_open(const struct module *module, struct lender **out, struct token_failure *why)
 {
 	struct lender *lender = calloc(1, sizeof *lender);
 	*out = lender;
 	if (!lender || !(lender->context = PKCS11_CTX_new()))
 		return fail(why, TOKEN_DEVICE, "no memory for libp11");
-	if (PKCS11_CTX_load(lender->context, config->module) != 0)
+	lent_module(module);
+	if (PKCS11_CTX_load(lender->context, LENT_MODULE) != 0)
 		return fail_openssl(why, TOKEN_PERMANENT, "libp11: PKCS11_CTX_load");
 	if (PKCS11_enumerate_slots(lender->context, &lender->slots, &lender->slot_count) != 0)
 		return fail_openssl(why, TOKEN_PERMANENT, "libp11: PKCS11_enumerate_slots");

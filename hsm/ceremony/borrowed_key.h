@@ -11,12 +11,8 @@
 
 struct lender; /* opaque; lives as long as the process */
 
-/*
- * Have libp11 use the module that is loaded, and open its own session on the token. To be called before the login:
- * libp11 closes every session of the token first, and with the last one a login ends.
- */
-hm_result lender_open(const struct token_config *config, const struct module *module, struct lender **out,
-	struct token_failure *why) HM_MUST_USE;
+/* Have libp11 use the module that is loaded, as lent.c lends it, and open a session of its own on the token. */
+hm_result lender_open(const struct module *module, struct lender **out, struct token_failure *why) HM_MUST_USE;
 
 /* Whether libp11 can list the token's keys, which it does for each key it lends. TOKEN_PERMANENT: it cannot. */
 hm_result lender_check(struct lender *lender, struct token_failure *why) HM_MUST_USE;

@@ -5,6 +5,7 @@
 #include "certificate.h"
 #include "frame.h"
 #include "key.h"
+#include "lent.h"
 #include "login.h"
 #include "objects.h"
 #include "serve.h"
@@ -30,12 +31,11 @@ static struct token_key_config *wanted_key(struct ceremony *ceremony)
 
 /* ---- the login ---- */
 
-static hm_result open_token(struct ceremony *ceremony, struct token_failure *why)
+static hm_result load_and_log_in(struct ceremony *ceremony, struct token_failure *why)
 {
 	struct module *module = &ceremony->module;
 	HM_TRY(module_load(&ceremony->config, module, why));
 	HM_TRY(module_find_token(&ceremony->config, module, why));
-	HM_TRY(lender_open(&ceremony->config, module, &ceremony->lender, why));
 	TRY_CALL(why, module->calls, C_OpenSession, module->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
 		&ceremony->session);
 	return login_user(&ceremony->config, module, ceremony->session, why);
@@ -45,12 +45,18 @@ static hm_result open_token(struct ceremony *ceremony, struct token_failure *why
 static hm_result log_in(struct ceremony *ceremony, struct token_failure *why)
 {
 	int lock;
-	if (ceremony->session != CK_INVALID_HANDLE)
-		return fail(why, TOKEN_REFUSED, "this ceremony has begun already");
 	HM_TRY(login_lock(&ceremony->config, &lock, why));
-	hm_result result = open_token(ceremony, why);
+	hm_result result = load_and_log_in(ceremony, why);
 	close(lock);
 	return result;
+}
+
+static hm_result begin(struct ceremony *ceremony, struct token_failure *why)
+{
+	if (ceremony->session != CK_INVALID_HANDLE)
+		return fail(why, TOKEN_REFUSED, "this ceremony has begun already");
+	HM_TRY(log_in(ceremony, why));
+	return lender_open(&ceremony->module, &ceremony->lender, why);
 }
 
 /* ---- commands ---- */
@@ -67,7 +73,7 @@ static hm_result show(struct ceremony *ceremony, bool with_key, struct token_fai
 
 static hm_result check(struct ceremony *ceremony, struct token_failure *why)
 {
-	HM_TRY(log_in(ceremony, why));
+	HM_TRY(begin(ceremony, why));
 	HM_TRY(objects_check(&ceremony->module, ceremony->session, wanted_key(ceremony), why));
 	HM_TRY(lender_check(ceremony->lender, why));
 	return show(ceremony, false, why);
@@ -86,15 +92,27 @@ static hm_result take_key(struct ceremony *ceremony, struct token_failure *why)
 
 static hm_result find(struct ceremony *ceremony, struct token_failure *why)
 {
-	HM_TRY(log_in(ceremony, why));
+	HM_TRY(begin(ceremony, why));
 	return take_key(ceremony, why);
+}
+
+/* tpm2-pkcs11 1.9 lets no key go on which a signature once failed, before it begins anew. */
+static hm_result destroy_anew(struct ceremony *ceremony, struct token_failure *why)
+{
+	(void)ceremony->module.calls->C_Finalize(NULL);
+	HM_TRY(log_in(ceremony, why));
+	return objects_destroy(&ceremony->module, ceremony->session, wanted_key(ceremony), why);
 }
 
 static hm_result destroy(struct ceremony *ceremony, struct token_failure *why)
 {
 	if (!ceremony->made)
 		return fail(why, TOKEN_REFUSED, "there is no key of this ceremony that is not kept");
-	HM_TRY(objects_destroy(&ceremony->module, ceremony->session, wanted_key(ceremony), why));
+	lent_end();
+	EVP_PKEY_free(ceremony->ca.private);
+	ceremony->ca.private = NULL;
+	if (objects_destroy(&ceremony->module, ceremony->session, wanted_key(ceremony), why) != HM_OK)
+		HM_TRY(destroy_anew(ceremony, why));
 	ceremony->made = false;
 	return HM_OK;
 }

@@ -2,6 +2,7 @@
 #include "certificate.h"
 
 #include "clock.h"
+#include "lent.h"
 #include "reason.h"
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -43,6 +44,13 @@ static void free_name(X509_NAME **name)
 static void free_digest(EVP_MD_CTX **context)
 {
 	EVP_MD_CTX_free(*context);
+}
+
+/* A signature in the token failed: its own call and value, or what OpenSSL says. */
+static hm_result refuse_signing(struct token_failure *why, const char *what)
+{
+	hm_result result = lent_failure(why);
+	return result == HM_REFUSED ? fail_openssl(why, TOKEN_DEVICE, what) : result;
 }
 
 /* ---- extensions ---- */
@@ -128,7 +136,7 @@ static hm_result make_certificate(const struct ca_key *key, const struct ceremon
 	if (!certificate || !fill_certificate(certificate, key->public, wanted, subject))
 		return fail_openssl(why, TOKEN_DEVICE, "certificate");
 	if (X509_sign(certificate, key->private, EVP_get_digestbyname(key->hash)) <= 0)
-		return fail_openssl(why, TOKEN_DEVICE, "X509_sign with the key in the token");
+		return refuse_signing(why, "X509_sign with the key in the token");
 	if (X509_verify(certificate, key->public) != 1)
 		return fail(why, TOKEN_DEVICE, "the token's signature of the certificate is wrong");
 	*length = i2d_X509(certificate, NULL);
@@ -161,7 +169,7 @@ static hm_result make_request(const struct ca_key *key, const struct ceremony_ce
 	if (!request || !fill_request(request, key->public, wanted, subject))
 		return fail_openssl(why, TOKEN_DEVICE, "certificate request");
 	if (X509_REQ_sign(request, key->private, EVP_get_digestbyname(key->hash)) <= 0)
-		return fail_openssl(why, TOKEN_DEVICE, "X509_REQ_sign with the key in the token");
+		return refuse_signing(why, "X509_REQ_sign with the key in the token");
 	if (X509_REQ_verify(request, key->public) != 1)
 		return fail(why, TOKEN_DEVICE, "the token's signature of the request is wrong");
 	*length = i2d_X509_REQ(request, NULL);
@@ -202,7 +210,7 @@ hm_result certificate_sign_document(const struct ca_key *key, const struct cerem
 	ERR_clear_error();
 	if (!signing || !checking || EVP_DigestSignInit(signing, NULL, hash, NULL, key->private) != 1 ||
 		EVP_DigestSign(signing, signature, length, data, whole) != 1)
-		return fail_openssl(why, TOKEN_DEVICE, "a signature with the key in the token");
+		return refuse_signing(why, "a signature with the key in the token");
 	if (EVP_DigestVerifyInit(checking, NULL, hash, NULL, key->public) != 1 ||
 		EVP_DigestVerify(checking, signature, *length, data, whole) != 1)
 		return fail(why, TOKEN_DEVICE, "the token's signature is wrong");

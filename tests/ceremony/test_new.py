@@ -295,9 +295,16 @@ class Refused(CeremonyCase):
         self.assertIn("the key 'ca' has been destroyed", result.stderr)
 
     def test_a_token_that_signs_wrongly(self):
-        self.count_and_script("C_Sign flip\n")
-        result = self.refuse(says="signature")
-        self.assertIn("the key 'ca' has been destroyed", result.stderr)
+        self.count_and_script()
+        for passed, more, says in ((0, [], "of the certificate is wrong"), (0, ["--csr"], "of the request is wrong"),
+                                   (1, [], "the token's signature is wrong"), (2, [], "the token's signature is wrong")):
+            with self.subTest(says):
+                for count in os.listdir(self.directory):
+                    if count.startswith("script."):
+                        os.unlink(os.path.join(self.directory, count))
+                self.script("C_Sign pass %d\nC_Sign flip\n" % passed if passed else "C_Sign flip\n")
+                result = self.refuse(*more, says=says)
+                self.assertIn("the key 'ca' has been destroyed", result.stderr)
 
     def test_a_command_that_is_killed_leaves_no_key(self):
         before = self.objects()

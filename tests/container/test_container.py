@@ -68,7 +68,7 @@ class Said(unittest.TestCase):
     def test_its_packages_hold_every_library(self):
         packages = set(re.search(r"--no-install-recommends ([^&]*)", IMAGE.last("RUN")).group(1).split())
         missing = {}
-        for name in ("bin/hsmint", "bin/hsmint-gate", "bin/hsmint-token", "lib/libhsmint.so"):
+        for name in ("bin/hsmint", "bin/hsmint-gate", "bin/hsmint-token", "bin/hsmint-ceremony", "lib/libhsmint.so"):
             dynamic = run(["readelf", "-d", os.path.join(BUILD, name)]).stdout
             for library in set(re.findall(r"NEEDED.*\[(.*)\]", dynamic)) - {"libhsmint.so.0"}:
                 owners = {line.split(":")[0] for line in run(["dpkg-query", "-S", "*/" + library]).stdout.splitlines()}
