@@ -159,6 +159,30 @@ static hm_result keep(struct ceremony *ceremony)
 
 /* ---- frames ---- */
 
+static bool is_empty(struct hm_reader *reader)
+{
+	(void)hm_get_bytes(reader, 0);
+	return hm_reader_done(reader);
+}
+
+static hm_result run_plain(struct ceremony *ceremony, enum hm_frame_type command, struct token_failure *why)
+{
+	switch (command) {
+	case HM_CEREMONY_CHECK:
+		return check(ceremony, why);
+	case HM_CEREMONY_FIND:
+		return find(ceremony, why);
+	case HM_CEREMONY_CREATE:
+		return create(ceremony, why);
+	case HM_CEREMONY_KEEP:
+		return keep(ceremony);
+	case HM_CEREMONY_DESTROY:
+		return destroy(ceremony, why);
+	default:
+		return HM_BROKEN;
+	}
+}
+
 /* HM_BROKEN: not a command. */
 static hm_result run(
 	struct ceremony *ceremony, const struct hm_frame *frame, enum hm_frame_type *answer, struct token_failure *why)
@@ -166,14 +190,7 @@ static hm_result run(
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	struct ceremony_certificate certificate;
 	struct ceremony_sign document;
-	*answer = HM_CEREMONY_SHOWN;
 	switch (frame->type) {
-	case HM_CEREMONY_CHECK:
-		return check(ceremony, why);
-	case HM_CEREMONY_FIND:
-		return find(ceremony, why);
-	case HM_CEREMONY_CREATE:
-		return create(ceremony, why);
 	case HM_CEREMONY_CERTIFY:
 		*answer = HM_CEREMONY_MADE;
 		return ceremony_certificate_get(&reader, &certificate) ? certify(ceremony, &certificate, why)
@@ -182,14 +199,13 @@ static hm_result run(
 		*answer = HM_CEREMONY_MADE;
 		return ceremony_sign_get(&reader, &document) ? sign_document(ceremony, &document, why) : HM_BROKEN;
 	case HM_CEREMONY_KEEP:
-		*answer = HM_CEREMONY_DONE;
-		return keep(ceremony);
 	case HM_CEREMONY_DESTROY:
 		*answer = HM_CEREMONY_DONE;
-		return destroy(ceremony, why);
+		break;
 	default:
-		return HM_BROKEN;
+		*answer = HM_CEREMONY_SHOWN;
 	}
+	return is_empty(&reader) ? run_plain(ceremony, frame->type, why) : HM_BROKEN;
 }
 
 static hm_result serve_one(struct ceremony *ceremony, const struct hm_frame *frame)

@@ -7,6 +7,7 @@
 #include "fuzz.h"
 
 #include "base64url.h"
+#include "ceremony_protocol.h"
 #include "gate_protocol.h"
 #include "jose.h"
 #include <stdlib.h>
@@ -43,6 +44,8 @@ REREAD(gate_request)
 REREAD(gate_reply)
 REREAD(gate_ready)
 REREAD(gate_stats)
+REREAD(ceremony_certificate)
+REREAD(ceremony_sign)
 
 static bool reread_token_sign(struct hm_reader *r, struct hm_writer *w)
 {
@@ -65,7 +68,7 @@ static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
 
 static parser *const parsers[] = {reread_token_config, reread_token_ready, reread_token_failure, reread_token_sign,
 	reread_token_slow, reread_gate_config, reread_gate_publish, reread_gate_request, reread_gate_reply,
-	reread_gate_ready, reread_gate_stats};
+	reread_gate_ready, reread_gate_stats, reread_ceremony_certificate, reread_ceremony_sign};
 enum { PARSERS = sizeof parsers / sizeof *parsers, JOSE = PARSERS, CHOICES };
 
 static void try_parser(parser *reread, const uint8_t *data, size_t size)
@@ -226,6 +229,22 @@ static void put_gate_stats(struct hm_writer *w)
 	gate_stats_put(w, &(struct gate_stats){{1, 2, 3, 4, 5, 6, 7, 8}});
 }
 
+static void put_ceremony_certificate(struct hm_writer *w)
+{
+	static const uint8_t subject[] = {
+		0x30, 0x0d, 0x31, 0x0b, 0x30, 0x09, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x02, 'C', 'A'};
+	static const struct ceremony_certificate certificate = {
+		.days = 365, .path_length = 1, .subject = {subject, sizeof subject}, .trust_domain = "mint.example"};
+	ceremony_certificate_put(w, &certificate);
+}
+
+static void put_ceremony_sign(struct hm_writer *w)
+{
+	static const uint8_t data[] = "{\"hsmint_ceremony\":1}\n";
+	static const struct ceremony_sign sign = {CEREMONY_RECORD, {data, sizeof data - 1}};
+	ceremony_sign_put(w, &sign);
+}
+
 static void put_jose(struct hm_writer *w)
 {
 	static const char payload[] = "{\"iss\":\"" ISSUER "\",\"sub\":\"spiffe://mint.example/agent\",\"exp\":1}";
@@ -251,6 +270,8 @@ static const struct {
 	{reread_gate_reply, put_gate_reply},
 	{reread_gate_ready, put_gate_ready},
 	{reread_gate_stats, put_gate_stats},
+	{reread_ceremony_certificate, put_ceremony_certificate},
+	{reread_ceremony_sign, put_ceremony_sign},
 	{NULL, put_jose},
 };
 
