@@ -211,6 +211,7 @@ static hm_result check_out(struct ceremony *ceremony, struct hm_problem *why)
 static hm_result prepare(struct ceremony *ceremony, struct hm_problem *why)
 {
 	struct ceremony_place *place = &ceremony->held.place;
+	place->makes_key = true;
 	place->id_length = RECORD_KEY_ID;
 	if (RAND_bytes(place->id, RECORD_KEY_ID) != 1)
 		return hm_broken(why, "no random bytes");

@@ -6,22 +6,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static hm_result find_token(
-	const struct config *config, const char *name, struct token_config *out, struct hm_problem *why)
+static hm_result find_token(const struct config *config, const struct ceremony_place *place, struct token_config *out,
+	struct hm_problem *why)
 {
-	for (unsigned i = 0; i < config->tokens_count; i++)
-		if (strcmp(config->tokens[i].name, name) == 0) {
-			config_token_frame(config, i, out);
-			return file_make_directory(config->state, why); /* the PIN latch lives there */
-		}
-	return hm_refuse(why, "config", NULL, "the configuration has no token '%.64s'", name);
+	for (unsigned i = 0; i < config->tokens_count; i++) {
+		if (strcmp(config->tokens[i].name, place->token) != 0)
+			continue;
+		if (place->makes_key && config->tokens[i].key_rights != KEY_RIGHTS_MANAGE)
+			return hm_refuse(why, "config", NULL,
+				"token %s has key_rights: use, and a ceremony makes a key: have a configuration for it "
+				"with key_rights: manage",
+				place->token);
+		config_token_frame(config, i, out);
+		return file_make_directory(config->state, why); /* the PIN latch lives there */
+	}
+	return hm_refuse(why, "config", NULL, "the configuration has no token '%.64s'", place->token);
 }
 
 hm_result ceremony_token_config(const struct ceremony_place *place, struct token_config *out, struct hm_problem *why)
 {
 	struct config *config;
 	HM_TRY(config_load(place->config, &config, why));
-	hm_result result = find_token(config, place->token, out, why);
+	hm_result result = find_token(config, place, out, why);
 	config_free(config);
 	HM_TRY(result);
 	struct token_key_config *key = &out->keys[0];

@@ -14,6 +14,7 @@ struct ceremony_place {
 	uint8_t id[32];
 	uint32_t id_length;
 	enum key_algorithm algorithm;
+	bool makes_key; /* the token must have key_rights: manage */
 };
 
 /* The token's part of the configuration with this one key. It is large: a caller's static. */

@@ -266,6 +266,18 @@ class Refused(CeremonyCase):
                                   "such a token")
         self.assertNotIn("Step 2", result.stderr)
 
+    def test_a_token_on_which_hsmint_makes_no_keys(self):
+        self.edit("    key_rights: manage ", "    key_rights: use ")
+        self.count_and_script()
+        self.refuse(says="token soft has key_rights: use, and a ceremony makes a key")
+        self.assertEqual(self.calls(), [])
+
+    def test_a_token_that_is_not_configured(self):
+        before = self.objects()
+        arguments = [word if word != "soft" else "other" for word in self.arguments()]
+        self.assertIn("the configuration has no token 'other'", self.ceremony("new", *arguments, status=1).stderr)
+        self.assert_nothing_is_left(before)
+
     def test_a_wrong_pin_is_tried_once(self):
         self.count_and_script()
         write(self.pin_file, "wrong-pin\n")
