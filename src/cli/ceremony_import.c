@@ -12,6 +12,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
 	"Usage: hsmint key ceremony import --config FILE --record DIR --chain FILE --root FILE --custodian NAME...\n"
@@ -212,6 +213,29 @@ static hm_result write_part(
 	return write_file(import, IMPORT_FILE, text, strlen(text), why);
 }
 
+static void remove_part(const struct import *import)
+{
+	static const char *const files[] = {CHAIN_FILE, IMPORT_SIGNATURE, IMPORT_FILE};
+	struct hm_problem unused;
+	char path[HM_PATH_MAX];
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (record_path(import->directory, files[i], path, &unused) == HM_OK)
+			(void)unlink(path);
+}
+
+/* What does not verify, or not all could be written of, is not kept. */
+static hm_result write_and_verify(
+	struct import *import, const char *text, const char *pem, size_t length, struct hm_problem *why)
+{
+	RECORD_AUTO record = {.json = NULL};
+	hm_result result = write_part(import, text, pem, length, why);
+	if (result == HM_OK)
+		result = record_read(import->directory, &record, why);
+	if (result != HM_OK)
+		remove_part(import);
+	return result;
+}
+
 static hm_result sign_and_write(struct import *import, struct hm_problem *why)
 {
 	static char pem[PEM_MAX];
@@ -220,7 +244,8 @@ static hm_result sign_and_write(struct import *import, struct hm_problem *why)
 	if (!x509_chain_pem(import->whole, pem, &length))
 		return hm_refuse(why, "config", NULL, "the chain has more than %d bytes", PEM_MAX);
 	char *text = make_text(import, pem, length);
-	hm_result result = text ? write_part(import, text, pem, length, why) : hm_broken(why, "no memory for a record");
+	hm_result result =
+		text ? write_and_verify(import, text, pem, length, why) : hm_broken(why, "no memory for a record");
 	free(text);
 	return result;
 }

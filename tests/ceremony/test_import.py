@@ -190,6 +190,15 @@ class Import(ImportCase):
         make_keys(self.directory, [dict(label="ca", id=self.document()["key"]["id"], kind="P-384")])
         self.refused(chain, "the token has another key under the record's label and id")
 
+    def test_a_part_that_cannot_be_written(self):
+        self.request()
+        chain = self.returned()
+        os.mkdir(self.file(".import.json.new"))  # in the way of the last file that is written
+        self.assertIn("import.json", self.bring(chain, status=1).stderr)
+        self.assertEqual(sorted(os.listdir(self.record)), [".import.json.new", "record.json", "record.sig", "request.pem"])
+        os.rmdir(self.file(".import.json.new"))
+        self.accepted(chain)
+
     def test_a_self_signed_record_takes_none(self):
         self.new()
         self.root = Root(self.work, "root")

@@ -318,8 +318,7 @@ class Refused(CeremonyCase):
                 result = self.refuse(*more, says=says)
                 self.assertIn("the key 'ca' has been destroyed", result.stderr)
 
-    def test_a_command_that_is_killed_leaves_no_key(self):
-        before = self.objects()
+    def start_until_confirmation(self):
         process = subprocess.Popen([HSMINT, "key", "ceremony", "new", *self.arguments()], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdin.write(("%s\n%s\n" % (ADA, CHARLES)).encode())
@@ -328,13 +327,33 @@ class Refused(CeremonyCase):
         while b"Step 5" not in line:
             line = process.stderr.readline()
             self.assertTrue(line)
+        return process
+
+    @staticmethod
+    def end(process, answers=b""):
+        """What was said from then on, until hsmint-ceremony has ended, too."""
+        _, said = process.communicate(answers, timeout=PATIENCE)
+        return said.decode()
+
+    def test_a_command_that_is_killed_leaves_no_key(self):
+        before = self.objects()
+        process = self.start_until_confirmation()
         self.assertEqual(len(self.objects()), len(before) + 2)
         process.kill()
-        rest = process.stderr.read().decode()  # until hsmint-ceremony has ended, too
         process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-        self.assertIn("the ceremony was broken off: the key 'ca' has been destroyed", rest)
+        self.assertIn("the ceremony was broken off: the key 'ca' has been destroyed", self.end(process))
+        self.assert_nothing_is_left(before)
+
+    def test_a_record_that_cannot_be_written(self):
+        before = self.objects()
+        process = self.start_until_confirmation()
+        in_the_way = self.record + ".new/.record.json.new"
+        os.makedirs(in_the_way)
+        self.assertIn("the key 'ca' has been destroyed, and no record is kept", self.end(process, b"yes\nyes\n"))
+        self.assertEqual(process.returncode, 1)
+        self.assertEqual(os.listdir(self.record + ".new"), [".record.json.new"])
+        os.rmdir(in_the_way)
+        os.rmdir(self.record + ".new")
         self.assert_nothing_is_left(before)
 
     def test_a_record_that_is_there_is_not_written_over(self):
