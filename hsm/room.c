@@ -146,6 +146,7 @@ hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struc
 		result = check_login(&room->module, *session, why);
 	if (result != HM_OK)
 		close_session(&room->module, session);
+	atomic_fetch_add(&room->open, result == HM_OK);
 	pthread_mutex_unlock(&room->sessions);
 	return result;
 }
@@ -153,6 +154,7 @@ hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struc
 void room_close_session(struct room *room, CK_SESSION_HANDLE *session)
 {
 	pthread_mutex_lock(&room->sessions);
+	atomic_fetch_sub(&room->open, *session != CK_INVALID_HANDLE);
 	close_session(&room->module, session);
 	pthread_mutex_unlock(&room->sessions);
 }

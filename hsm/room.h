@@ -20,6 +20,7 @@ struct room {
 	unsigned threads;
 	uint32_t probe_us;            /* the quickest probe with the slowest key, at the start */
 	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */
+	atomic_uint open;             /* sessions of threads */
 	atomic_uint_fast64_t signed_; /* since the start, for sampled self-checks */
 	atomic_uint_fast32_t slow_ms; /* each worker waits so long before it signs for a request */
 };

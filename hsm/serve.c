@@ -23,19 +23,18 @@ bool serve_receive_config(struct token_config *config)
 	return good;
 }
 
-/* A token may have fewer sessions than it told, or others use them: then there are as many threads as it gave. */
+/* A token may have fewer sessions than it told, or others use them: the threads that get none go on asking. */
 static hm_result open_workers(struct room *room, struct worker *workers, struct token_failure *why)
 {
-	for (unsigned i = 0; i < room->threads; i++) {
-		workers[i].room = room;
-		hm_result result = room_open_session(room, &workers[i].session, why);
-		if (result == HM_OK)
-			continue;
-		if (i == 0 || why->class != TOKEN_PRESSURE)
-			return result;
-		hm_log(HM_WARNING, "fewer_sessions", "threads=%u of=%u detail=\"%s\"", i, room->threads, why->detail);
-		room->threads = i;
-	}
+	hm_result result = HM_OK;
+	for (unsigned i = 0; i < room->threads; i++)
+		workers[i] = (struct worker){.room = room, .session = CK_INVALID_HANDLE};
+	for (unsigned i = 0; i < room->threads && result == HM_OK; i++)
+		result = room_open_session(room, &workers[i].session, why);
+	unsigned open = atomic_load(&room->open);
+	if (result == HM_OK || why->class != TOKEN_PRESSURE || !open)
+		return result;
+	hm_log(HM_WARNING, "fewer_sessions", "sessions=%u threads=%u detail=\"%s\"", open, room->threads, why->detail);
 	return HM_OK;
 }
 

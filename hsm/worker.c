@@ -3,11 +3,12 @@
 
 #include "log.h"
 #include "sign.h"
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECKED_FIRST = 100, CHECKED_EACH = 64 };
+enum { CHECKED_FIRST = 100, CHECKED_EACH = 64, SESSION_RETRY_MS = 1000 };
 
 static hm_result send_failure(enum hm_frame_type type, uint64_t id, const struct token_failure *why)
 {
@@ -157,11 +158,23 @@ static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame
 	return send_failure(HM_TOKEN_FAILED, frame->id, &why);
 }
 
+/* A thread that can have no session leaves the requests to those that have one, as long as there are any. */
+static void wait_for_session(struct worker *worker)
+{
+	struct token_failure why;
+	struct pollfd end_of_mint = {.fd = HM_CHILD_FD};
+	while (worker->session == CK_INVALID_HANDLE && atomic_load(&worker->room->open) &&
+		poll(&end_of_mint, 1, SESSION_RETRY_MS) == 0)
+		if (room_open_session(worker->room, &worker->session, &why) != HM_OK && why.class != TOKEN_PRESSURE)
+			worker_end_process(&why);
+}
+
 void *worker_run(void *context)
 {
 	struct worker *worker = context;
 	for (;;) {
 		struct hm_frame frame;
+		wait_for_session(worker);
 		hm_result result = frame_receive(HM_CHILD_FD, worker->buffer, sizeof worker->buffer, &frame);
 		if (result == HM_UNAVAILABLE)
 			return NULL;

@@ -11,16 +11,38 @@ CHANGES = ("C_InitToken", "C_InitPIN", "C_CreateObject", "C_DestroyObject", "C_S
 class Limits(FaultCase):
     threads = 4
 
+    def signers(self):
+        """The threads that signed while clients asked at once, each of which got its credential."""
+        signed = self.counted("C_Sign")
+        answers = self.mint_together(self.service, each=8)
+        self.assertEqual([answer.body for answer in answers if answer.status != 200], [])
+        self.assert_credentials(self.service, answers[::8])
+        return {call["thread"] for call in self.calls("C_Sign")[signed:]}
+
     def test_with_fewer_sessions_than_threads_those_that_there_are_sign(self):
-        self.script("C_OpenSession limit-3")
+        limit = "C_OpenSession limit-3\nC_Sign wait-3\n"
+        self.script(limit)
         self.begin()
-        self.assertEqual(self.token()["threads"], 2, "and one session that holds the login")
-        self.assert_credentials(self.service, self.mint_together(self.service))
+        self.assertEqual(len(self.signers()), 2, "one session more holds the login")
         self.assertEqual((self.token()["restarts"], self.logins()), (0, 1))
         self.assertIn("C_OpenSession: CKR_SESSION_COUNT (0xb1)", self.service.log())
-        self.script("C_OpenSession limit-3\nC_Sign 0xb3 1")  # sessions that are opened anew find their place
-        self.assert_credentials(self.service, self.mint_together(self.service, clients=2))
-        self.assertEqual((self.token()["restarts"], self.token()["threads"]), (0, 2))
+        self.script("C_Sign 0xb3 1\n" + limit)  # one that is opened anew finds its place
+        self.assertEqual(len(self.signers()), 2)
+        self.script("C_Sign wait-3")
+        wait_for(lambda: len(self.signers()) == self.threads, "all threads to sign")
+        self.assertEqual((self.token()["restarts"], self.logins()), (0, 1))
+
+    def test_threads_that_lose_their_sessions_leave_requests_to_the_others(self):
+        self.begin()
+        for action in ("0xb3", "0xb0"):
+            self.script("C_OpenSession limit-3\nC_Sign %s 1\nC_Sign wait-3\n" % action)
+            self.signers()
+            self.assertEqual(self.obeyed("C_Sign", action), 1)
+        for _ in range(4):
+            self.assertEqual(len(self.signers()), 2)
+        self.assertEqual((self.token()["restarts"], self.logins()), (0, 1))
+        self.service.stop()  # threads that wait for a session end as well
+        self.assertEqual(self.calls()[-1]["function"], "C_Finalize")
 
     def test_without_a_session_to_sign_in_the_token_is_started_again_until_there_is_one(self):
         self.begin()
