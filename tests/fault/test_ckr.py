@@ -102,6 +102,12 @@ class Persistent(FaultCase):
         self.assert_recovers_from("C_Sign 0x80000386")
 
 
+def some(kind):
+    """Of each class that every value is of by the walk above, enough to see what the class means elsewhere."""
+    values = BY_CLASS[kind]
+    return [values[0], values[len(values) // 2], values[-1]]
+
+
 class Login(FaultCase):
     """A token process meets the value when it logs in, the PIN known to be good unless said."""
 
@@ -119,7 +125,7 @@ class Login(FaultCase):
     def test_what_may_pass_is_tried_again_and_costs_no_request(self):
         self.begin()
         for kind in ("session", "login", "device", "pressure"):
-            for name, value in BY_CLASS[kind]:
+            for name, value in some(kind):
                 with self.subTest(name, value=hex(value)):
                     logged, logins = self.meet(name, value)
                     self.assert_minted()
@@ -128,7 +134,7 @@ class Login(FaultCase):
 
     def test_what_will_not_pass_needs_a_person(self):
         self.begin()
-        for name, value in BY_CLASS["permanent"]:
+        for name, value in some("permanent"):
             with self.subTest(name):
                 logged, logins = self.meet(name, value)
                 token = self.wait_stopped(self.service)
