@@ -102,6 +102,7 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 		"login_user_type", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token, written_user_type),
 	CYAML_FIELD_UINT_PTR(
 		"stuck_after", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token, written_stuck_after),
+	CYAML_FIELD_BOOL("approved_only", CYAML_FLAG_OPTIONAL, struct config_token, approved_only),
 	CYAML_FIELD_STRING_PTR("fips_certificate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token,
 		fips_certificate, 1, HM_NAME_MAX),
 	OPTIONAL_LIST("waivers", struct config_token, waivers, &waiver_entry, CUSTODY_ATTRIBUTES), CYAML_FIELD_END};

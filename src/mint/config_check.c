@@ -308,6 +308,12 @@ static hm_result check_key(struct config *config, unsigned index, const struct p
 		return complain(place, "algorithm", "a JWT-SVID is signed with ES256, ES384, RS256 or PS256");
 	if (key->algorithm == KEY_ED25519 && key->hash == KEY_HASH_HOST)
 		return complain(place, "hash", "a token that signs with Ed25519 hashes by itself");
+	if (key->algorithm == KEY_ED25519 && config->tokens[key->token_index].approved_only) /* FIPS 186-5, section 7 */
+		return complain(place, "algorithm",
+			"token '%.64s' has approved_only: ES256, ES384, RS256 or PS256. FIPS 186-4, by which most "
+			"modules "
+			"are certified, does not have Ed25519",
+			key->token);
 	HM_TRY(hash_attestation(key, place));
 	HM_TRY(check_rotation(key, place));
 	for (unsigned i = 0; i < index; i++) {

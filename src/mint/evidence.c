@@ -54,6 +54,8 @@ static void put_token(struct hm_json *json, const struct config_token *config, c
 	hm_json_member_string(json, "model", shown->model);
 	hm_json_member_string(json, "hardware", shown->hardware);
 	hm_json_member_string(json, "firmware", shown->firmware);
+	hm_json_key(json, "approved_only");
+	hm_json_bool(json, config->approved_only);
 	if (config->fips_certificate)
 		hm_json_member_string(json, "fips_certificate", config->fips_certificate);
 	hm_json_key(json, "mechanisms");

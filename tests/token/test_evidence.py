@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -74,6 +75,20 @@ class Evidence(TokenCase):
         for document in documents.values():
             self.assertEqual((document["token"]["fips_certificate"], document["token"]["allowed_serials"]),
                              ("4703", [serial]))
+
+    def test_what_is_not_approved_is_refused(self):
+        self.edit("    login: file\n", "    login: file\n    approved_only: true\n")
+        check = lambda: run([HSMINT, "check", "--config", self.config], check=False)
+        first = "use: access-token, algorithm: %s}"
+        for algorithm in ("ES384", "RS256", "PS256", "ES256"):
+            self.edit(re.search(first % r"\w+", read(self.config)).group(0), first % algorithm)
+            self.assertEqual(check().returncode, 0, algorithm)
+        documents = self.documents(self.serve())
+        self.assertIs(documents["demo-access"]["token"]["approved_only"], True)
+        self.edit(first % "ES256", first % "Ed25519")
+        result = check()
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"hsmint\.yaml:\d+: keys\.algorithm: token 'soft' has approved_only")
 
     def test_the_command_prints_it(self):
         service = self.serve()
