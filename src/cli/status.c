@@ -48,9 +48,9 @@ static void print_gate(const json_t *gate)
 static void print_token(const json_t *token)
 {
 	printf("token %s  %s  pid %" JSON_INTEGER_FORMAT "  restarts %" JSON_INTEGER_FORMAT
-	       "  threads %" JSON_INTEGER_FORMAT "\n",
+	       "  threads %" JSON_INTEGER_FORMAT "  %" JSON_INTEGER_FORMAT "/s\n",
 		text(token, "name"), text(token, "state"), number(token, "pid"), number(token, "restarts"),
-		number(token, "threads"));
+		number(token, "threads"), number(token, "rate"));
 	printf("  queued %" JSON_INTEGER_FORMAT "  outstanding %" JSON_INTEGER_FORMAT "  signed %" JSON_INTEGER_FORMAT
 	       "  failed %" JSON_INTEGER_FORMAT,
 		number(token, "queued"), number(token, "outstanding"), number(token, "signed"),
@@ -68,8 +68,8 @@ static void print_issuer(const json_t *issuer)
 	json_t *key;
 	printf("issuer %s  %s  trust domain %s\n", text(issuer, "name"), text(issuer, "url"),
 		text(issuer, "trust_domain"));
-	json_array_foreach(json_object_get(issuer, "keys"), i, key) printf("  key %s  %s  on %s  kid %s\n",
-		text(key, "name"), text(key, "use"), text(key, "token"), text(key, "kid"));
+	json_array_foreach(json_object_get(issuer, "keys"), i, key) printf("  key %s  %s  %s  on %s  kid %s\n",
+		text(key, "name"), text(key, "state"), text(key, "use"), text(key, "token"), text(key, "kid"));
 }
 
 static int print_status(const char *reply)

@@ -22,6 +22,7 @@ static void put_token(const struct service *service, const struct token *token, 
 	hm_json_member_number(json, "pid", facts.pid);
 	hm_json_member_number(json, "restarts", facts.restarts);
 	hm_json_member_number(json, "threads", facts.threads);
+	hm_json_member_number(json, "rate", facts.rate);
 	hm_json_member_number(json, "queued", facts.queued);
 	hm_json_member_number(json, "outstanding", facts.outstanding);
 	hm_json_member_number(json, "signed", (int64_t)facts.signed_count);
@@ -207,6 +208,8 @@ static void put_token_metrics(const struct service *service, const struct gate_c
 		{"hsmint_token_signed_total", "counter", "Signatures received."},
 		{"hsmint_token_failed_total", "counter", "Requests that the token could not serve."},
 		{"hsmint_token_restarts_total", "counter", "Restarts of the token's process."},
+		{"hsmint_token_threads", "gauge", "Sessions that sign."},
+		{"hsmint_token_rate", "gauge", "Signatures a second that the token does."},
 		{"hsmint_token_queued", "gauge", "Requests waiting for the token."},
 		{"hsmint_token_outstanding", "gauge", "Requests the token works on."}};
 	for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
@@ -216,10 +219,27 @@ static void put_token_metrics(const struct service *service, const struct gate_c
 				continue;
 			struct token_facts facts = token_facts(service->tokens[i]);
 			uint64_t values[] = {facts.state == TOKEN_READY && !facts.failing, facts.signed_count,
-				facts.failed_count, facts.restarts, facts.queued, facts.outstanding};
+				facts.failed_count, facts.restarts, facts.threads, facts.rate, facts.queued,
+				facts.outstanding};
 			line(w, "%s{token=\"%s\"} %" PRIu64, families[f].name,
 				token_configuration(service->tokens[i])->name, values[f]);
 		}
+	}
+}
+
+static void put_key_metrics(const struct service *service, const struct gate_caller *caller, struct hm_writer *w)
+{
+	family(w, "hsmint_key_reserve", "gauge", "Versions of the key that can sign when it is rotated next.");
+	for (unsigned i = 0; i < service->config->keys_count; i++) {
+		const struct config_key *key = &service->config->keys[i];
+		unsigned reserve = 0;
+		for (unsigned k = 0; k < service->keys.count; k++) {
+			const struct issuing_key *issuing = &service->keys.items[k];
+			reserve += issuing->config == key && issuing->known &&
+				   (issuing->version->state == KEY_CREATED || issuing->version->state == KEY_PUBLISHED);
+		}
+		if (audits_issuer(service, caller, key->issuer_index))
+			line(w, "hsmint_key_reserve{issuer=\"%s\",key=\"%s\"} %u", key->issuer, key->name, reserve);
 	}
 }
 
@@ -249,6 +269,7 @@ size_t report_metrics(const struct service *service, const struct gate_caller *c
 	struct hm_writer w = hm_writer(text, size);
 	put_minted(service, caller, &w);
 	put_token_metrics(service, caller, &w);
+	put_key_metrics(service, caller, &w);
 	put_gate_metrics(service, &w);
 	return w.failed ? 0 : w.used;
 }

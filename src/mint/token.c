@@ -957,6 +957,7 @@ struct token_facts token_facts(const struct token *token)
 		.pid = token->child ? (int)child_pid(token->child) : 0,
 		.restarts = token->restarts ? token->restarts - 1 : 0,
 		.threads = token->holdings.threads,
+		.rate = token->was_ready ? (unsigned)rate_of(token) : 0,
 		.queued = fair_waiting(token->queue),
 		.outstanding = token->outstanding,
 		.signed_count = token->signed_count,

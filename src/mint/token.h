@@ -36,6 +36,7 @@ struct token_facts {
 	const char *failing; /* the name of a key whose last request failed, NULL if none: then it signs */
 	int pid;             /* 0: none */
 	unsigned restarts, threads, queued, outstanding;
+	unsigned rate; /* signatures a second while somebody waits; before that was seen, what its probe promises */
 	uint64_t signed_count, failed_count;
 	int64_t shown_at;        /* when its process last showed its keys: seconds since 1970 */
 	uint64_t last_signed_ms; /* on the loop's clock; 0: never */

@@ -146,10 +146,10 @@ class Commands(SharedCase):
                      r"hsmint \d+\.\d+\.\d+  pid %d  up \d+h\d\dm\d\ds  ready\n"
                      r"minted \d+  refused \d+  failed \d+  pending 0\n"
                      r"gate \w+  pid \d+  restarts 0  [^\n]+\n"
-                     r"token soft  \w+  pid \d+  restarts 0  threads 1\n"
+                     r"token soft  \w+  pid \d+  restarts 0  threads 1  \d+/s\n"
                      r"  queued 0  outstanding \d  signed \d+  failed 0[^\n]*\n"
                      r"issuer demo  https://localhost:%d/demo  trust domain demo.test\n"
-                     r"(  key demo-\w+  [\w-]+  on soft  kid [\w-]{43}\n){2}" % (self.service.pid, self.service.port), NOTHING)
+                     r"(  key demo-\w+  active  [\w-]+  on soft  kid [\w-]{43}\n){2}" % (self.service.pid, self.service.port), NOTHING)
         result = self.outcome(["status", *control, "--json"], 0, r"\{[^\n]*\}\n", NOTHING)
         self.assertEqual(json.loads(result.stdout)["pid"], self.service.pid)
 

@@ -119,6 +119,8 @@ class FirstCredential(SharedCase):
         metrics = self.service.ask("GET", "/metrics").body.decode()
         self.assertRegex(metrics, r'hsmint_minted_total\{issuer="demo",profile="demo-access"\} [1-9]')
         self.assertIn('hsmint_token_ready{token="soft"} 1', metrics)
+        self.assertRegex(metrics, r'hsmint_token_rate\{token="soft"\} [1-9]')
+        self.assertIn('hsmint_key_reserve{issuer="demo",key="demo-access"} 0', metrics)
         connection = self.service.tls(None)
         self.addCleanup(connection.close)
         self.assertEqual(self.service.ask("GET", "/metrics", connection=connection).status, 401)

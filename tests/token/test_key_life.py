@@ -67,6 +67,7 @@ class Made(KeyLife):
         made = json.loads(self.create(service, "--json").stdout)
         self.assertEqual((made["version"], made["state"]), (2, "created"))
         self.assertNotIn(made["kid"], self.published(service))
+        self.assertIn('hsmint_key_reserve{issuer="demo",key="demo-access"} 1\n', service.ask("GET", "/metrics").body.decode())
 
         ahead = self.ask(service, "rotate", "demo-access")
         self.assertEqual((ahead["kid"], ahead["state"]), (made["kid"], "published"))
