@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "room.h"
 
+#include "confine.h"
 #include "frame.h"
 #include "login.h"
 #include "sign.h"
@@ -99,6 +100,7 @@ static unsigned count_threads(const struct room *room)
 
 static hm_result log_in(struct room *room, struct token_failure *why)
 {
+	HM_TRY(confine(room->config, why));
 	HM_TRY(module_load(room->config, &room->module, why));
 	HM_TRY(module_find_token(room->config, &room->module, why));
 	HM_TRY(open_session(room, &room->login, why));

@@ -66,6 +66,7 @@ enum {
 	HM_TOKEN_THREADS_MAX = 64,
 	HM_TOKEN_ENVIRONMENT_MAX = 16,
 	HM_TOKEN_SERIALS_MAX = 8,
+	HM_TOKEN_PATHS_MAX = 16, /* that a module may use */
 	HM_PIN_MAX = 256,
 	HM_LABEL_MAX = 64,        /* CKA_LABEL of a key */
 	HM_KEY_ID_MAX = 32,       /* CKA_ID of a key */

@@ -86,12 +86,33 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 	hm_put_u8(w, config->read_write);
 	hm_put_u64(w, config->user_type);
 	hm_put_u32(w, config->waived);
+	hm_put_u8(w, config->confine_at_best);
+	hm_put_u32(w, config->path_count);
+	for (uint32_t i = 0; i < config->path_count; i++) {
+		hm_put_string(w, config->paths[i].path);
+		hm_put_u8(w, config->paths[i].write);
+	}
 	hm_put_u32(w, config->environment_count);
 	for (uint32_t i = 0; i < config->environment_count; i++)
 		hm_put_string(w, config->environment[i]);
 	hm_put_u32(w, config->key_count);
 	for (uint32_t i = 0; i < config->key_count; i++)
 		key_put(w, &config->keys[i]);
+}
+
+static bool get_paths(struct hm_reader *r, struct token_config *config)
+{
+	bool is_whole = true;
+	config->confine_at_best = hm_get_u8(r);
+	config->path_count = hm_get_u32(r);
+	if (config->path_count > HM_TOKEN_PATHS_MAX || config->confine_at_best > 1)
+		return false;
+	for (uint32_t i = 0; i < config->path_count; i++) {
+		hm_get_string(r, config->paths[i].path, sizeof config->paths[i].path);
+		config->paths[i].write = hm_get_u8(r);
+		is_whole = is_whole && config->paths[i].write <= 1;
+	}
+	return is_whole;
 }
 
 bool token_config_get(struct hm_reader *r, struct token_config *config)
@@ -114,6 +135,8 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	config->read_write = hm_get_u8(r);
 	config->user_type = hm_get_u64(r);
 	config->waived = hm_get_u32(r);
+	if (!get_paths(r, config))
+		return false;
 	config->environment_count = hm_get_u32(r);
 	if (config->environment_count > HM_TOKEN_ENVIRONMENT_MAX)
 		return false;

@@ -57,6 +57,12 @@ struct token_key_config {
 	char issuer[HM_URL_MAX + 1]; /* a JWT that this key signs begins {"iss":"<issuer>", */
 };
 
+/* A file, or a directory and what is under it, that the module may read and execute, or write too. */
+struct token_path {
+	char path[HM_PATH_MAX];
+	uint8_t write;
+};
+
 struct token_config {
 	char name[HM_NAME_MAX + 1];
 	char module[HM_PATH_MAX]; /* the PKCS#11 module to load */
@@ -72,6 +78,9 @@ struct token_config {
 	uint8_t read_write;         /* sessions that sign may write, too: some modules have no others */
 	uint64_t user_type;         /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
 	uint32_t waived;            /* a bit for each custody_attribute that the module need not tell */
+	uint32_t path_count;        /* 0: the process is not confined */
+	uint8_t confine_at_best;    /* where the kernel cannot, it goes on unconfined */
+	struct token_path paths[HM_TOKEN_PATHS_MAX];
 	uint32_t environment_count;
 	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
 	uint32_t key_count;

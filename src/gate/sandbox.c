@@ -45,7 +45,7 @@ static struct parts enter_parts(void)
 		.not_dumpable = prctl(PR_GET_DUMPABLE) == 0,
 		.no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1};
 #if !HSMINT_SANITIZED /* its leak checker and reports need files */
-	parts.landlock = landlock_enter();
+	parts.landlock = landlock_enter_nothing();
 	parts.landlock_error = errno;
 #endif
 	parts.seccomp_error = -filter_enter(); /* last: it forbids the calls above */

@@ -76,6 +76,11 @@ static const cyaml_schema_field_t variable_fields[] = {NAME("name", struct confi
 static const cyaml_schema_value_t variable_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_variable, variable_fields)};
 
+static const cyaml_schema_field_t path_fields[] = {STRING("path", struct config_path, path),
+	CYAML_FIELD_BOOL("write", CYAML_FLAG_OPTIONAL, struct config_path, write), CYAML_FIELD_END};
+static const cyaml_schema_value_t path_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_path, path_fields)};
+
 static const cyaml_schema_field_t waiver_fields[] = {STRING("module", struct config_waiver, module),
 	CYAML_FIELD_ENUM("attribute", CYAML_FLAG_STRICT, struct config_waiver, attribute, attribute_words,
 		CYAML_ARRAY_LEN(attribute_words)),
@@ -94,6 +99,7 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 	CYAML_FIELD_ENUM("self_check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, self_check,
 		self_check_words, CYAML_ARRAY_LEN(self_check_words)),
 	OPTIONAL_LIST("environment", struct config_token, environment, &variable_entry, HM_TOKEN_ENVIRONMENT_MAX),
+	OPTIONAL_LIST("paths", struct config_token, paths, &path_entry, HM_TOKEN_PATHS_MAX),
 	CYAML_FIELD_ENUM("key_rights", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, key_rights,
 		key_rights_words, CYAML_ARRAY_LEN(key_rights_words)),
 	CYAML_FIELD_ENUM("sessions", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, sessions,
@@ -343,12 +349,18 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 		.read_write = from->sessions == SESSIONS_READ_WRITE,
 		.user_type = from->user_type,
 		.serial_count = from->serials_count,
+		.path_count = from->paths_count,
+		.confine_at_best = config->listen.sandbox == SANDBOX_BEST,
 		.environment_count = from->environment_count};
 	put_text(out->name, sizeof out->name, from->name);
 	put_text(out->module, sizeof out->module, from->module);
 	put_text(out->label, sizeof out->label, from->label);
 	put_text(out->pin_file, sizeof out->pin_file, from->pin);
 	put_text(out->state, sizeof out->state, config->state);
+	for (unsigned i = 0; i < from->paths_count; i++) {
+		put_text(out->paths[i].path, sizeof out->paths[i].path, from->paths[i].path);
+		out->paths[i].write = from->paths[i].write;
+	}
 	for (unsigned i = 0; i < from->waivers_count; i++)
 		out->waived |= 1u << from->waivers[i].attribute;
 	for (unsigned i = 0; i < from->serials_count; i++)

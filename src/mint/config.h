@@ -57,6 +57,11 @@ struct config_variable {
 	bool path; /* the value is a path relative to the configuration file */
 };
 
+struct config_path {
+	char *path;
+	bool write;
+};
+
 enum token_sessions { SESSIONS_READ_ONLY, SESSIONS_READ_WRITE };
 
 /* Whether hsmint's commands may make and destroy keys on it, or only use those that the site's own tools made. */
@@ -77,6 +82,8 @@ struct config_token {
 	enum self_check self_check;
 	struct config_variable *environment;
 	unsigned environment_count;
+	struct config_path *paths; /* none: the token's process is not confined */
+	unsigned paths_count;
 	enum token_sessions sessions;
 	enum key_rights key_rights;
 	uint64_t *written_user_type, user_type;     /* CK_USER_TYPE of the login */

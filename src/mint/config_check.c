@@ -236,6 +236,8 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 		if (strlen(token->serials[i]) > 16)
 			return complain(
 				place, "serials", "'%.64s': a serial has at most 16 characters", token->serials[i]);
+	for (unsigned i = 0; i < token->paths_count; i++)
+		HM_TRY(make_absolute(place, "paths", &token->paths[i].path));
 	HM_TRY(check_environment(token, place));
 	HM_TRY(check_waivers(token, place));
 	return set_defaults(token, place);

@@ -144,6 +144,8 @@ static void put_token_config(struct hm_writer *w)
 		.state = "/var/lib/hsmint",
 		.threads = 2,
 		.self_check = SELF_CHECK_SAMPLED,
+		.path_count = 2,
+		.paths = {{"/etc/softhsm2.conf", 0}, {"/var/lib/softhsm", 1}},
 		.environment_count = 1,
 		.environment = {"SOFTHSM2_CONF=/etc/softhsm2.conf"},
 		.key_count = 2,

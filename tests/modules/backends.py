@@ -35,6 +35,7 @@ class Backend:
     def use(self):
         """Name module, label and environment in the configuration."""
         edit(self.config, "module: " + self.softhsm, "module: " + self.module)
+        edit(self.config, "    paths: ", "    paths:\n      - {path: ., write: true} # ")
         edit(self.config, "label: hsmint-dev", "label: " + self.label)
         edit(self.config, SOFTHSM_LINE, "".join(
             '      - {name: %s, value: "%s"}\n' % pair for pair in self.environment.items()))

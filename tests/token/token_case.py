@@ -48,6 +48,7 @@ class TokenCase(Case):
         """Put the fault module before SoftHSM."""
         module = re.search(r"module: (\S+)", read(self.config)).group(1)
         self.edit("module: " + module, "module: " + FAULT)
+        self.edit("    paths: ", "    paths:\n      - {path: ., write: true} # ")
         self.edit("    environment:\n", "    environment:\n"
                   "      - {name: HSMINT_TEST_MODULE, value: %s}\n"
                   "      - {name: HSMINT_TEST_CALLS, value: calls, path: true}\n"

@@ -57,6 +57,9 @@ static void fill_config(void)
 		.read_write = 1,
 		.user_type = UINT64_C(0x80000001),
 		.waived = (1u << CUSTODY_ATTRIBUTES) - 1,
+		.confine_at_best = 1,
+		.path_count = 2,
+		.paths = {{"/etc/softhsm2.conf", 0}, {"/var/lib/softhsm", 1}},
 		.environment_count = 1,
 		.environment = {"SOFTHSM2_CONF=/etc/softhsm2.conf"},
 		.key_count = 2,
@@ -95,6 +98,9 @@ Test(token_protocol, the_largest_configuration_fits)
 {
 	fill_config();
 	sent.serial_count = HM_TOKEN_SERIALS_MAX;
+	sent.path_count = HM_TOKEN_PATHS_MAX;
+	for (int i = 0; i < HM_TOKEN_PATHS_MAX; i++)
+		memset(sent.paths[i].path, 'p', sizeof sent.paths[i].path - 1);
 	sent.environment_count = HM_TOKEN_ENVIRONMENT_MAX;
 	sent.key_count = HM_KEYS_MAX;
 	for (int i = 0; i < HM_TOKEN_ENVIRONMENT_MAX; i++)
@@ -132,6 +138,10 @@ Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
 	expect_config_refused("unlatch");
 	sent.read_write = 2;
 	expect_config_refused("read_write");
+	sent.confine_at_best = 2;
+	expect_config_refused("confine_at_best");
+	sent.paths[1].write = 2;
+	expect_config_refused("paths");
 	sent.waived = 1u << CUSTODY_ATTRIBUTES;
 	expect_config_refused("waived");
 	sent.threads = 0;

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "confine.h"
+
+#include "landlock.h"
+#include "log.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Libraries, and what they read by themselves to find libraries, users, hosts, times, random bytes and locales. All of
+ * /etc would show the service's own secrets. */
+static const struct landlock_path system_paths[] = {
+	{"/usr", false, false},
+	{"/lib", false, false},
+	{"/lib64", false, false},
+	{"/etc/ld.so.cache", false, false},
+	{"/etc/ld.so.conf", false, false},
+	{"/etc/ld.so.conf.d", false, false},
+	{"/etc/nsswitch.conf", false, false},
+	{"/etc/passwd", false, false},
+	{"/etc/group", false, false},
+	{"/etc/hosts", false, false},
+	{"/etc/host.conf", false, false},
+	{"/etc/resolv.conf", false, false},
+	{"/etc/services", false, false},
+	{"/etc/gai.conf", false, false},
+	{"/etc/localtime", false, false},
+	{"/etc/ssl/openssl.cnf", false, false},
+	{"/proc", false, false},
+	{"/sys/devices/system/cpu", false, false},
+	{"/dev/null", true, false},
+	{"/dev/urandom", false, false},
+	{"/dev/random", false, false},
+};
+
+enum { SYSTEM_PATHS = sizeof system_paths / sizeof *system_paths, OWN_PATHS = 5 };
+
+struct list {
+	struct landlock_path paths[SYSTEM_PATHS + OWN_PATHS + HM_TOKEN_PATHS_MAX];
+	unsigned count;
+};
+
+static void add(struct list *list, const char *path, bool write, bool required)
+{
+	if (*path)
+		list->paths[list->count++] = (struct landlock_path){path, write, required};
+}
+
+static void directory_of(const char *path, char directory[HM_PATH_MAX])
+{
+	snprintf(directory, HM_PATH_MAX, "%s", path);
+	char *slash = strrchr(directory, '/');
+	if (slash)
+		*slash = 0;
+}
+
+hm_result confine(const struct token_config *config, struct token_failure *why)
+{
+	char named[HM_PATH_MAX], real[HM_PATH_MAX] = "";
+	struct list list = {.count = 0};
+	const char *fault, *credentials = getenv("CREDENTIALS_DIRECTORY");
+	char *resolved = realpath(config->module, NULL);
+	if (!config->path_count)
+		return HM_OK;
+	directory_of(config->module, named);
+	if (resolved)
+		directory_of(resolved, real);
+	free(resolved);
+	for (unsigned i = 0; i < SYSTEM_PATHS; i++)
+		list.paths[list.count++] = system_paths[i];
+	add(&list, named, false, true);
+	add(&list, real, false, false);
+	add(&list, config->state, true, true);
+	if (config->login == LOGIN_FILE)
+		add(&list, config->pin_file, false, false);
+	if (config->login == LOGIN_CREDENTIAL && credentials)
+		add(&list, credentials, false, false);
+	for (unsigned i = 0; i < config->path_count; i++)
+		add(&list, config->paths[i].path, config->paths[i].write, true);
+	if (landlock_enter(list.paths, list.count, &fault))
+		return HM_OK;
+	if (fault) /* one that is not there now may come back, as a token's files on a disk that is mounted late */
+		return fail(
+			why, errno == ENOENT ? TOKEN_DEVICE : TOKEN_PERMANENT, "paths: %s: %s", fault, strerror(errno));
+	if (!config->confine_at_best)
+		return fail(why, TOKEN_PERMANENT,
+			"paths: Landlock cannot be entered (%s): give it to this service, or set sandbox: best",
+			strerror(errno));
+	hm_log(HM_WARNING, "not_confined", "detail=\"Landlock cannot be entered (%s)\"", strerror(errno));
+	return HM_OK;
+}
