@@ -103,22 +103,29 @@ static hm_result send_not_learned(const struct token_learn *learn, const struct 
 	return frame_send(HM_CHILD_FD, HM_TOKEN_NOT_LEARNED, 0, payload, w.used, NULL, 0);
 }
 
-/* A key that is not as promised is no reason to end: those before it are. */
+static hm_result learn_in_session(struct worker *worker, const struct token_learn *learn, struct token_failure *why)
+{
+	if (worker->session == CK_INVALID_HANDLE)
+		HM_TRY(room_open_session(worker->room, &worker->session, why));
+	return room_learn_key(worker->room, worker->session, learn, why);
+}
+
+/* A key that is not as promised is no reason to end: those before it are. As a request, it is tried once more where
+ * another session may help. */
 static hm_result learn_key(struct worker *worker, const struct hm_frame *frame)
 {
-	struct room *room = worker->room;
 	struct token_failure why;
 	struct token_learn learn;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	if (!token_learn_get(&reader, &learn))
 		return HM_BROKEN;
-	hm_result result = HM_OK;
-	if (worker->session == CK_INVALID_HANDLE)
-		result = room_open_session(room, &worker->session, &why);
+	hm_result result = learn_in_session(worker, &learn, &why);
+	if (result == HM_UNAVAILABLE && (why.class == TOKEN_SESSION || why.class == TOKEN_PRESSURE)) {
+		mend(worker, &why);
+		result = learn_in_session(worker, &learn, &why);
+	}
 	if (result == HM_OK)
-		result = room_learn_key(room, worker->session, &learn, &why);
-	if (result == HM_OK)
-		return send_learned(room, &learn);
+		return send_learned(worker->room, &learn);
 	if (result == HM_BROKEN)
 		return HM_BROKEN;
 	if (why.class != TOKEN_CUSTODY)
