@@ -5,7 +5,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "token"))
-from token_case import BUILD, SANITIZED, TokenCase, read, verify, wait_for, write  # noqa: E402,F401
+from token_case import BUILD, FAULT, SANITIZED, TokenCase, read, verify, wait_for, write  # noqa: E402,F401
 
 PROBES = 4  # of each process at its start: two for each key of `dev`
 

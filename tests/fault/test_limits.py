@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokens that do less at once than their threads ask for, or refuse to be changed."""
+import os
+import re
+import sys
 import unittest
 
-from fault_case import FaultCase, wait_for
+from fault_case import FAULT, FaultCase, read, wait_for
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from token_admin import create_key  # noqa: E402
 
 CHANGES = ("C_InitToken", "C_InitPIN", "C_CreateObject", "C_DestroyObject", "C_SetAttributeValue", "C_GenerateKeyPair",
            "C_Logout", "C_CloseAllSessions")
@@ -86,6 +92,23 @@ class Unchanged(FaultCase):
         self.assert_minted()
         self.service.stop()
         self.assertEqual(self.calls(*CHANGES), [])
+
+    def test_a_key_that_the_token_does_not_make_is_refused_with_its_reason_and_leaves_nothing(self):
+        module = read(self.config).split("HSMINT_TEST_MODULE, value: ")[1].split("}")[0]
+        token = dict(module=FAULT, environment={
+            "SOFTHSM2_CONF": self.directory + "/softhsm2.conf", "HSMINT_TEST_MODULE": module,
+            "HSMINT_TEST_CALLS": self.directory + "/calls", "HSMINT_TEST_SCRIPT": self.directory + "/script"})
+        for function, value, name in (("C_GenerateKeyPair", 0x200, "CKR_FUNCTION_REJECTED"),
+                                      ("C_GenerateKeyPair", 0x80000386, "CKR_VENDOR_DEFINED"),
+                                      ("C_OpenSession", 0xb1, "CKR_SESSION_COUNT"),
+                                      ("C_FindObjectsInit", 0x30, "CKR_DEVICE_ERROR")):
+            with self.subTest(function, value=hex(value)):
+                self.script("%s 0x%x 1" % (function, value))
+                with self.assertRaisesRegex(AssertionError, re.escape("%s: %s (0x%x)" % (function, name, value))):
+                    create_key(self.directory, self.config, "more", "34", **token)
+        self.script("")
+        create_key(self.directory, self.config, "more", "34", **token)  # none of that label is there
+        self.assertEqual(self.counted("C_GenerateKeyPair"), 3)
 
 
 if __name__ == "__main__":
