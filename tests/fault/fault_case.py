@@ -43,6 +43,10 @@ class FaultCase(TokenCase):
         os.kill(token["pid"], signal.SIGKILL)
         return token["restarts"]
 
+    def wait_started(self, restarts):
+        """Wait for the process that is the last of so many to be ready; a request has only five seconds."""
+        self.wait_token(lambda token: token["restarts"] == restarts and token["state"] == "ready", "another process")
+
     def assert_credential(self, answer):
         self.assertEqual(answer.status, 200, answer.body)
         verify(answer.json["credential"], self.jwks, self.work)
