@@ -46,7 +46,7 @@ def create_key(directory, config, label, identity, algorithm=0, **token):
         with theirs:
             program = os.path.join(BUILD, "bin", "hsmint-token")
             process = subprocess.Popen(
-                ["sh", "-c", 'exec "$0" admin %d<&%d' % (CHILD_FD, theirs.fileno()), program], pass_fds=[theirs.fileno()])
+                ["sh", "-c", 'exec "$0" admin %d<&0 </dev/null' % CHILD_FD, program], stdin=theirs)
         ours.send(frame(CONFIG, token_config(directory, module, [(label, label, identity, algorithm)], **token)))
         ours.send(frame(CREATE, struct.pack("=H", 0), 1))
         answer = ours.recv(65536)
