@@ -186,6 +186,7 @@ class TPM(Backend):
         run([*bare, "--init-token", "--slot-index", "0", "--label", self.label, "--so-pin", "sopin12"], env=environment)
         run([*bare, "--token-label", self.label, "--login", "--login-type", "so", "--so-pin", "sopin12", "--init-pin",
              "--new-pin", self.pin], env=environment)
+        os.unlink(self.directory + "/state/keys")  # these are other keys than `hsmint dev` made
         self.create("demo-access", "01")
         self.create("demo-svid", "02")
 
