@@ -5,6 +5,7 @@
 #include "frame.h"
 #include "login.h"
 #include "sign.h"
+#include "tpm.h"
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,8 @@ static hm_result find_key(
 {
 	struct key *key = &room->keys[place];
 	HM_TRY(key_find(&room->module, session, &room->config->keys[place], room->config->waived, key, why));
+	if (room->config->tpm_parent)
+		HM_TRY(tpm_check(&room->module, session, room->config->tpm_parent, key, why));
 	HM_TRY(jose_open(key, &room->jose[place], why));
 	HM_TRY(try_out(room, session, key, slowest_us, why));
 	atomic_store(&room->holds[place], true);

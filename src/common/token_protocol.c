@@ -42,6 +42,13 @@ const char *custody_attribute_name(enum custody_attribute attribute)
 	return names[attribute];
 }
 
+const char *tpm_attribute_name(enum tpm_attribute attribute)
+{
+	static const char *const names[TPM_ATTRIBUTES] = {
+		"sensitiveDataOrigin", "fixedTPM", "fixedParent", "sign", "decrypt", "restricted"};
+	return names[attribute];
+}
+
 static void key_put(struct hm_writer *w, const struct token_key_config *key)
 {
 	hm_put_string(w, key->name);
@@ -86,6 +93,7 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 	hm_put_u8(w, config->read_write);
 	hm_put_u64(w, config->user_type);
 	hm_put_u32(w, config->waived);
+	hm_put_u32(w, config->tpm_parent);
 	hm_put_u8(w, config->confine_at_best);
 	hm_put_u32(w, config->path_count);
 	for (uint32_t i = 0; i < config->path_count; i++) {
@@ -135,6 +143,7 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	config->read_write = hm_get_u8(r);
 	config->user_type = hm_get_u64(r);
 	config->waived = hm_get_u32(r);
+	config->tpm_parent = hm_get_u32(r);
 	if (!get_paths(r, config))
 		return false;
 	config->environment_count = hm_get_u32(r);
@@ -200,6 +209,8 @@ static void key_ready_put(struct hm_writer *w, const struct token_key_ready *key
 	hm_put_u64(w, key->generated_by);
 	hm_put_u64(w, key->mechanism);
 	hm_put_u8(w, key->by_token);
+	hm_put_bytes(w, key->tpm_name, key->tpm_name_length);
+	hm_put_raw(w, key->tpm, sizeof key->tpm);
 }
 
 static bool key_ready_get(struct hm_reader *r, struct token_key_ready *key)
@@ -212,8 +223,15 @@ static bool key_ready_get(struct hm_reader *r, struct token_key_ready *key)
 	key->generated_by = hm_get_u64(r);
 	key->mechanism = hm_get_u64(r);
 	key->by_token = hm_get_u8(r);
+	struct hm_bytes tpm_name = hm_get_bytes(r, sizeof key->tpm_name);
+	memcpy(key->tpm_name, tpm_name.data, tpm_name.length);
+	key->tpm_name_length = (uint32_t)tpm_name.length;
+	hm_get_raw(r, key->tpm, sizeof key->tpm);
 	for (int i = 0; i < CUSTODY_ATTRIBUTES; i++)
 		if (key->custody[i] >= CUSTODY_VALUES)
+			return false;
+	for (int i = 0; i < TPM_ATTRIBUTES; i++)
+		if (key->tpm[i] > 1)
 			return false;
 	return key->by_token <= 1;
 }

@@ -46,6 +46,18 @@ enum custody_attribute {
 enum custody_value { CUSTODY_FALSE, CUSTODY_TRUE, CUSTODY_NOT_TOLD, CUSTODY_VALUES };
 const char *custody_attribute_name(enum custody_attribute attribute); /* "CKA_TOKEN", … */
 
+/* What a TPM itself tells of a key (TPM 2.0 Library, part 2, section 8.3), and must: see hsm/tpm.c. */
+enum tpm_attribute {
+	TPM_SENSITIVE_DATA_ORIGIN,
+	TPM_FIXED_TPM,
+	TPM_FIXED_PARENT,
+	TPM_SIGN,
+	TPM_DECRYPT,
+	TPM_RESTRICTED,
+	TPM_ATTRIBUTES
+};
+const char *tpm_attribute_name(enum tpm_attribute attribute); /* "sensitiveDataOrigin", … */
+
 struct token_key_config {
 	char name[HM_NAME_MAX + 1];   /* empty: there is no key at this place */
 	char label[HM_LABEL_MAX + 1]; /* CKA_LABEL; not compared when it is empty */
@@ -78,6 +90,7 @@ struct token_config {
 	uint8_t read_write;         /* sessions that sign may write, too: some modules have no others */
 	uint64_t user_type;         /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
 	uint32_t waived;            /* a bit for each custody_attribute that the module need not tell */
+	uint32_t tpm_parent;        /* the persistent handle under which a TPM holds the keys; 0: no TPM is asked */
 	uint32_t path_count;        /* 0: the process is not confined */
 	uint8_t confine_at_best;    /* where the kernel cannot, it goes on unconfined */
 	struct token_path paths[HM_TOKEN_PATHS_MAX];
@@ -106,6 +119,9 @@ struct token_key_ready {
 	uint64_t generated_by;               /* CKA_KEY_GEN_MECHANISM */
 	uint64_t mechanism;                  /* that signs, */
 	uint8_t by_token;                    /* and whether it hashes */
+	uint8_t tpm_name[HM_TPM_NAME_MAX];   /* of the object in the TPM, the hash of its public area; */
+	uint32_t tpm_name_length;            /* 0: no TPM was asked, */
+	uint8_t tpm[TPM_ATTRIBUTES];         /* and nothing is true here */
 };
 
 struct token_ready {

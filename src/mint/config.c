@@ -111,6 +111,8 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 	CYAML_FIELD_BOOL("approved_only", CYAML_FLAG_OPTIONAL, struct config_token, approved_only),
 	CYAML_FIELD_STRING_PTR("fips_certificate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token,
 		fips_certificate, 1, HM_NAME_MAX),
+	CYAML_FIELD_UINT_PTR(
+		"tpm_parent", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_token, written_tpm_parent),
 	OPTIONAL_LIST("waivers", struct config_token, waivers, &waiver_entry, CUSTODY_ATTRIBUTES), CYAML_FIELD_END};
 static const cyaml_schema_value_t token_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_token, token_fields)};
@@ -348,6 +350,7 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 		.threads = from->threads,
 		.read_write = from->sessions == SESSIONS_READ_WRITE,
 		.user_type = from->user_type,
+		.tpm_parent = from->written_tpm_parent ? (uint32_t)*from->written_tpm_parent : 0,
 		.serial_count = from->serials_count,
 		.path_count = from->paths_count,
 		.confine_at_best = config->listen.sandbox == SANDBOX_BEST,

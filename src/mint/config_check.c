@@ -22,6 +22,9 @@ enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
 #define RATE_MIN 0.001
 #define RATE_MAX 1e6
 
+#define TPM_PERSISTENT_FIRST 0x81000000u /* TPM 2.0 Library, part 2, TPM_HC */
+#define TPM_PERSISTENT_LAST  0x81ffffffu
+
 /* Where a complaint belongs: list[index].member of the file. */
 struct place {
 	const char *path, *list;
@@ -207,6 +210,27 @@ static hm_result check_waivers(struct config_token *token, const struct place *p
 	return HM_OK;
 }
 
+static bool is_in_environment(const struct config_token *token, const char *name)
+{
+	for (unsigned i = 0; i < token->environment_count; i++)
+		if (strcmp(token->environment[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* The TPM that is asked is the one that the module signs with: both go by the same variable. */
+static hm_result check_tpm(const struct config_token *token, const struct place *place)
+{
+	if (!token->written_tpm_parent)
+		return HM_OK;
+	if (*token->written_tpm_parent < TPM_PERSISTENT_FIRST || *token->written_tpm_parent > TPM_PERSISTENT_LAST)
+		return complain(place, "tpm_parent", "a TPM's persistent handle, 0x%x to 0x%x", TPM_PERSISTENT_FIRST,
+			TPM_PERSISTENT_LAST);
+	if (!is_in_environment(token, "TPM2_PKCS11_TCTI"))
+		return complain(place, "tpm_parent", "environment must name the TPM: TPM2_PKCS11_TCTI");
+	return HM_OK;
+}
+
 static hm_result set_defaults(struct config_token *token, const struct place *place)
 {
 	token->user_type = token->written_user_type ? *token->written_user_type : USER_TYPE_DEFAULT;
@@ -240,6 +264,7 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 		HM_TRY(make_absolute(place, "paths", &token->paths[i].path));
 	HM_TRY(check_environment(token, place));
 	HM_TRY(check_waivers(token, place));
+	HM_TRY(check_tpm(token, place));
 	return set_defaults(token, place);
 }
 

@@ -12,8 +12,8 @@ enum { SHA256 = 32 };
 
 static void put_hex(struct hm_json *json, const char *name, const uint8_t *bytes, size_t length)
 {
-	char text[2 * SHA256 + 1];
-	for (size_t i = 0; i < length && i < SHA256; i++)
+	char text[2 * HM_TPM_NAME_MAX + 1];
+	for (size_t i = 0; i < length && i < HM_TPM_NAME_MAX; i++)
 		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 	hm_json_member_string(json, name, text);
 }
@@ -98,6 +98,25 @@ static void put_attributes(struct hm_json *json, const struct token_key_ready *s
 	hm_json_end(json, '}');
 }
 
+static void put_tpm(struct hm_json *json, const struct config_token *config, const struct token_key_ready *shown)
+{
+	if (!config->written_tpm_parent || !shown->tpm_name_length)
+		return;
+	hm_json_key(json, "tpm");
+	hm_json_begin(json, '{');
+	hm_json_key(json, "parent");
+	put_number(json, *config->written_tpm_parent);
+	put_hex(json, "name", shown->tpm_name, shown->tpm_name_length);
+	hm_json_key(json, "attributes");
+	hm_json_begin(json, '{');
+	for (enum tpm_attribute i = 0; i < TPM_ATTRIBUTES; i++) {
+		hm_json_key(json, tpm_attribute_name(i));
+		hm_json_bool(json, shown->tpm[i]);
+	}
+	hm_json_end(json, '}');
+	hm_json_end(json, '}');
+}
+
 static void put_waivers(struct hm_json *json, const struct config_token *config)
 {
 	hm_json_key(json, "waived");
@@ -137,6 +156,7 @@ static void put_shown(struct hm_json *json, const struct config_token *config, c
 	put_mechanism(json, shown);
 	put_attributes(json, shown);
 	put_waivers(json, config);
+	put_tpm(json, config, shown);
 	hm_json_member_string(json, "private_value", "unreadable"); /* or custody.c had refused the key */
 	put_token(json, config, holdings);
 	put_module(json, config, holdings);

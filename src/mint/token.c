@@ -295,6 +295,12 @@ static hm_result check_key(struct token *token, uint32_t place, const struct tok
 	return HM_REFUSED;
 }
 
+/* When it is to ask a TPM, and only then. */
+static bool tells_of_tpm(const struct token *token, const struct token_key_ready *shown)
+{
+	return !shown->tpm_name_length == !token->config.tpm_parent;
+}
+
 static void send_slow(struct token *token)
 {
 	if (child_queue(token->child, HM_TOKEN_SLOW, 0, &token->slow_ms, sizeof token->slow_ms, NULL, 0) != HM_OK)
@@ -324,7 +330,8 @@ static hm_result take_learned(struct token *token, struct hm_reader *reader)
 {
 	struct token_key_ready shown;
 	uint16_t place;
-	if (!token->learning || !token_learned_get(reader, &place, &shown) || !token->asked[place])
+	if (!token->learning || !token_learned_get(reader, &place, &shown) || !token->asked[place] ||
+		!tells_of_tpm(token, &shown))
 		return HM_REFUSED;
 	token->learning--;
 	if (!token->config.keys[place].name[0])
@@ -363,9 +370,13 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	if (token->state != TOKEN_STARTING || !token_ready_get(reader, &ready) || ready.key_count != token->given ||
 		ready.threads < 1)
 		return HM_REFUSED;
-	for (uint32_t i = 0; i < ready.key_count; i++)
-		if (token->asked[i] && token->config.keys[i].name[0])
-			HM_TRY(check_key(token, i, &ready.keys[i]));
+	for (uint32_t i = 0; i < ready.key_count; i++) {
+		if (!token->asked[i] || !token->config.keys[i].name[0])
+			continue;
+		if (!tells_of_tpm(token, &ready.keys[i]))
+			return HM_REFUSED;
+		HM_TRY(check_key(token, i, &ready.keys[i]));
+	}
 	token->holdings = ready;
 	forget_rate(token);
 	token->at_once = ready.threads;

@@ -68,6 +68,11 @@ def twice(kind):
     return lambda data: [data] * (2 if frames.split(data)[0] == kind else 1)
 
 
+def say_of_a_tpm(data):
+    """READY ends with the last key's name in a TPM, which is empty, and six attributes."""
+    return frames.frame(frames.TOKEN_READY, frames.split(data)[2][:-10] + frames.text(b"\0\x0b") + bytes(6))
+
+
 def of_requests(change):
     """Change what comes with the id of a request, not of a probe."""
     return lambda data: change(data) if frames.split(data)[1] else [data]
@@ -125,6 +130,7 @@ BEHAVIOURS.update({
         lambda data: [frames.gate_request(0, frames.unix_caller(0), b"{}", 1), data],
     "token: ready twice": twice(frames.TOKEN_READY),
     "token: ready with nothing to show": instead(frames.TOKEN_READY, lambda data: frames.frame(frames.TOKEN_READY)),
+    "token: what a TPM says, which nobody asked for": instead(frames.TOKEN_READY, say_of_a_tpm),
     "deaf": lambda data: [data],  # serves, and does not hear that it is to end
 })
 # Only once it is asked for a signature.

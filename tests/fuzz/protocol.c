@@ -168,7 +168,10 @@ static void put_token_ready(struct hm_writer *w)
 				 .spki = {0x30, 0x59},
 				 .spki_length = 91,
 				 .custody = {CUSTODY_TRUE, CUSTODY_NOT_TOLD},
-				 .by_token = 1},
+				 .by_token = 1,
+				 .tpm_name = {0, 0xb},
+				 .tpm_name_length = 34,
+				 .tpm = {1, 1, 1, 1}},
 			{.spki_length = 0}}};
 	token_ready_put(w, &ready);
 }

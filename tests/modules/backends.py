@@ -141,6 +141,7 @@ class TPM(Backend):
     """swtpm with tpm2-pkcs11 on it, and the resource manager tpm2-abrmd in between, as the kernel has one for a real TPM."""
     lacks = {"Ed25519": "a TPM has no EdDSA", "PS256": "the TPM's PSS salt is not as long as the hash"}
     label = "ttok"
+    parent = "0x81000001"  # where tpm2-pkcs11 finds the key that holds all others, or makes it
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -178,6 +179,7 @@ class TPM(Backend):
 
     def use(self):
         super().use()
+        edit(self.config, "    login: file\n", "    login: file\n    tpm_parent: %s\n" % self.parent)
         # Every unclean stop counts as a failed authorisation: without this three power cuts lock the TPM.
         self.tpm2("dictionarylockout", "--setup-parameters", "--max-tries=1000", "--recovery-time=1",
                   "--lockout-recovery-time=1")

@@ -130,6 +130,7 @@ class Frames(TokenCase):
             keys.append((reader.bytes().decode(), reader.bytes()))
             self.assertEqual(reader.raw(14), CUSTODY)
             self.assertEqual([reader.take("=Q"), reader.take("=Q"), reader.take("=B")], [CKM_EC_KEY_PAIR_GEN, CKM_ECDSA, 0])
+            self.assertEqual((reader.bytes(), reader.raw(6)), (b"", bytes(6)))  # no TPM was asked
         self.assertEqual(reader.data, b"")
         return peer, keys
 

@@ -207,6 +207,18 @@ Test(config, a_tokens_process_gets_its_own_keys_and_nothing_else)
 	cr_expect_str_eq(frame.pin_file, "other.pin");
 }
 
+Test(config, a_tpm_is_asked_for_its_keys_where_the_module_finds_it)
+{
+	static struct token_config frame;
+	static const char text[] = "      - {name: TPM2_PKCS11_TCTI, value: \"device:/dev/tpmrm0\"}\n"
+				   "    tpm_parent: 0x81000001";
+	cr_assert_eq(load_with(28, text), HM_OK, "%s", why.detail);
+	config_token_frame(config, 0, &frame);
+	cr_expect_eq(frame.tpm_parent, 0x81000001);
+	config_token_frame(config, 1, &frame);
+	cr_expect_eq(frame.tpm_parent, 0);
+}
+
 /* ---- rates and turns ---- */
 
 Test(config, without_a_word_on_it_nobody_has_a_rate_and_callers_weigh_the_same)
@@ -372,6 +384,9 @@ static const struct {
 	{25, "    fips_certificate: \"\"", 25, "fips_certificate"},
 	{25, "    waivers: [{module: module.so, attribute: CKA_VALUE}]", 25, "CKA_TOKEN, CKA_PRIVATE"},
 	{25, "    waivers: [{module: another.so, attribute: CKA_LOCAL}]", 25, "but the token's is"},
+	{25, "    tpm_parent: 0x80ffffff", 25, "0x81000000 to 0x81ffffff"},
+	{25, "    tpm_parent: 0x82000000", 25, "0x81000000 to 0x81ffffff"},
+	{25, "    tpm_parent: 0x81000001", 25, "TPM2_PKCS11_TCTI"},
 	{41, "    attestation: /nowhere/attestation", 41, "/nowhere/attestation"},
 	{41, "    algorithm: none", 41, "ES256, ES384, RS256, PS256, Ed25519"},
 	{41, "    algorithm: EdDSA", 41, "Ed25519"},

@@ -57,6 +57,7 @@ static void fill_config(void)
 		.read_write = 1,
 		.user_type = UINT64_C(0x80000001),
 		.waived = (1u << CUSTODY_ATTRIBUTES) - 1,
+		.tpm_parent = 0x81ffffff,
 		.confine_at_best = 1,
 		.path_count = 2,
 		.paths = {{"/etc/softhsm2.conf", 0}, {"/var/lib/softhsm", 1}},
@@ -309,7 +310,10 @@ Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
 				 .custody = {CUSTODY_TRUE, CUSTODY_FALSE, CUSTODY_NOT_TOLD},
 				 .generated_by = 0x1040,
 				 .mechanism = UINT64_MAX,
-				 .by_token = 1},
+				 .by_token = 1,
+				 .tpm_name = {0, 0xb, [HM_TPM_NAME_MAX - 1] = 255},
+				 .tpm_name_length = HM_TPM_NAME_MAX,
+				 .tpm = {1, 0, 1}},
 			{.kid = "b", .spki_length = HM_SPKI_MAX}}};
 	token_ready_put(&w, &ready_sent);
 	struct hm_reader r = again();
@@ -319,9 +323,11 @@ Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
 	expect_whole_or_nothing(get_ready);
 }
 
-static void put_ready(uint32_t mechanisms, uint32_t threads, uint32_t keys, size_t kid_length, size_t spki_length)
+static void put_ready(uint32_t mechanisms, uint32_t threads, uint32_t keys, size_t kid_length, size_t spki_length,
+	size_t tpm_name_length)
 {
-	static const uint8_t spki[HM_SPKI_MAX + 1], sha256[32], custody[CUSTODY_ATTRIBUTES];
+	static const uint8_t spki[HM_SPKI_MAX + 1], sha256[32], custody[CUSTODY_ATTRIBUTES],
+		tpm_name[HM_TPM_NAME_MAX + 1], tpm[TPM_ATTRIBUTES];
 	char kid[HM_KID_MAX + 1];
 	memset(kid, 'k', sizeof kid);
 	begin();
@@ -341,6 +347,8 @@ static void put_ready(uint32_t mechanisms, uint32_t threads, uint32_t keys, size
 		hm_put_u64(&w, 0);
 		hm_put_u64(&w, 0);
 		hm_put_u8(&w, 0);
+		hm_put_bytes(&w, tpm_name, tpm_name_length);
+		hm_put_raw(&w, tpm, sizeof tpm);
 	}
 }
 
@@ -355,27 +363,34 @@ Test(token_protocol, what_a_token_tells_of_custody_is_false_true_or_nothing)
 	token_ready_put(&w, &ready_sent);
 	r = again();
 	cr_expect_not(get_ready(&r));
+	begin();
+	ready_sent.keys[0] = (struct token_key_ready){.tpm = {[TPM_RESTRICTED] = 2}};
+	token_ready_put(&w, &ready_sent);
+	r = again();
+	cr_expect_not(get_ready(&r));
 }
 
 Test(token_protocol, a_token_that_shows_too_much_is_refused)
 {
 	static const struct {
 		uint32_t mechanisms, threads, keys;
-		size_t kid, spki;
+		size_t kid, spki, tpm_name;
 		bool fits;
 	} cases[] = {
-		{0, 1, 1, HM_KID_MAX, HM_SPKI_MAX, true},
-		{HM_MECHANISMS_MAX, HM_TOKEN_THREADS_MAX, HM_KEYS_MAX, 1, 1, true},
-		{HM_MECHANISMS_MAX + 1, 1, 1, 1, 1, false},
-		{UINT32_MAX, 1, 1, 1, 1, false},
-		{0, HM_TOKEN_THREADS_MAX + 1, 1, 1, 1, false},
-		{0, 1, HM_KEYS_MAX + 1, 1, 1, false},
-		{0, 1, UINT32_MAX, 1, 1, false},
-		{0, 1, 1, HM_KID_MAX + 1, 1, false},
-		{0, 1, 1, 1, HM_SPKI_MAX + 1, false},
+		{0, 1, 1, HM_KID_MAX, HM_SPKI_MAX, HM_TPM_NAME_MAX, true},
+		{HM_MECHANISMS_MAX, HM_TOKEN_THREADS_MAX, HM_KEYS_MAX, 1, 1, 0, true},
+		{HM_MECHANISMS_MAX + 1, 1, 1, 1, 1, 0, false},
+		{UINT32_MAX, 1, 1, 1, 1, 0, false},
+		{0, HM_TOKEN_THREADS_MAX + 1, 1, 1, 1, 0, false},
+		{0, 1, HM_KEYS_MAX + 1, 1, 1, 0, false},
+		{0, 1, UINT32_MAX, 1, 1, 0, false},
+		{0, 1, 1, HM_KID_MAX + 1, 1, 0, false},
+		{0, 1, 1, 1, HM_SPKI_MAX + 1, 0, false},
+		{0, 1, 1, 1, 1, HM_TPM_NAME_MAX + 1, false},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		put_ready(cases[i].mechanisms, cases[i].threads, cases[i].keys, cases[i].kid, cases[i].spki);
+		put_ready(cases[i].mechanisms, cases[i].threads, cases[i].keys, cases[i].kid, cases[i].spki,
+			cases[i].tpm_name);
 		struct hm_reader r = again();
 		cr_expect_eq(get_ready(&r), cases[i].fits, "case %zu", i);
 	}
