@@ -187,6 +187,19 @@ class PublicArea(TokenCase):
         self.exchange("demo-access", "demo-svid")
         self.assert_refused("what the TPM loads is another key than its public half's")
 
+    def test_a_key_is_asked_about_when_it_is_adopted_too(self):
+        self.make_imported()
+        self.backend.create("honest", "61")
+        self.backend.write_config(self.good)
+        service = self.serve()
+        adopt = [HSMINT, "key", "adopt", "demo-access", "--control", service.control]
+        refused = run([*adopt, "pkcs11:object=imported"], check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("the TPM says that sensitiveDataOrigin is false", refused.stderr)
+        run([*adopt, "pkcs11:object=honest"])
+        keys = service.ask("GET", "/v1/keys").json["keys"]
+        self.assertEqual([key["tpm"]["attributes"]["sensitiveDataOrigin"] for key in keys], [True] * 3)
+
     # ---- the configuration ----
 
     def test_a_parent_that_is_not_there_is_named(self):
