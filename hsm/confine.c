@@ -4,7 +4,7 @@
 #include "landlock.h"
 #include "log.h"
 #include <errno.h>
-#include <limits.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,37 +48,49 @@ static void add(struct list *list, const char *path, bool write, bool required)
 		list->paths[list->count++] = (struct landlock_path){path, write, required};
 }
 
-static void directory_of(const char *path, char directory[HM_PATH_MAX])
+static void cut_file(char *path)
 {
-	snprintf(directory, HM_PATH_MAX, "%s", path);
-	char *slash = strrchr(directory, '/');
+	char *slash = strrchr(path, '/');
 	if (slash)
 		*slash = 0;
 }
 
+/* Where the module is, as it is named and as the file behind symbolic links lies: vendors' libraries look beside them.
+ */
+static void add_directories(struct list *list, const char *module, char named[HM_PATH_MAX], char real[PATH_MAX])
+{
+	snprintf(named, HM_PATH_MAX, "%s", module);
+	cut_file(named);
+	add(list, named, false, true);
+	if (!realpath(module, real))
+		return;
+	cut_file(real);
+	add(list, real, false, false);
+}
+
+static void add_own(struct list *list, const struct token_config *config)
+{
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	for (unsigned i = 0; i < SYSTEM_PATHS; i++)
+		list->paths[list->count++] = system_paths[i];
+	add(list, config->state, true, true);
+	if (config->login == LOGIN_FILE)
+		add(list, config->pin_file, false, false);
+	if (config->login == LOGIN_CREDENTIAL && credentials)
+		add(list, credentials, false, false);
+	for (unsigned i = 0; i < config->path_count; i++)
+		add(list, config->paths[i].path, config->paths[i].write, true);
+}
+
 hm_result confine(const struct token_config *config, struct token_failure *why)
 {
-	char named[HM_PATH_MAX], real[HM_PATH_MAX] = "";
+	char named[HM_PATH_MAX], real[PATH_MAX];
 	struct list list = {.count = 0};
-	const char *fault, *credentials = getenv("CREDENTIALS_DIRECTORY");
-	char *resolved = realpath(config->module, NULL);
+	const char *fault;
 	if (!config->path_count)
 		return HM_OK;
-	directory_of(config->module, named);
-	if (resolved)
-		directory_of(resolved, real);
-	free(resolved);
-	for (unsigned i = 0; i < SYSTEM_PATHS; i++)
-		list.paths[list.count++] = system_paths[i];
-	add(&list, named, false, true);
-	add(&list, real, false, false);
-	add(&list, config->state, true, true);
-	if (config->login == LOGIN_FILE)
-		add(&list, config->pin_file, false, false);
-	if (config->login == LOGIN_CREDENTIAL && credentials)
-		add(&list, credentials, false, false);
-	for (unsigned i = 0; i < config->path_count; i++)
-		add(&list, config->paths[i].path, config->paths[i].write, true);
+	add_own(&list, config);
+	add_directories(&list, config->module, named, real);
 	if (landlock_enter(list.paths, list.count, &fault))
 		return HM_OK;
 	if (fault) /* one that is not there now may come back, as a token's files on a disk that is mounted late */
