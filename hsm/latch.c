@@ -4,7 +4,6 @@
 #include "base64url.h"
 #include "file.h"
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -20,11 +19,16 @@ static const char *const state_names[LATCH_STATES] = {"trying", "good", "wrong"}
 
 /* ---- the file ---- */
 
+static bool is_of_unlock(const struct latch_entry *entry)
+{
+	return strlen(entry->mark) == LATCH_UNLOCK_TEXT;
+}
+
 static bool parse_entry(const char *line, struct latch_entry *entry)
 {
 	char state[8];
-	if (sscanf(line, "%7s %43s %u", state, entry->digest, &entry->unanswered) != 3 ||
-		strlen(entry->digest) != LATCH_DIGEST_TEXT)
+	if (sscanf(line, "%7s %43s %u", state, entry->mark, &entry->unanswered) != 3 ||
+		(strlen(entry->mark) != LATCH_DIGEST_TEXT && !is_of_unlock(entry)))
 		return false;
 	for (entry->state = 0; entry->state < LATCH_STATES; entry->state++)
 		if (strcmp(state, state_names[entry->state]) == 0)
@@ -55,7 +59,7 @@ static size_t print(const struct latch *latch, char text[FILE_MAX])
 	for (unsigned i = 0; i < latch->count; i++) {
 		const struct latch_entry *entry = &latch->entries[i];
 		used += (size_t)snprintf(text + used, FILE_MAX - used, "%s %s %u\n", state_names[entry->state],
-			entry->digest, entry->unanswered);
+			entry->mark, entry->unanswered);
 	}
 	return used;
 }
@@ -128,39 +132,63 @@ static hm_result write_file(const struct latch *latch, struct token_failure *why
 
 /* ---- what may be tried ---- */
 
-static hm_result digest_pin(
-	const struct latch *latch, const struct pin *pin, char text[LATCH_DIGEST_TEXT + 1], struct token_failure *why)
+static void choose(struct latch *latch, const uint8_t *mark, size_t length)
+{
+	latch->mark[base64url_encode(mark, length, latch->mark)] = 0;
+	latch->current = NULL;
+	for (unsigned i = 0; i < latch->count; i++)
+		if (strcmp(latch->entries[i].mark, latch->mark) == 0)
+			latch->current = &latch->entries[i];
+}
+
+hm_result latch_choose(struct latch *latch, const struct pin *pin, struct token_failure *why)
 {
 	uint8_t digest[DIGEST];
 	if (EVP_PBE_scrypt((const char *)pin->text, pin->length, latch->salt, LATCH_SALT, SCRYPT_N, SCRYPT_R, SCRYPT_P,
 		    SCRYPT_MEMORY, digest, sizeof digest) != 1)
 		return fail(why, TOKEN_DEVICE, "PIN latch: scrypt failed");
-	text[base64url_encode(digest, sizeof digest, text)] = 0;
+	choose(latch, digest, sizeof digest);
 	return HM_OK;
 }
 
-static struct latch_entry *find(struct latch *latch, const char *digest)
+/* Nobody has the ids of the unlocks before any more. */
+void latch_choose_unlock(struct latch *latch, const uint8_t id[HM_UNLOCK_ID])
 {
+	unsigned kept = 0;
+	choose(latch, id, HM_UNLOCK_ID);
 	for (unsigned i = 0; i < latch->count; i++)
-		if (CRYPTO_memcmp(latch->entries[i].digest, digest, LATCH_DIGEST_TEXT) == 0)
-			return &latch->entries[i];
-	return NULL;
+		if (!is_of_unlock(&latch->entries[i]) || &latch->entries[i] == latch->current)
+			latch->entries[kept++] = latch->entries[i];
+	latch->count = kept;
+	choose(latch, id, HM_UNLOCK_ID);
+}
+
+bool latch_is_good(const struct latch *latch)
+{
+	return latch->current && latch->current->state == LATCH_GOOD;
+}
+
+bool latch_is_in_doubt(const struct latch *latch)
+{
+	return latch_is_good(latch) && latch->current->unanswered;
 }
 
 static hm_result check(const struct latch_entry *entry, struct token_failure *why)
 {
+	const char *mend = is_of_unlock(entry) ? "unlock" : "unlatch";
 	if (entry->state == LATCH_WRONG)
 		return fail(
-			why, TOKEN_LATCH, "the token has refused this PIN: give another one, or hsmint token unlatch");
+			why, TOKEN_LATCH, "the token has refused this PIN: give another one, or hsmint token %s", mend);
 	if (entry->state == LATCH_TRYING)
 		return fail(why, TOKEN_LATCH,
 			"a first attempt with this PIN ended without an answer: make sure that it is "
-			"right, then hsmint token unlatch");
+			"right, then hsmint token %s",
+			mend);
 	if (entry->unanswered >= HM_LOGIN_UNANSWERED_MAX)
 		return fail(why, TOKEN_LATCH,
 			"%u attempts in a row ended without an answer: look at the token, then "
-			"hsmint token unlatch",
-			entry->unanswered);
+			"hsmint token %s",
+			entry->unanswered, mend);
 	return HM_OK;
 }
 
@@ -179,11 +207,8 @@ static struct latch_entry *find_room(struct latch *latch)
 	return NULL;
 }
 
-hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_failure *why)
+hm_result latch_try(struct latch *latch, struct token_failure *why)
 {
-	char digest[LATCH_DIGEST_TEXT + 1];
-	HM_TRY(digest_pin(latch, pin, digest, why));
-	latch->current = find(latch, digest);
 	if (latch->current) {
 		HM_TRY(check(latch->current, why));
 		latch->current->unanswered++;
@@ -193,7 +218,7 @@ hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_fai
 	if (!latch->current)
 		return fail(why, TOKEN_LATCH, "%d PINs were tried already: hsmint token unlatch", LATCH_ENTRIES);
 	*latch->current = (struct latch_entry){.state = LATCH_TRYING};
-	memcpy(latch->current->digest, digest, sizeof digest);
+	memcpy(latch->current->mark, latch->mark, sizeof latch->mark);
 	return write_file(latch, why);
 }
 

@@ -5,7 +5,11 @@
  *
  *	hsmint-latch 1
  *	salt <base64url of 16 bytes>
- *	<trying|good|wrong> <base64url of scrypt(PIN, salt), 32 bytes> <attempts that ended without an answer>
+ *	<trying|good|wrong> <mark> <attempts that ended without an answer>
+ *
+ * A PIN that the configuration names is marked by the base64url of scrypt(PIN, salt), 32 bytes. One that people give in
+ * an unlock is marked by the base64url of the unlock's random id, 16 bytes: it stays in force for as long as the
+ *unlock, and a digest on the disk could be guessed at. Of unlocks only the last one's mark is kept.
  *
  * A PIN is `trying` from before C_Login until the token answers. Found so at another start, nobody knows whether the
  * token counted it as wrong: it is not tried again. A `good` one stays good; attempts with it that ended without an
@@ -17,7 +21,7 @@
 #include "pin.h"
 #include <stdbool.h>
 
-enum { LATCH_SALT = 16, LATCH_DIGEST_TEXT = 43, LATCH_ENTRIES = 16 };
+enum { LATCH_SALT = 16, LATCH_DIGEST_TEXT = 43, LATCH_UNLOCK_TEXT = 22, LATCH_ENTRIES = 16 };
 
 enum latch_state { LATCH_TRYING, LATCH_GOOD, LATCH_WRONG, LATCH_STATES };
 
@@ -27,10 +31,11 @@ struct latch {
 	unsigned count;
 	struct latch_entry {
 		enum latch_state state;
-		char digest[LATCH_DIGEST_TEXT + 1];
+		char mark[LATCH_DIGEST_TEXT + 1];
 		unsigned unanswered;
 	} entries[LATCH_ENTRIES];
-	struct latch_entry *current; /* the PIN of latch_try */
+	char mark[LATCH_DIGEST_TEXT + 1]; /* of the PIN that was chosen, */
+	struct latch_entry *current;      /* and its entry; NULL: it was never tried */
 };
 
 /* Read the latch of a token; a file that is not there is an empty one. With `forget`, only good PINs are kept, as if
@@ -38,9 +43,17 @@ struct latch {
 hm_result latch_open(
 	const char *state, const char *token, bool forget, struct latch *latch, struct token_failure *why) HM_MUST_USE;
 
-/* Record, durably, that this PIN is about to be tried. TOKEN_LATCH: it must not be. TOKEN_DEVICE: the record cannot be
+/* Say which PIN all below is about: this one, or that of an unlock. */
+hm_result latch_choose(struct latch *latch, const struct pin *pin, struct token_failure *why) HM_MUST_USE;
+void latch_choose_unlock(struct latch *latch, const uint8_t id[HM_UNLOCK_ID]);
+
+/* Whether the token took it before, and whether no answer came to the last attempt since. */
+bool latch_is_good(const struct latch *latch);
+bool latch_is_in_doubt(const struct latch *latch);
+
+/* Record, durably, that it is about to be tried. TOKEN_LATCH: it must not be. TOKEN_DEVICE: the record cannot be
  * written. */
-hm_result latch_try(struct latch *latch, const struct pin *pin, struct token_failure *why) HM_MUST_USE;
+hm_result latch_try(struct latch *latch, struct token_failure *why) HM_MUST_USE;
 
 /* Record, durably, what the token said of it: LATCH_GOOD or LATCH_WRONG. */
 hm_result latch_answer(struct latch *latch, enum latch_state answer, struct token_failure *why) HM_MUST_USE;

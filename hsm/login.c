@@ -44,22 +44,71 @@ static bool is_about_the_pin(CK_RV ckr)
 	       ckr == CKR_PIN_EXPIRED || ckr == CKR_PIN_LOCKED;
 }
 
+struct login {
+	const struct token_config *config;
+	const struct module *module;
+	CK_SESSION_HANDLE session;
+	struct pin pin;
+	struct latch latch;
+};
+
+static void login_wipe(struct login *login)
+{
+	pin_wipe(&login->pin);
+}
+
+static hm_result try_once(struct login *login, CK_RV *ckr, struct token_failure *why)
+{
+	HM_TRY(latch_try(&login->latch, why));
+	*ckr = login->module->calls->C_Login(
+		login->session, login->config->user_type, login->pin.text, login->pin.length);
+	return HM_OK;
+}
+
+/* Whether there is a token that works behind the module. One without random numbers cannot show it. */
+static hm_result show_life(const struct login *login, bool *is_shown, struct token_failure *why)
+{
+	CK_BYTE random[16];
+	CK_RV ckr = login->module->calls->C_GenerateRandom(login->session, random, sizeof random);
+	*is_shown = ckr == CKR_OK;
+	if (ckr == CKR_OK || ckr == CKR_RANDOM_NO_RNG || ckr == CKR_FUNCTION_NOT_SUPPORTED)
+		return HM_OK;
+	hm_result result = fail_call(why, "C_GenerateRandom", ckr);
+	why->class = TOKEN_DEVICE;
+	return result;
+}
+
+/* A good PIN that was refused while the token was away stays good, and its attempt unanswered. */
+static hm_result try_pin(struct login *login, CK_RV *ckr, struct token_failure *why)
+{
+	struct token_failure flagged;
+	bool is_shown;
+	if (latch_is_in_doubt(&login->latch))
+		HM_TRY(show_life(login, &is_shown, why));
+	HM_TRY(try_once(login, ckr, why));
+	if (*ckr != CKR_PIN_INCORRECT || !latch_is_good(&login->latch))
+		return HM_OK;
+	HM_TRY(show_life(login, &is_shown, why));
+	return is_shown && check_flags(login->module, &flagged) == HM_OK ? try_once(login, ckr, why) : HM_OK;
+}
+
 hm_result login_user(const struct token_config *config, const struct module *module, CK_SESSION_HANDLE session,
 	struct token_failure *why)
 {
+	__attribute__((cleanup(login_wipe))) struct login login = {
+		.config = config, .module = module, .session = session};
 	struct token_failure unrecorded;
-	struct latch latch;
-	PIN_AUTO pin = {0};
+	CK_RV ckr;
 
-	HM_TRY(pin_read(config, &pin, why));
+	HM_TRY(pin_read(config, &login.pin, why));
 	HM_TRY(check_flags(module, why));
-	HM_TRY(latch_open(config->state, config->name, config->unlatch, &latch, why));
-	HM_TRY(latch_try(&latch, &pin, why));
-	CK_RV ckr = module->calls->C_Login(session, config->user_type, pin.text, pin.length);
+	HM_TRY(latch_open(config->state, config->name, config->unlatch, &login.latch, why));
+	HM_TRY(latch_choose(&login.latch, &login.pin, why));
+	HM_TRY(try_pin(&login, &ckr, why));
 	if (ckr == CKR_OK)
-		return latch_answer(&latch, LATCH_GOOD, why);
+		return latch_answer(&login.latch, LATCH_GOOD, why);
 	/* Unrecorded, a wrong one stays `trying`, and an attempt counted: neither is tried more often for it. */
-	(void)!(is_about_the_pin(ckr) ? latch_answer(&latch, LATCH_WRONG, &unrecorded)
-				      : latch_withdraw(&latch, &unrecorded));
+	(void)!(is_about_the_pin(ckr) ? latch_answer(&login.latch, LATCH_WRONG, &unrecorded)
+				      : latch_withdraw(&login.latch, &unrecorded));
 	return fail_call(why, "C_Login", ckr);
 }

@@ -13,7 +13,8 @@ hm_result login_lock(const struct token_config *config, int *lock, struct token_
 
 /*
  * Log in as user on `session`, which must stay open for life: closing the last session logs out. TOKEN_LATCH: the PIN
- * was refused, or must not be tried.
+ * was refused, or must not be tried. A good PIN that is refused is tried once more if the token gives random numbers,
+ * and not before it does (tpm2-pkcs11 calls a PIN wrong, too, when its TPM is away).
  */
 hm_result login_user(const struct token_config *config, const struct module *module, CK_SESSION_HANDLE session,
 	struct token_failure *why) HM_MUST_USE;

@@ -16,9 +16,11 @@
 #define TRYING    "trying cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s 0\n"
 #define GOOD      "good cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-t 2\n"
 #define WRONG     "wrong cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-u 0\n"
+#define UNLOCK    "good AQIDBAUGBwgJCgsMDQ4P_w 1\n"
 #define SIXTEEN   WRONG WRONG WRONG WRONG WRONG WRONG WRONG WRONG GOOD GOOD GOOD GOOD GOOD GOOD GOOD GOOD
 
-static const char *const well_formed[] = {FIRST, FIRST TRYING, FIRST GOOD, FIRST WRONG GOOD TRYING, FIRST SIXTEEN};
+static const char *const well_formed[] = {
+	FIRST, FIRST TRYING, FIRST GOOD, FIRST WRONG GOOD TRYING, FIRST SIXTEEN, FIRST WRONG UNLOCK};
 enum { WELL_FORMED = sizeof well_formed / sizeof *well_formed };
 
 static void check(bool holds)

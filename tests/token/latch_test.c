@@ -32,6 +32,12 @@ static void end(void)
 
 TestSuite(latch, .init = begin, .fini = end);
 
+static hm_result try_pin(const struct pin *pin, struct token_failure *failure)
+{
+	HM_TRY(latch_choose(&latch, pin, failure));
+	return latch_try(&latch, failure);
+}
+
 /* As another process would: nothing but the file is known. */
 static hm_result try(const char *text)
 {
@@ -39,7 +45,7 @@ static hm_result try(const char *text)
 	memcpy(pin.text, text, pin.length);
 	why = (struct token_failure){0};
 	HM_TRY(latch_open(state, "soft", false, &latch, &why));
-	return latch_try(&latch, &pin, &why);
+	return try_pin(&pin, &why);
 }
 
 static void answer(enum latch_state said)
@@ -62,7 +68,7 @@ static void forget(const char *next)
 	struct pin pin = {.length = strlen(next)};
 	memcpy(pin.text, next, pin.length);
 	cr_assert_eq(latch_open(state, "soft", true, &latch, &why), HM_OK, "%s", why.detail);
-	cr_assert_eq(latch_try(&latch, &pin, &why), HM_OK, "%s", why.detail);
+	cr_assert_eq(try_pin(&pin, &why), HM_OK, "%s", why.detail);
 }
 
 static char *read_file(void)
@@ -157,7 +163,7 @@ Test(latch, each_token_has_its_own)
 	cr_assert_eq(try("same"), HM_OK);
 	answer(LATCH_WRONG);
 	cr_assert_eq(latch_open(state, "other", false, &latch, &why), HM_OK);
-	cr_expect_eq(latch_try(&latch, &pin, &why), HM_OK);
+	cr_expect_eq(try_pin(&pin, &why), HM_OK);
 	snprintf(other, sizeof other, "%s/latch/other", state);
 	cr_expect_eq(unlink(other), 0);
 }
@@ -169,6 +175,65 @@ Test(latch, pins_that_begin_alike_are_different)
 	cr_expect_eq(try("12345"), HM_OK);
 	cr_expect_eq(try("123"), HM_OK);
 	cr_expect_eq(try("1234"), HM_REFUSED);
+}
+
+/* ---- PINs that people give ---- */
+
+static const uint8_t first_id[HM_UNLOCK_ID] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 255};
+static const uint8_t next_id[HM_UNLOCK_ID] = {2};
+#define FIRST_ID_TEXT "AQIDBAUGBwgJCgsMDQ4P_w"
+
+static hm_result try_unlock(const uint8_t id[HM_UNLOCK_ID])
+{
+	HM_TRY(latch_open(state, "soft", false, &latch, &why));
+	latch_choose_unlock(&latch, id);
+	return latch_try(&latch, &why);
+}
+
+Test(latch, an_unlock_leaves_its_id_and_no_digest)
+{
+	cr_assert_eq(try_unlock(first_id), HM_OK);
+	cr_expect_not_null(strstr(read_file(), "\ntrying " FIRST_ID_TEXT " 0\n"), "%s", read_file());
+	answer(LATCH_GOOD);
+	cr_expect_not_null(strstr(read_file(), "\ngood " FIRST_ID_TEXT " 0\n"), "%s", read_file());
+	cr_expect_eq(try_unlock(first_id), HM_OK, "it may log in again");
+}
+
+Test(latch, an_unlock_that_was_wrong_or_never_answered_is_not_tried_again)
+{
+	cr_assert_eq(try_unlock(first_id), HM_OK);
+	cr_expect_eq(try_unlock(first_id), HM_REFUSED);
+	cr_expect_eq(why.class, TOKEN_LATCH);
+	cr_expect_not_null(strstr(why.detail, "hsmint token unlock"), "%s", why.detail);
+	cr_assert_eq(try_unlock(next_id), HM_OK, "%s", why.detail);
+	answer(LATCH_WRONG);
+	cr_expect_eq(try_unlock(next_id), HM_REFUSED);
+}
+
+Test(latch, only_the_last_unlock_is_remembered_and_every_pin)
+{
+	cr_assert_eq(try("pin-one"), HM_OK);
+	answer(LATCH_WRONG);
+	for (uint8_t i = 0; i < 2 * LATCH_ENTRIES; i++) {
+		const uint8_t id[HM_UNLOCK_ID] = {i};
+		cr_assert_eq(try_unlock(id), HM_OK, "unlock %u: %s", i, why.detail);
+		answer(LATCH_WRONG);
+	}
+	cr_assert_eq(latch_open(state, "soft", false, &latch, &why), HM_OK);
+	cr_expect_eq(latch.count, 2);
+	expect_latched("pin-one", "refused this PIN");
+}
+
+Test(latch, what_was_good_and_had_no_answer_is_in_doubt)
+{
+	cr_assert_eq(try_unlock(first_id), HM_OK);
+	cr_expect_not(latch_is_good(&latch) || latch_is_in_doubt(&latch), "nothing is known of it");
+	answer(LATCH_GOOD);
+	cr_expect(latch_is_good(&latch) && !latch_is_in_doubt(&latch));
+	cr_assert_eq(try_unlock(first_id), HM_OK);
+	cr_expect(latch_is_good(&latch) && latch_is_in_doubt(&latch));
+	answer(LATCH_WRONG);
+	cr_expect_not(latch_is_good(&latch) || latch_is_in_doubt(&latch));
 }
 
 /* ---- an operator unlatches ---- */
@@ -257,6 +322,7 @@ static const struct {
 	{"an unknown state", BEGIN("fine " DIGEST " 0\n")},
 	{"a short digest", BEGIN("wrong AAAA 0\n")},
 	{"a long digest", BEGIN("wrong " DIGEST "AA 0\n")},
+	{"an id of an unlock too long by one", BEGIN("wrong AAAAAAAAAAAAAAAAAAAAAAA 0\n")},
 	{"a digit behind the digest", BEGIN("wrong " DIGEST "1\n")},
 	{"no count", BEGIN("wrong " DIGEST "\n")},
 	{"something behind the count", BEGIN("wrong " DIGEST " 0 1\n")},
@@ -359,13 +425,13 @@ Test(latch, what_cannot_be_recorded_is_not_tried)
 	cr_assert_eq(fclose(file), 0);
 	hm_result result = latch_open(place, "soft", false, &latch, &failure);
 	if (result == HM_OK)
-		result = latch_try(&latch, &pin, &failure);
+		result = try_pin(&pin, &failure);
 	cr_expect_eq(result, HM_REFUSED);
 	cr_expect_eq(unlink(place), 0);
 
 	snprintf(place, sizeof place, "%s/gone", state);
 	cr_assert_eq(latch_open(place, "soft", false, &latch, &failure), HM_OK);
-	cr_expect_eq(latch_try(&latch, &pin, &failure), HM_REFUSED);
+	cr_expect_eq(try_pin(&pin, &failure), HM_REFUSED);
 	cr_expect_eq(failure.class, TOKEN_DEVICE, "a disk may come back without a person");
 	cr_expect_not_null(strstr(failure.detail, "PIN latch"));
 }

@@ -141,13 +141,59 @@ class Latch(TokenCase):
         service = self.serve()
         self.assertEqual((service.mint().status, self.logins()), (200, 1 + 3))
 
-    def test_a_good_pin_that_was_changed_is_tried_once(self):
+    def test_a_good_pin_that_is_refused_is_tried_once_more_when_the_token_gives_random_numbers(self):
+        """tpm2-pkcs11 says so, too, when it could not ask its TPM."""
+        self.serve().stop()
+        self.script("C_Login 0xa0 1")
+        service = self.serve()
+        self.assertEqual((service.mint().status, self.logins()), (200, 1 + 2))
+        self.assertEqual([call["function"] for call in self.calls("C_Login", "C_GenerateRandom")],
+                         ["C_Login", "C_Login", "C_GenerateRandom", "C_Login"])
+        self.assertRegex(read(self.latch_file), r"\ngood \S+ 0\n")
+
+    def test_a_good_pin_that_was_changed_is_tried_once_more_and_no_more(self):
         self.serve().stop()
         self.script("C_Login 0xa0")
         service = self.serve(wait=False)
-        self.assert_latched(service, "CKR_PIN_INCORRECT", 2)
+        self.assert_latched(service, "CKR_PIN_INCORRECT", 1 + 2)
         service.stop()
-        self.assert_latched_over_restarts("the token has refused this PIN", 2)
+        self.assert_latched_over_restarts("the token has refused this PIN", 1 + 2)
+
+    def test_a_good_pin_that_is_refused_while_the_token_is_away_is_not_tried_until_it_is_back(self):
+        self.serve().stop()
+        self.script("C_Login 0xa0\nC_GenerateRandom 0x5\n")
+        service = self.serve(wait=False)
+        wait_for(lambda: len(self.calls("C_GenerateRandom")) >= 4, "the token to be looked for again and again")
+        self.assertEqual(self.logins(), 1 + 1)
+        self.assertIn('class=device ckr=0x5 detail="C_GenerateRandom: CKR_GENERAL_ERROR (0x5)"', service.log())
+        self.assertRegex(read(self.latch_file), r"\ngood \S+ 1\n")
+        self.script("")
+        service.wait_ready()
+        self.assertEqual((service.mint().status, self.logins()), (200, 1 + 2))
+        self.assertRegex(read(self.latch_file), r"\ngood \S+ 0\n")
+
+    def test_without_random_numbers_a_refused_pin_is_not_tried_again(self):
+        for value in ("0x121", "0x54"):
+            with self.subTest(value):
+                self.script("")
+                service = self.serve()
+                logins = self.logins()
+                service.stop()
+                self.script("C_Login 0xa0\nC_GenerateRandom %s\n" % value)
+                service = self.serve(wait=False)
+                self.assert_latched(service, "CKR_PIN_INCORRECT", logins + 1)
+                service.stop()
+                os.unlink(self.latch_file)
+
+    def test_a_token_that_allows_one_last_attempt_after_a_refusal_does_not_get_it(self):
+        self.serve().stop()
+        looks = len(self.calls("C_GetTokenInfo"))
+        service = self.serve()
+        looks = len(self.calls("C_GetTokenInfo")) - looks
+        service.stop()
+        self.script("C_Login 0xa0\nC_GetTokenInfo pass %d\nC_GetTokenInfo +0x20000\n" % looks)
+        service = self.serve(wait=False)
+        self.assert_latched(service, "CKR_PIN_INCORRECT", 2 + 1)
 
     def test_a_token_that_locked_its_pin(self):
         self.script("C_Login 0xa4")
