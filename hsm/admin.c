@@ -11,6 +11,7 @@
 
 struct admin {
 	struct token_config config;
+	struct pin_parts parts; /* of the PIN, when people give it */
 	struct module module;
 	CK_SESSION_HANDLE session; /* read-write, logged in as user; CK_INVALID_HANDLE until a command needs it */
 	uint8_t buffer[HM_FRAME_HEADER + HM_FRAME_MAX_INLINE];
@@ -37,7 +38,10 @@ static hm_result initialise(struct admin *admin, const char *so_pin_file, struct
 	PIN_AUTO user_pin = {0};
 
 	HM_TRY(pin_read_file(so_pin_file, &so_pin, why));
-	HM_TRY(pin_read(&admin->config, &user_pin, why));
+	HM_TRY(pin_read(&admin->config, &admin->parts, &user_pin, why));
+	if (!user_pin.length)
+		return fail(why, TOKEN_REFUSED,
+			"a token is initialised with the PIN of its login, and this login has none");
 	HM_TRY(module_find_blank(&admin->config, &admin->module, why));
 	memset(label, ' ', sizeof label);
 	memcpy(label, admin->config.label, strlen(admin->config.label));
@@ -60,7 +64,7 @@ static hm_result open_session(struct admin *admin, struct token_failure *why)
 	HM_TRY(module_find_token(&admin->config, &admin->module, why));
 	TRY_CALL(why, admin->module.calls, C_OpenSession, admin->module.slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL,
 		NULL, &admin->session);
-	return login_user(&admin->config, &admin->module, admin->session, why);
+	return login_user(&admin->config, &admin->parts, &admin->module, admin->session, why);
 }
 
 static hm_result create(struct admin *admin, uint16_t key, struct token_failure *why)
@@ -134,7 +138,7 @@ int admin_run(void)
 	static struct admin admin = {.session = CK_INVALID_HANDLE};
 	struct token_failure why;
 	int lock;
-	if (!serve_receive_config(&admin.config) || login_lock(&admin.config, &lock, &why) != HM_OK)
+	if (!serve_receive_config(&admin.config, &admin.parts) || login_lock(&admin.config, &lock, &why) != HM_OK)
 		return 1;
 	serve(&admin);
 	close(lock);

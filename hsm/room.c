@@ -101,16 +101,26 @@ static unsigned count_threads(const struct room *room)
 	return most > SESSIONS_SPARE ? (unsigned)(most - SESSIONS_SPARE) : 1;
 }
 
-static hm_result log_in(struct room *room, struct token_failure *why)
+static void release(int *lock)
+{
+	if (*lock >= 0)
+		close(*lock);
+	*lock = -1;
+}
+
+/* A person at the PIN pad takes time; other tokens' processes must not wait for it. */
+static hm_result log_in(struct room *room, const struct pin_parts *parts, int *lock, struct token_failure *why)
 {
 	HM_TRY(confine(room->config, why));
 	HM_TRY(module_load(room->config, &room->module, why));
 	HM_TRY(module_find_token(room->config, &room->module, why));
 	HM_TRY(open_session(room, &room->login, why));
-	return login_user(room->config, &room->module, room->login, why);
+	if (room->config->login == LOGIN_PROTECTED_PATH)
+		release(lock);
+	return login_user(room->config, parts, &room->module, room->login, why);
 }
 
-hm_result room_open(struct token_config *config, struct room *room, struct token_failure *why)
+hm_result room_open(struct token_config *config, struct pin_parts *parts, struct room *room, struct token_failure *why)
 {
 	int lock;
 	room->config = config;
@@ -119,18 +129,21 @@ hm_result room_open(struct token_config *config, struct room *room, struct token
 	HM_TRY(login_lock(config, &lock, why));
 	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "mint is gone");
-	hm_result result = log_in(room, why);
-	close(lock);
+	hm_result result = log_in(room, parts, &lock, why);
+	release(&lock);
+	pin_parts_close(parts);
 	if (result != HM_OK)
 		return result;
 	room->threads = count_threads(room);
 	return find_keys(room, why);
 }
 
-static hm_result check_login(const struct module *module, CK_SESSION_HANDLE session, struct token_failure *why)
+static hm_result check_login(const struct room *room, CK_SESSION_HANDLE session, struct token_failure *why)
 {
 	CK_SESSION_INFO info;
-	TRY_CALL(why, module->calls, C_GetSessionInfo, session, &info);
+	if (room->config->login == LOGIN_NONE)
+		return HM_OK;
+	TRY_CALL(why, room->module.calls, C_GetSessionInfo, session, &info);
 	if (info.state == CKS_RO_USER_FUNCTIONS || info.state == CKS_RW_USER_FUNCTIONS)
 		return HM_OK;
 	return fail(why, TOKEN_LOGIN, "C_GetSessionInfo: the token has logged us out");
@@ -148,7 +161,7 @@ hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struc
 	pthread_mutex_lock(&room->sessions);
 	hm_result result = open_session(room, session, why);
 	if (result == HM_OK)
-		result = check_login(&room->module, *session, why);
+		result = check_login(room, *session, why);
 	if (result != HM_OK)
 		close_session(&room->module, session);
 	atomic_fetch_add(&room->open, result == HM_OK);

@@ -6,6 +6,7 @@
 #include "jose.h"
 #include "key.h"
 #include "module.h"
+#include "pin.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -27,9 +28,10 @@ struct room {
 
 /*
  * Load the module, find the token and log in, under the start lock, which mint is told of; then find and check every
- * key and sign a probe with each. All of it happens before any thread is made.
+ * key and sign a probe with each. All of it happens before any thread is made. The parts of the PIN are closed.
  */
-hm_result room_open(struct token_config *config, struct room *room, struct token_failure *why) HM_MUST_USE;
+hm_result room_open(
+	struct token_config *config, struct pin_parts *parts, struct room *room, struct token_failure *why) HM_MUST_USE;
 
 /* Find and check one more key on a session of the caller's own, and sign a probe with it; threads may sign with it
  * after HM_OK. HM_BROKEN: its place held a key already. */

@@ -8,7 +8,17 @@
 #include <string.h>
 #include <unistd.h>
 
-bool serve_receive_config(struct token_config *config)
+static bool take_parts(struct hm_frame *frame, const struct token_config *config, struct pin_parts *parts)
+{
+	if (frame->fd_count && frame->fd_count != config->custodian_count)
+		return false;
+	memcpy(parts->fds, frame->fds, sizeof(int) * frame->fd_count);
+	parts->count = frame->fd_count;
+	frame->fd_count = 0;
+	return true;
+}
+
+bool serve_receive_config(struct token_config *config, struct pin_parts *parts)
 {
 	static uint8_t buffer[HM_FRAME_HEADER + HM_FRAME_MAX_INLINE];
 	char name[sizeof config->name + 16];
@@ -16,7 +26,8 @@ bool serve_receive_config(struct token_config *config)
 	if (frame_receive(HM_CHILD_FD, buffer, sizeof buffer, &frame) != HM_OK)
 		return false;
 	struct hm_reader reader = hm_reader(frame.payload, frame.length);
-	bool good = frame.type == HM_TOKEN_CONFIG && token_config_get(&reader, config);
+	bool good =
+		frame.type == HM_TOKEN_CONFIG && token_config_get(&reader, config) && take_parts(&frame, config, parts);
 	frame_done(&frame);
 	snprintf(name, sizeof name, "token/%s", good ? config->name : "");
 	hm_log_open(name);
@@ -75,10 +86,11 @@ int serve_run(void)
 {
 	static struct token_config config;
 	static struct room room;
+	struct pin_parts parts = {0};
 	struct token_failure why;
-	if (!serve_receive_config(&config))
+	if (!serve_receive_config(&config, &parts))
 		return 1;
-	if (room_open(&config, &room, &why) != HM_OK)
+	if (room_open(&config, &parts, &room, &why) != HM_OK)
 		worker_end_process(&why);
 	struct worker *workers = calloc(room.threads, sizeof *workers);
 	if (!workers)

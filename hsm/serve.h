@@ -3,10 +3,11 @@
 #ifndef HSMINT_SERVE_H
 #define HSMINT_SERVE_H
 
-#include "token_protocol.h"
+#include "pin.h"
 
-/* Receive the first frame from mint. False: it is none, or malformed. `config` is a caller's static: it is large. */
-bool serve_receive_config(struct token_config *config) HM_MUST_USE;
+/* Receive the first frame from mint, with the parts of a PIN if they come along. False: it is none, or malformed.
+ * `config` is a caller's static: it is large. */
+bool serve_receive_config(struct token_config *config, struct pin_parts *parts) HM_MUST_USE;
 
 /* Returns the exit status. */
 int serve_run(void);

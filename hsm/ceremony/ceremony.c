@@ -14,6 +14,7 @@
 
 struct ceremony {
 	struct token_config config;
+	struct pin_parts parts; /* none: nobody unlocks a token for a ceremony */
 	struct module module;
 	CK_SESSION_HANDLE session; /* read-write, logged in as user; CK_INVALID_HANDLE before */
 	struct lender *lender;
@@ -38,7 +39,7 @@ static hm_result load_and_log_in(struct ceremony *ceremony, struct token_failure
 	HM_TRY(module_find_token(&ceremony->config, module, why));
 	TRY_CALL(why, module->calls, C_OpenSession, module->slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
 		&ceremony->session);
-	return login_user(&ceremony->config, module, ceremony->session, why);
+	return login_user(&ceremony->config, &ceremony->parts, module, ceremony->session, why);
 }
 
 /* People take their time: the start lock is held for the login alone, not for the ceremony. */
@@ -247,7 +248,7 @@ int ceremony_run(void)
 {
 	static struct ceremony ceremony = {.session = CK_INVALID_HANDLE};
 	struct hm_frame frame;
-	if (!serve_receive_config(&ceremony.config) || ceremony.config.key_count != 1 ||
+	if (!serve_receive_config(&ceremony.config, &ceremony.parts) || ceremony.config.key_count != 1 ||
 		!ceremony.config.keys[0].id_length || !ceremony_hash(ceremony.config.keys[0].algorithm))
 		return 1;
 	while (frame_receive(HM_CHILD_FD, ceremony.buffer, sizeof ceremony.buffer, &frame) == HM_OK) {

@@ -133,6 +133,10 @@ HSMINT_API char *hsmint_get(hsmint_client *client, const char *path, size_t *len
  */
 HSMINT_API char *hsmint_control_call(const char *path, const char *command, long timeout_ms, hsmint_error **error);
 
+/* The same, with a copy of the descriptor `fd` for the service; docs/frames.md says which commands take one. */
+HSMINT_API char *hsmint_control_call_fd(
+	const char *path, const char *command, int fd, long timeout_ms, hsmint_error **error);
+
 /* Release what hsmint_get or hsmint_control_call returned. */
 HSMINT_API void hsmint_text_free(char *text);
 

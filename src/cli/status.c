@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char help[] =
 	"Usage: hsmint status [--control PATH] [--json]\n"
@@ -45,6 +46,17 @@ static void print_gate(const json_t *gate)
 		number(gate, "pid"), number(gate, "restarts"), text(gate, "sandbox"));
 }
 
+/* What the people who log it in have to do. */
+static void print_unlock(const json_t *token)
+{
+	if (strcmp(text(token, "state"), "waiting_for_operator") != 0)
+		return;
+	printf("  waits for: hsmint token unlock --token %s", text(token, "name"));
+	if (number(token, "parts_missing"))
+		printf(" (parts missing: %" JSON_INTEGER_FORMAT ")", number(token, "parts_missing"));
+	printf("\n");
+}
+
 static void print_token(const json_t *token)
 {
 	printf("token %s  %s  pid %" JSON_INTEGER_FORMAT "  restarts %" JSON_INTEGER_FORMAT
@@ -60,6 +72,7 @@ static void print_token(const json_t *token)
 		printf("  last signed %" JSON_INTEGER_FORMAT " s ago", json_integer_value(last));
 	const char *error = json_string_value(json_object_get(token, "last_error"));
 	printf("%s%s\n", error && *error ? "\n  last error: " : "", error ? error : "");
+	print_unlock(token);
 }
 
 static void print_issuer(const json_t *issuer)

@@ -44,10 +44,10 @@ static int connect_to(const char *path, long timeout_ms, hsmint_error **error)
 }
 
 /* An operator who is turned away is told why before it could ask: then asking fails, and the answer is there. */
-static hm_result exchange(int fd, const char *command, void *buffer, size_t size, struct hm_frame *frame)
+static hm_result exchange(int fd, const char *command, int given, void *buffer, size_t size, struct hm_frame *frame)
 {
 	errno = 0;
-	hm_result asked = frame_send(fd, HM_CONTROL_REQUEST, 1, command, strlen(command), NULL, 0);
+	hm_result asked = frame_send(fd, HM_CONTROL_REQUEST, 1, command, strlen(command), &given, given >= 0);
 	int error = errno;
 	if (asked != HM_OK && error != EPIPE)
 		return asked;
@@ -87,6 +87,11 @@ static char *reply_text(const struct hm_frame *frame, hsmint_error **error)
 
 char *hsmint_control_call(const char *path, const char *command, long timeout_ms, hsmint_error **error)
 {
+	return hsmint_control_call_fd(path, command, -1, timeout_ms, error);
+}
+
+char *hsmint_control_call_fd(const char *path, const char *command, int given, long timeout_ms, hsmint_error **error)
+{
 	enum { SIZE = HM_FRAME_HEADER + HM_FRAME_MAX_INLINE };
 	struct hm_frame frame;
 	size_t length = command ? strlen(command) : 0;
@@ -103,7 +108,7 @@ char *hsmint_control_call(const char *path, const char *command, long timeout_ms
 		error_make(error, "client_memory", "buffer");
 		return NULL;
 	}
-	hm_result result = exchange(fd, command, buffer, SIZE, &frame);
+	hm_result result = exchange(fd, command, given, buffer, SIZE, &frame);
 	if (result != HM_OK) {
 		report_exchange(result, error);
 		return NULL;

@@ -93,10 +93,10 @@ enum {
 	HM_CEREMONY_DOCUMENT_MAX = 48 * 1024, /* a record, and any other file of a ceremony twice over */
 
 	/* Logins by people */
-	HM_UNLOCK_ID = 16,                        /* of an unlock, at random */
-	HM_PIN_PARTS_MAX = HM_FRAME_MAX_FDS - 1,  /* of one token: they travel in one frame */
-	HM_UNLOCK_SECONDS = 600,                  /* parts that are not complete by then are thrown away */
-	HM_PROTECTED_PATH_SECONDS = 300,          /* a person at the PIN pad has so long */
+	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */
+	HM_PIN_PARTS_MAX = HM_FRAME_MAX_FDS - 1, /* of one token: they travel in one frame */
+	HM_UNLOCK_SECONDS = 600,                 /* parts that are not complete by then are thrown away */
+	HM_PROTECTED_PATH_SECONDS = 300,         /* a person at the PIN pad has so long */
 
 	/* mint */
 	HM_ISSUERS_MAX = 16,

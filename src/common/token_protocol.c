@@ -26,6 +26,17 @@ const char *key_algorithm_jose(enum key_algorithm algorithm)
 	return algorithm == KEY_ED25519 ? "EdDSA" : key_algorithm_name(algorithm);
 }
 
+const char *token_login_name(enum token_login login)
+{
+	static const char *const names[LOGINS] = {"file", "credential", "custodians", "protected-path", "none"};
+	return names[login];
+}
+
+bool token_is_attended(const struct token_config *config)
+{
+	return config->login == LOGIN_CUSTODIANS || config->login == LOGIN_PROTECTED_PATH;
+}
+
 const char *token_class_name(enum token_class class)
 {
 	static const char *const names[TOKEN_CLASSES] = {
@@ -86,6 +97,10 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 		hm_put_string(w, config->serials[i]);
 	hm_put_u8(w, config->login);
 	hm_put_string(w, config->pin_file);
+	hm_put_u32(w, config->custodian_count);
+	for (uint32_t i = 0; i < config->custodian_count; i++)
+		hm_put_u32(w, config->custodians[i]);
+	hm_put_raw(w, config->unlock, sizeof config->unlock);
 	hm_put_string(w, config->state);
 	hm_put_u32(w, config->threads);
 	hm_put_u8(w, config->self_check);
@@ -136,6 +151,12 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 		hm_get_string(r, config->serials[i], sizeof config->serials[i]);
 	config->login = hm_get_u8(r);
 	hm_get_string(r, config->pin_file, sizeof config->pin_file);
+	config->custodian_count = hm_get_u32(r);
+	if (config->custodian_count > HM_PIN_PARTS_MAX)
+		return false;
+	for (uint32_t i = 0; i < config->custodian_count; i++)
+		config->custodians[i] = hm_get_u32(r);
+	hm_get_raw(r, config->unlock, sizeof config->unlock);
 	hm_get_string(r, config->state, sizeof config->state);
 	config->threads = hm_get_u32(r);
 	config->self_check = hm_get_u8(r);
@@ -158,8 +179,9 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 		if (!key_get(r, &config->keys[i]))
 			return false;
 	return hm_reader_done(r) && config->threads >= 1 && config->threads <= HM_TOKEN_THREADS_MAX &&
-	       config->login <= LOGIN_CREDENTIAL && config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1 &&
-	       config->read_write <= 1 && config->waived < 1u << CUSTODY_ATTRIBUTES;
+	       config->login < LOGINS && !config->custodian_count == (config->login != LOGIN_CUSTODIANS) &&
+	       config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1 && config->read_write <= 1 &&
+	       config->waived < 1u << CUSTODY_ATTRIBUTES;
 }
 
 bool token_key_equals(const struct token_key_config *a, const struct token_key_config *b)

@@ -15,11 +15,12 @@ enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USES };
 enum key_algorithm { KEY_ES256, KEY_ES384, KEY_RS256, KEY_PS256, KEY_ED25519, KEY_ALGORITHMS };
 enum key_hash { KEY_HASH_AUTO, KEY_HASH_HOST, KEY_HASH_TOKEN, KEY_HASHES }; /* who hashes what is signed */
 enum self_check { SELF_CHECK_ALWAYS, SELF_CHECK_SAMPLED };
-enum token_login { LOGIN_FILE, LOGIN_CREDENTIAL };
+enum token_login { LOGIN_FILE, LOGIN_CREDENTIAL, LOGIN_CUSTODIANS, LOGIN_PROTECTED_PATH, LOGIN_NONE, LOGINS };
 
 /* The configuration's word for each ("access-token", "ES256", …). */
 const char *key_use_name(enum key_use use);
 const char *key_algorithm_name(enum key_algorithm algorithm);
+const char *token_login_name(enum token_login login);
 /* JOSE's word for it (RFC 7518, section 3.1; RFC 8037, section 3.1), a string literal. */
 const char *key_algorithm_jose(enum key_algorithm algorithm);
 /* The JOSE header's typ for a use: "at+jwt", "JWT". */
@@ -83,16 +84,19 @@ struct token_config {
 	char serials[HM_TOKEN_SERIALS_MAX][17];
 	uint8_t login;              /* enum token_login */
 	char pin_file[HM_PATH_MAX]; /* LOGIN_FILE: a path; LOGIN_CREDENTIAL: a name in $CREDENTIALS_DIRECTORY */
-	char state[HM_PATH_MAX];    /* the directory that holds latch/<name> and token-start.lock */
-	uint32_t threads;           /* sessions that sign */
-	uint8_t self_check;         /* enum self_check */
-	uint8_t unlatch;            /* forget a latched PIN before the login */
-	uint8_t read_write;         /* sessions that sign may write, too: some modules have no others */
-	uint64_t user_type;         /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
-	uint32_t waived;            /* a bit for each custody_attribute that the module need not tell */
-	uint32_t tpm_parent;        /* the persistent handle under which a TPM holds the keys; 0: no TPM is asked */
-	uint32_t path_count;        /* 0: the process is not confined */
-	uint8_t confine_at_best;    /* where the kernel cannot, it goes on unconfined */
+	uint32_t custodian_count;   /* of LOGIN_CUSTODIANS: as many sealed memfds come along, each with a part of the */
+	uint32_t custodians[HM_PIN_PARTS_MAX]; /* PIN, in the order of these uids */
+	uint8_t unlock[HM_UNLOCK_ID]; /* at random, of what people gave to log in with; zeros: they gave nothing */
+	char state[HM_PATH_MAX];      /* the directory that holds latch/<name> and token-start.lock */
+	uint32_t threads;             /* sessions that sign */
+	uint8_t self_check;           /* enum self_check */
+	uint8_t unlatch;              /* forget a latched PIN before the login */
+	uint8_t read_write;           /* sessions that sign may write, too: some modules have no others */
+	uint64_t user_type;           /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
+	uint32_t waived;              /* a bit for each custody_attribute that the module need not tell */
+	uint32_t tpm_parent;          /* the persistent handle under which a TPM holds the keys; 0: no TPM is asked */
+	uint32_t path_count;          /* 0: the process is not confined */
+	uint8_t confine_at_best;      /* where the kernel cannot, it goes on unconfined */
 	struct token_path paths[HM_TOKEN_PATHS_MAX];
 	uint32_t environment_count;
 	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
@@ -155,6 +159,9 @@ struct token_failure {
 	uint64_t ckr;     /* 0 when no PKCS#11 call failed */
 	char detail[320]; /* function, CKR name, attribute at fault; for the log, never for a caller */
 };
+
+/* Whether the login needs people: LOGIN_CUSTODIANS, LOGIN_PROTECTED_PATH. */
+bool token_is_attended(const struct token_config *config);
 
 /* Each get refuses (false) what is malformed, out of range or too long. */
 void token_config_put(struct hm_writer *w, const struct token_config *config);

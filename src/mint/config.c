@@ -28,7 +28,8 @@ const char *credential_kind_name(enum credential_kind kind)
 static const cyaml_schema_value_t text_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 1, HM_PATH_MAX - 1)};
 
 static const cyaml_strval_t sandbox_words[] = {{"require", SANDBOX_REQUIRE}, {"best", SANDBOX_BEST}};
-static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL}};
+static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL},
+	{"custodians", LOGIN_CUSTODIANS}, {"protected-path", LOGIN_PROTECTED_PATH}, {"none", LOGIN_NONE}};
 static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS}, {"sampled", SELF_CHECK_SAMPLED}};
 static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
@@ -94,7 +95,8 @@ static const cyaml_schema_field_t token_fields[] = {NAME("name", struct config_t
 	OPTIONAL_LIST("serials", struct config_token, serials, &text_entry, HM_TOKEN_SERIALS_MAX),
 	CYAML_FIELD_ENUM("login", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, login, login_words,
 		CYAML_ARRAY_LEN(login_words)),
-	STRING("pin", struct config_token, pin),
+	OPTIONAL_STRING("pin", struct config_token, pin),
+	OPTIONAL_LIST("custodians", struct config_token, custodians, &text_entry, HM_PIN_PARTS_MAX),
 	CYAML_FIELD_UINT("threads", CYAML_FLAG_OPTIONAL, struct config_token, threads),
 	CYAML_FIELD_ENUM("self_check", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_token, self_check,
 		self_check_words, CYAML_ARRAY_LEN(self_check_words)),
@@ -354,11 +356,13 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 		.serial_count = from->serials_count,
 		.path_count = from->paths_count,
 		.confine_at_best = config->listen.sandbox == SANDBOX_BEST,
+		.custodian_count = from->custodians_count,
 		.environment_count = from->environment_count};
 	put_text(out->name, sizeof out->name, from->name);
 	put_text(out->module, sizeof out->module, from->module);
 	put_text(out->label, sizeof out->label, from->label);
-	put_text(out->pin_file, sizeof out->pin_file, from->pin);
+	put_text(out->pin_file, sizeof out->pin_file, from->pin ? from->pin : "");
+	memcpy(out->custodians, from->custodian_uids, sizeof out->custodians);
 	put_text(out->state, sizeof out->state, config->state);
 	for (unsigned i = 0; i < from->paths_count; i++) {
 		put_text(out->paths[i].path, sizeof out->paths[i].path, from->paths[i].path);

@@ -78,6 +78,9 @@ struct config_token {
 	char **serials;
 	unsigned serials_count;
 	enum token_login login;
+	char **custodians; /* callers, each with a part of the PIN, in its order */
+	unsigned custodians_count;
+	uint32_t custodian_uids[HM_PIN_PARTS_MAX];
 	unsigned threads;
 	enum self_check self_check;
 	struct config_variable *environment;

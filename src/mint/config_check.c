@@ -18,6 +18,7 @@
 enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000, ATTESTATION_MAX = 1024 * 1024 };
 enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
 enum { PUBLISH_AHEAD_DEFAULT = 60 * 60, PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE, PERIOD_MAX = 10 * 366 * 24 * 60 * 60 };
+enum { CUSTODIANS_MIN = 2 };
 enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
 #define RATE_MIN 0.001
 #define RATE_MAX 1e6
@@ -231,6 +232,64 @@ static hm_result check_tpm(const struct config_token *token, const struct place 
 	return HM_OK;
 }
 
+static bool may_be_custodian(const struct config_caller *caller, const char *name)
+{
+	return strcmp(caller->name, name) == 0 && caller->uid && (caller->roles & ROLE_OPERATE);
+}
+
+/* Two issuers may have a caller of this name, but a custodian is one person. */
+static hm_result find_custodian(const struct config *config, const struct place *place, const char *name, uint32_t *uid)
+{
+	bool is_found = false;
+	for (unsigned i = 0; i < config->callers_count; i++) {
+		const struct config_caller *caller = &config->callers[i];
+		if (!may_be_custodian(caller, name))
+			continue;
+		if (is_found && *uid != *caller->uid)
+			return complain(
+				place, "custodians", "'%.64s' is a caller of two issuers, with different uids", name);
+		*uid = *caller->uid;
+		is_found = true;
+	}
+	return is_found ? HM_OK
+			: complain(place, "custodians", "'%.64s' is no caller with a uid and the role operate", name);
+}
+
+static hm_result check_custodians(const struct config *config, struct config_token *token, const struct place *place)
+{
+	if (token->custodians_count < CUSTODIANS_MIN)
+		return complain(place, token->custodians ? "custodians" : "login", "%d to %d custodians",
+			CUSTODIANS_MIN, HM_PIN_PARTS_MAX);
+	for (unsigned i = 0; i < token->custodians_count; i++) {
+		uint32_t *uid = &token->custodian_uids[i];
+		HM_TRY(find_custodian(config, place, token->custodians[i], uid));
+		for (unsigned other = 0; other < i; other++)
+			if (token->custodian_uids[other] == *uid)
+				return complain(place, "custodians", "'%.64s' has the uid of '%.64s': one person each",
+					token->custodians[i], token->custodians[other]);
+	}
+	return HM_OK;
+}
+
+/* A login takes what it needs, and nothing else, which would be taken to protect something. */
+static hm_result check_login(const struct config *config, struct config_token *token, const struct place *place)
+{
+	bool wants_pin = token->login == LOGIN_FILE || token->login == LOGIN_CREDENTIAL;
+	if (!token->pin && wants_pin)
+		return complain(place, NULL, "Missing required mapping field: pin");
+	if (token->pin && !wants_pin)
+		return complain(place, "pin", "not with login: %s", token_login_name(token->login));
+	if (token->custodians && token->login != LOGIN_CUSTODIANS)
+		return complain(place, "custodians", "only with login: custodians");
+	if (token->login == LOGIN_CUSTODIANS)
+		return check_custodians(config, token, place);
+	if (token->login == LOGIN_FILE)
+		return make_absolute(place, "pin", &token->pin);
+	if (token->login == LOGIN_CREDENTIAL && strchr(token->pin, '/'))
+		return complain(place, "pin", "with login: credential, the credential's name");
+	return HM_OK;
+}
+
 static hm_result set_defaults(struct config_token *token, const struct place *place)
 {
 	token->user_type = token->written_user_type ? *token->written_user_type : USER_TYPE_DEFAULT;
@@ -252,10 +311,7 @@ static hm_result check_token(struct config *config, unsigned index, const struct
 		if (strcmp(config->tokens[i].name, token->name) == 0)
 			return complain(place, "name", "'%.64s' is taken already", token->name);
 	HM_TRY(make_absolute(place, "module", &token->module));
-	if (token->login == LOGIN_FILE)
-		HM_TRY(make_absolute(place, "pin", &token->pin));
-	else if (strchr(token->pin, '/'))
-		return complain(place, "pin", "with login: credential, the credential's name");
+	HM_TRY(check_login(config, token, place));
 	for (unsigned i = 0; i < token->serials_count; i++)
 		if (strlen(token->serials[i]) > 16)
 			return complain(

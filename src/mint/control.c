@@ -10,6 +10,7 @@
 #include "policy.h"
 #include "problem.h"
 #include "report.h"
+#include "unlock.h"
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -38,7 +39,9 @@ struct control {
 	unsigned open_handles;
 	bool closing;
 	struct client clients[HM_CONTROL_CLIENTS];
-	struct control_asker asker; /* of the command that runs */
+	struct control_asker asker; /* of the command that runs, */
+	uint32_t uid;               /* who gave it, */
+	int part;                   /* and the one descriptor that came with it, unless it is taken over; else -1 */
 	char reply[EVIDENCE_MAX];
 };
 
@@ -81,20 +84,39 @@ static hm_result run_reload(struct control *control, const json_t *request, size
 	return done(control, length);
 }
 
-static hm_result run_token_unlatch(
-	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+static hm_result find_token(
+	const struct service *service, const json_t *request, struct token **token, struct hm_problem *why)
 {
 	const char *name = json_string_value(json_object_get(request, "token"));
 	if (!name)
 		return hm_refuse(why, "missing_member", "token", "the token's name");
-	for (unsigned i = 0; i < control->service->token_count; i++) {
-		struct token *token = control->service->tokens[i];
-		if (strcmp(token_configuration(token)->name, name) != 0)
-			continue;
-		token_retry(token, true);
-		return done(control, length);
+	for (unsigned i = 0; i < service->token_count; i++) {
+		*token = service->tokens[i];
+		if (strcmp(token_configuration(*token)->name, name) == 0)
+			return HM_OK;
 	}
 	return hm_refuse(why, "unknown_token", "token", "a token of the configuration");
+}
+
+static hm_result run_token_unlatch(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	struct token *token = NULL;
+	HM_TRY(find_token(control->service, request, &token, why));
+	if (token_facts(token).attended)
+		return hm_refuse(why, "unlock_refused", "token",
+			"hsmint token unlock: people log this token in, and nothing is tried without them");
+	token_retry(token, true);
+	return done(control, length);
+}
+
+static hm_result run_token_unlock(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	struct token *token = NULL;
+	HM_TRY(find_token(control->service, request, &token, why));
+	return unlock_give(control->service, token, control->uid, &control->part, &control->asker, control->reply,
+		sizeof control->reply, length, why);
 }
 
 static hm_result run_key_adopt(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
@@ -154,6 +176,7 @@ static const struct command commands[] = {
 	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
 	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_keys},
 	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
+	{"token-unlock", ROLE_OPERATE, "operate", run_token_unlock},
 	{"key-adopt", ROLE_OPERATE, "operate", run_key_adopt},
 	{"key-activate", ROLE_OPERATE, "operate", run_key_activate},
 	{"key-retire", ROLE_OPERATE, "operate", run_key_retire},
@@ -169,7 +192,8 @@ static hm_result run(struct control *control, const struct client *client, const
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
 	hm_result result = hm_refuse(why, "unknown_command", "command",
-		"status, keys, reload, token-unlatch, key-adopt, key-activate, key-retire, key-forget, fault");
+		"status, keys, reload, token-unlatch, token-unlock, key-adopt, key-activate, key-retire, key-forget, "
+		"fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
@@ -201,8 +225,12 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_FRAME_MAX_INLINE)
 		return HM_REFUSED;
 	control->asker = (struct control_asker){(unsigned)(client - control->clients), client->connection, frame->id};
+	control->uid = client->peer.uid;
+	control->part = frame->fd_count == 1 ? frame->fds[0] : -1;
 	if (run(control, client, frame, &length, &why) != HM_OK)
 		length = problem_write(&why, control->reply, sizeof control->reply);
+	if (frame->fd_count == 1)
+		frame->fds[0] = control->part;
 	if (!length) {
 		client->unanswered++;
 		return HM_OK;

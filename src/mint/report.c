@@ -19,6 +19,9 @@ static void put_token(const struct service *service, const struct token *token, 
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "name", token_configuration(token)->name);
 	hm_json_member_string(json, "state", token_state_name(facts.state));
+	hm_json_member_string(json, "login", token_login_name(token_configuration(token)->login));
+	if (facts.parts_missing)
+		hm_json_member_number(json, "parts_missing", facts.parts_missing);
 	hm_json_member_number(json, "pid", facts.pid);
 	hm_json_member_number(json, "restarts", facts.restarts);
 	hm_json_member_number(json, "threads", facts.threads);
@@ -205,6 +208,7 @@ static void put_token_metrics(const struct service *service, const struct gate_c
 	static const struct {
 		const char *name, *type, *help;
 	} families[] = {{"hsmint_token_ready", "gauge", "1 when the token signs."},
+		{"hsmint_token_waiting_for_operator", "gauge", "1 when people have to unlock the token."},
 		{"hsmint_token_signed_total", "counter", "Signatures received."},
 		{"hsmint_token_failed_total", "counter", "Requests that the token could not serve."},
 		{"hsmint_token_restarts_total", "counter", "Restarts of the token's process."},
@@ -218,9 +222,9 @@ static void put_token_metrics(const struct service *service, const struct gate_c
 			if (!audits_token(service, caller, i))
 				continue;
 			struct token_facts facts = token_facts(service->tokens[i]);
-			uint64_t values[] = {facts.state == TOKEN_READY && !facts.failing, facts.signed_count,
-				facts.failed_count, facts.restarts, facts.threads, facts.rate, facts.queued,
-				facts.outstanding};
+			uint64_t values[] = {facts.state == TOKEN_READY && !facts.failing, facts.state == TOKEN_WAITING,
+				facts.signed_count, facts.failed_count, facts.restarts, facts.threads, facts.rate,
+				facts.queued, facts.outstanding};
 			line(w, "%s{token=\"%s\"} %" PRIu64, families[f].name,
 				token_configuration(service->tokens[i])->name, values[f]);
 		}

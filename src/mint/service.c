@@ -15,6 +15,7 @@
 #include "replay.h"
 #include "report.h"
 #include "signing.h"
+#include "unlock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -345,8 +346,9 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->caller_rates = rates_open();
 	service->profile_rates = rates_open();
 	service->publications = publications_open();
+	service->unlocks = unlocks_open();
 	if (!service->pool || !service->replays || !service->caller_rates || !service->profile_rates ||
-		!service->publications)
+		!service->publications || !service->unlocks)
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
@@ -435,6 +437,7 @@ static void close_service(struct service *service)
 	rates_close(service->caller_rates);
 	rates_close(service->profile_rates);
 	publications_close(service->publications);
+	unlocks_close(service->unlocks);
 	config_free(service->config);
 	credentials_close(&service->before);
 	credentials_close(&service->sockets);

@@ -45,7 +45,8 @@ struct service {
 	unsigned token_count;
 	struct key_records records;
 	struct issuing_keys keys;
-	struct key_life *life; /* key_life.h */
+	struct key_life *life;   /* key_life.h */
+	struct unlocks *unlocks; /* unlock.h */
 	struct publications *publications;
 	struct gate *gate;
 	struct gate_sockets sockets;

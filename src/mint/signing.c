@@ -4,6 +4,7 @@
 #include "key_life.h"
 #include "log.h"
 #include "mint.h"
+#include "unlock.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +99,12 @@ static hm_result learn_and_publish(struct service *service, const struct token *
 
 /* ---- what tokens tell ---- */
 
+/* A start that cannot succeed ends the service, but not when people have come to log a token in. */
+static bool is_running(const struct service *service, const struct token *token)
+{
+	return service->reported_ready || token_facts(token).attended;
+}
+
 static void on_token_ready(void *context, struct token *token)
 {
 	struct service *service = context;
@@ -106,9 +113,10 @@ static void on_token_ready(void *context, struct token *token)
 	for (unsigned i = 0; i < service->token_count; i++)
 		if (service->tokens[i] != token && token_facts(service->tokens[i]).state != TOKEN_READY)
 			token_let_move(service->tokens[i]);
+	unlock_ended(service, token);
 	if (result == HM_OK)
 		return;
-	if (service->reported_ready) /* what could not be learned is not signed with; all else goes on */
+	if (is_running(service, token)) /* what could not be learned is not signed with; all else goes on */
 		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
 			why.detail);
 	else
@@ -133,10 +141,15 @@ static void on_token_stopped(void *context, struct token *token)
 	char text[512];
 	service_update_readiness(service);
 	/* A key that fails its custody check, before anything was ever minted: better no service than half of one. */
-	if (!service->reported_ready && facts.class != TOKEN_LATCH && !service->stopping) {
+	if (!is_running(service, token) && facts.class != TOKEN_LATCH && !service->stopping) {
 		snprintf(text, sizeof text, "token %s: %s", token_configuration(token)->name, facts.last_error);
 		service_fail_start(service, text);
 	}
+}
+
+static void on_start_failed(void *context, struct token *token)
+{
+	unlock_ended(context, token);
 }
 
 static void on_signed(void *context, struct pending *pending, const uint8_t *signature, size_t length)
@@ -168,12 +181,13 @@ static void on_token_ended(void *context, struct token *token)
 static void end_token(struct service *service, struct token *token)
 {
 	service->ending_tokens++;
+	unlock_ended(service, token);
 	token_end(token);
 }
 
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
-	struct token_events events = {on_token_ready, on_token_stopped, on_signed, on_failed, may_move,
+	struct token_events events = {on_token_ready, on_token_stopped, on_start_failed, on_signed, on_failed, may_move,
 		on_token_learned, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
@@ -207,10 +221,32 @@ static struct token *take_same(struct token *old[HM_TOKENS_MAX], const struct to
 	return NULL;
 }
 
+/* What its custodians gave to a token stays with it when something else about it changes. */
+static bool has_same_custodians(const struct token_config *a, const struct token_config *b)
+{
+	static struct token_config old, new;
+	old = *a;
+	new = *b;
+	old.key_count = new.key_count = 0;
+	old.threads = new.threads;
+	old.self_check = new.self_check;
+	old.read_write = new.read_write;
+	old.waived = new.waived;
+	return old.login == LOGIN_CUSTODIANS && same_configuration(&old, &new);
+}
+
+static void inherit_unlock(struct token *const old[HM_TOKENS_MAX], struct token *token)
+{
+	for (unsigned i = 0; i < HM_TOKENS_MAX; i++)
+		if (old[i] && has_same_custodians(token_configuration(old[i]), token_configuration(token)))
+			token_inherit_unlock(token, old[i]);
+}
+
 hm_result signing_adopt(struct service *service, struct hm_problem *why)
 {
 	struct config *config = service->config;
 	struct token *old[HM_TOKENS_MAX] = {0};
+	bool is_kept[HM_TOKENS_MAX] = {0};
 	static struct token_config wanted;
 
 	memcpy(old, service->tokens, sizeof(struct token *) * service->token_count);
@@ -220,15 +256,19 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 		config_token_frame(config, i, &wanted);
 		put_keys(service, i, &wanted);
 		service->tokens[i] = take_same(old, &wanted);
-		if (service->tokens[i])
-			token_retry(service->tokens[i], false); /* one that stopped may find another PIN now */
-		else
+		is_kept[i] = service->tokens[i];
+		if (!is_kept[i])
 			service->tokens[i] = start_token(service, &wanted);
 		if (!service->tokens[i])
 			return hm_broken(why, "no memory for a token");
 		token_set_stuck_after(service->tokens[i], config->tokens[i].stuck_after);
 	}
 	hm_result result = signing_hold(service, why);
+	for (unsigned i = 0; i < config->tokens_count; i++)
+		if (is_kept[i])
+			token_retry(service->tokens[i], false); /* one that stopped may find another PIN or key now */
+		else
+			inherit_unlock(old, service->tokens[i]);
 	for (unsigned i = 0; i < HM_TOKENS_MAX; i++) /* last: what they had looks for other keys */
 		if (old[i])
 			end_token(service, old[i]);

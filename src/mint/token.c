@@ -6,6 +6,7 @@
 #include "fair.h"
 #include "jwk.h"
 #include "log.h"
+#include "parts.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ struct token {
 	struct pending_pool *pool;
 	struct token_events events;
 	struct token_config config;
+	struct parts parts; /* what people gave to log in with */
 	struct token_ready holdings;
 	enum token_state state;
 	bool was_ready, ending, probing, unlatch;
@@ -79,7 +81,7 @@ struct token {
 
 const char *token_state_name(enum token_state state)
 {
-	static const char *const names[] = {"starting", "ready", "backoff", "stopped", "ended"};
+	static const char *const names[] = {"starting", "ready", "backoff", "stopped", "waiting_for_operator", "ended"};
 	return names[state];
 }
 
@@ -224,7 +226,8 @@ static hm_result check_wait(const struct token *token, const struct pending *pen
 
 bool token_takes_requests(const struct token *token)
 {
-	return token->state != TOKEN_STOPPED && !token->ending && token->vain_starts < FAILING;
+	return token->state != TOKEN_STOPPED && token->state != TOKEN_WAITING && !token->ending &&
+	       token->vain_starts < FAILING;
 }
 
 bool token_would_take(const struct token *token, const struct pending *pending)
@@ -247,7 +250,8 @@ double token_wait_s(const struct token *token)
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
 {
 	if (!token_takes_requests(token))
-		return hm_unavailable(why, "token_unavailable", "token %s is stopped", token->config.name);
+		return hm_unavailable(
+			why, "token_unavailable", "token %s is %s", token->config.name, token_state_name(token->state));
 	HM_TRY(check_wait(token, pending, why));
 	if (!fair_join(token->queue, pending, pending_free(token->pool)))
 		return hm_overload(why, token_wait_s(token), "its share of what may wait is used");
@@ -569,6 +573,7 @@ static void on_timer_closed(uv_handle_t *handle)
 	enter(token, TOKEN_ENDED);
 	token->events.ended(token->events.context, token);
 	fair_close(token->queue);
+	parts_forget(&token->parts);
 	free(token);
 }
 
@@ -590,6 +595,86 @@ static void stop(struct token *token)
 	give_up_queue(token);
 	token->events.stopped(token->events.context, token);
 }
+
+/* ---- people who log it in ---- */
+
+static bool must_wait(const struct token *token)
+{
+	return token_is_attended(&token->config) && !parts_are_whole(&token->parts);
+}
+
+static void wait_for_operator(struct token *token)
+{
+	uv_timer_stop(&token->timer);
+	if (token->state != TOKEN_WAITING)
+		hm_log(HM_WARNING, "token_waiting", "token=%s login=%s", token->config.name,
+			token_login_name(token->config.login));
+	enter(token, TOKEN_WAITING);
+	give_up_queue(token);
+}
+
+/* What the token refused is not tried again, and at its PIN pad nobody stands any more. */
+static void spend_unlock(struct token *token)
+{
+	if (token->end == TOKEN_LATCH || token->config.login == LOGIN_PROTECTED_PATH)
+		parts_forget(&token->parts);
+}
+
+static void forget_late_parts(struct token *token)
+{
+	if (!parts_are_late(&token->parts, uv_now(token->loop)))
+		return;
+	parts_forget(&token->parts);
+	token->last = (struct token_failure){.class = TOKEN_CLASSES};
+	snprintf(token->last.detail, sizeof token->last.detail,
+		"parts of the PIN were missing after %d s, and those that were given are thrown away",
+		HM_UNLOCK_SECONDS);
+}
+
+static hm_result check_unlockable(const struct token *token, struct hm_problem *why)
+{
+	if (!token_is_attended(&token->config))
+		return hm_refuse(why, "unlock_refused", "token", "a token that people log in; %s has login: %s",
+			token->config.name, token_login_name(token->config.login));
+	if (token->ending || (token->state != TOKEN_WAITING && token->state != TOKEN_STOPPED))
+		return hm_refuse(why, "unlock_refused", "token", "a token that waits for its operators; %s is %s",
+			token->config.name, token_state_name(token->state));
+	return HM_OK;
+}
+
+static hm_result take_part(struct token *token, uint32_t uid, int *part, bool *replaced, struct hm_problem *why)
+{
+	for (uint32_t i = 0; i < token->config.custodian_count; i++)
+		if (token->config.custodians[i] == uid)
+			return parts_take(&token->parts, i, part, uv_now(token->loop), replaced, why);
+	return hm_refuse(why, "role_missing", NULL, "a custodian of token %s", token->config.name);
+}
+
+hm_result token_unlock(struct token *token, uint32_t uid, int *part, bool *replaced, struct hm_problem *why)
+{
+	*replaced = false;
+	HM_TRY(check_unlockable(token, why));
+	if (parts_are_whole(&token->parts)) /* it stopped with them for another reason */
+		parts_forget(&token->parts);
+	if (token->config.login == LOGIN_CUSTODIANS)
+		HM_TRY(take_part(token, uid, part, replaced, why));
+	else
+		HM_TRY(parts_begin(&token->parts, uv_now(token->loop), why));
+	if (must_wait(token))
+		wait_for_operator(token);
+	else
+		token_retry(token, true);
+	return HM_OK;
+}
+
+void token_inherit_unlock(struct token *token, struct token *from)
+{
+	parts_move(&token->parts, &from->parts);
+	if (!must_wait(token))
+		token_retry(token, false);
+}
+
+/* ---- its process's life ---- */
 
 static void count_end(struct token *token)
 {
@@ -650,7 +735,9 @@ static void on_process_ended(void *context, const char *how)
 	token->child = NULL;
 	token->probing = false;
 	token->learning = 0;
+	bool was_ready = token->state == TOKEN_READY;
 	count_end(token);
+	spend_unlock(token);
 	give_up_learning(token);
 	while ((pending = TAILQ_LAST(&token->at_work, pending_list))) { /* so that the oldest ends up first again */
 		TAILQ_REMOVE(&token->at_work, pending, at_token);
@@ -660,6 +747,8 @@ static void on_process_ended(void *context, const char *how)
 	token->outstanding = 0;
 	if (token->ending)
 		finish(token);
+	else if (must_wait(token))
+		wait_for_operator(token);
 	else if (needs_a_person(token) && !token->unlatch)
 		stop(token);
 	else
@@ -668,6 +757,8 @@ static void on_process_ended(void *context, const char *how)
 		give_up_queue(token);
 	else if (!token->ending)
 		token_let_move(token);
+	if (!was_ready)
+		token->events.start_failed(token->events.context, token);
 }
 
 /* What a process is started with: a key that was never shown could keep it from getting ready, unless all are new. */
@@ -677,6 +768,7 @@ static void put_config(struct token *token, struct hm_writer *w)
 	given = token->config;
 	token->given = given.key_count;
 	given.unlatch = token->unlatch;
+	memcpy(given.unlock, token->parts.id, sizeof given.unlock);
 	for (uint32_t i = 0; i < given.key_count; i++) {
 		token->asked[i] = given.keys[i].name[0] && (token->shown[i] || !token->was_ready);
 		if (!token->asked[i])
@@ -692,6 +784,10 @@ static void start_process(struct token *token)
 	struct child_events events = {take_frame, on_process_ended, token};
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 
+	if (must_wait(token)) {
+		wait_for_operator(token);
+		return;
+	}
 	put_config(token, &w);
 	token->last = (struct token_failure){.class = TOKEN_CLASSES};
 	token->end = TOKEN_CLASSES;
@@ -708,7 +804,8 @@ static void start_process(struct token *token)
 	}
 	token->unlatch = false;
 	token->restarts++;
-	if (w.failed || child_queue(token->child, HM_TOKEN_CONFIG, 0, payload, w.used, NULL, 0) != HM_OK)
+	if (w.failed || child_queue(token->child, HM_TOKEN_CONFIG, 0, payload, w.used, token->parts.fds,
+				token->config.custodian_count) != HM_OK)
 		child_kill(token->child);
 }
 
@@ -725,6 +822,8 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 	token->queue = queue;
 	token->loop = loop;
 	token->config = *config;
+	token->parts.wanted = config->custodian_count;
+	token->last.class = token->end = TOKEN_CLASSES;
 	token->pool = pool;
 	token->events = *events;
 	TAILQ_INIT(&token->at_work);
@@ -762,7 +861,7 @@ void token_slow(struct token *token, uint32_t ms)
 
 void token_down(struct token *token, uint64_t ms)
 {
-	if (token->state == TOKEN_STOPPED || token->ending)
+	if (token->state == TOKEN_STOPPED || token->state == TOKEN_WAITING || token->ending)
 		return;
 	token->down_until_ms = uv_now(token->loop) + ms;
 	token->was_of_use = true; /* its end is not of its own doing */
@@ -792,6 +891,7 @@ void token_end(struct token *token)
 	if (token->ending)
 		return;
 	token->ending = true;
+	parts_forget(&token->parts);
 	uv_timer_stop(&token->timer);
 	if (!token->child) {
 		finish(token);
@@ -919,16 +1019,23 @@ static uint64_t stuck_after_ms(const struct token *token)
 	return token->stuck_ms + UINT64_C(2) * token->slowest_ms;
 }
 
+static uint64_t start_limit_ms(const struct token *token)
+{
+	return token->config.login == LOGIN_PROTECTED_PATH ? HM_PROTECTED_PATH_SECONDS * UINT64_C(1000) : START_MS;
+}
+
 void token_tick(struct token *token)
 {
 	uint64_t now = uv_now(token->loop);
 	struct pending *oldest = TAILQ_FIRST(&token->at_work);
 	measure_rate(token);
 	ease(token);
-	bool hung = (oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
-		    (token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
-		    (token->learning && now - token->learning_ms > stuck_after_ms(token)) ||
-		    (token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > START_MS);
+	bool hung =
+		(oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
+		(token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
+		(token->learning && now - token->learning_ms > stuck_after_ms(token)) ||
+		(token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > start_limit_ms(token));
+	forget_late_parts(token);
 	if (token->child && hung) {
 		hm_log(HM_ERROR, "token_stuck", "token=%s pid=%d", token->config.name, (int)child_pid(token->child));
 		child_kill(token->child);
@@ -976,5 +1083,7 @@ struct token_facts token_facts(const struct token *token)
 		.shown_at = token->shown_at,
 		.last_signed_ms = token->last_signed_ms,
 		.class = token->last.class,
+		.attended = token_is_attended(&token->config),
+		.parts_missing = token->state == TOKEN_WAITING ? parts_missing(&token->parts) : 0,
 		.last_error = token->last.detail};
 }

@@ -12,6 +12,7 @@ enum token_state {
 	TOKEN_READY,
 	TOKEN_BACKOFF, /* its process ended; the next starts soon */
 	TOKEN_STOPPED, /* it needs a person: see last_error */
+	TOKEN_WAITING, /* for people to unlock it: nothing is tried meanwhile */
 	TOKEN_ENDED    /* on purpose */
 };
 const char *token_state_name(enum token_state state);
@@ -19,7 +20,8 @@ const char *token_state_name(enum token_state state);
 /* What a token tells its owner. `signed_` and `failed` hand the pending over: the owner releases it. */
 struct token_events {
 	void (*ready)(void *context, struct token *token);
-	void (*stopped)(void *context, struct token *token); /* it needs a person */
+	void (*stopped)(void *context, struct token *token);      /* it needs a person */
+	void (*start_failed)(void *context, struct token *token); /* a process ended before it was ready */
 	void (*signed_)(void *context, struct pending *pending, const uint8_t *signature, size_t length);
 	void (*failed)(void *context, struct pending *pending, const char *code, const char *detail);
 	/* Whether another token would serve it: then it is given up as token_unavailable when this one does not, at
@@ -41,6 +43,8 @@ struct token_facts {
 	int64_t shown_at;        /* when its process last showed its keys: seconds since 1970 */
 	uint64_t last_signed_ms; /* on the loop's clock; 0: never */
 	enum token_class class;  /* why it stopped */
+	bool attended;           /* people log it in, */
+	unsigned parts_missing;  /* and while it waits for them: so many parts of its PIN */
 	const char *last_error;  /* "" if none */
 };
 
@@ -92,6 +96,18 @@ void token_end(struct token *token);   /* finish nothing more; `ended` follows *
 
 /* Start a stopped or waiting token anew now; with `unlatch` the process forgets its latched PIN. */
 void token_retry(struct token *token, bool unlatch);
+
+/*
+ * Take what the person with this uid gives to log an attended token in: a part of its PIN (`*part`, taken over), which
+ * may take the place of one that they gave before (`*replaced`); or their word that somebody stands at its PIN pad
+ * (`*part` is -1). With the last part its process starts: `ready` or `start_failed` follows. HM_REFUSED: not a part,
+ * not their part, or not now.
+ */
+hm_result token_unlock(
+	struct token *token, uint32_t uid, int *part, bool *replaced, struct hm_problem *why) HM_MUST_USE;
+
+/* The custodians of this token are those of another, which ends: what they gave it holds here. */
+void token_inherit_unlock(struct token *token, struct token *from);
 
 /* Have its workers wait before each signature of a request, in this process and those after it; 0 ends that. */
 void token_slow(struct token *token, uint32_t ms);

@@ -34,6 +34,7 @@ FUNCTIONS = {  # name: result, arguments
     "reply_free": (None, [c_void_p]),
     "get": (c_void_p, [c_void_p, c_char_p, POINTER(c_size_t), ERROR]),
     "control_call": (c_void_p, [c_char_p, c_char_p, c_long, ERROR]),
+    "control_call_fd": (c_void_p, [c_char_p, c_char_p, c_int, c_long, ERROR]),
     "text_free": (None, [c_void_p]),
     "error_code": (c_char_p, [c_void_p]),
     "error_status": (c_int, [c_void_p]),

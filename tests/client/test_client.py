@@ -106,6 +106,7 @@ class Arguments(Case, Failing):
         self.assertIsNone(lib.hsmint_mint(None, None, None, None))
         self.assertIsNone(lib.hsmint_get(None, None, None, None))
         self.assertIsNone(lib.hsmint_control_call(None, None, 0, None))
+        self.assertIsNone(lib.hsmint_control_call_fd(None, None, 0, 0, None))
         self.assertIsNone(lib.hsmint_mint(self.unix_client().pointer, b"jwt", None, None))
 
     def test_a_member_that_cannot_be_taken_spoils_the_request(self):
@@ -273,6 +274,14 @@ class AgainstTheService(SharedCase, Failing):
         self.assertEqual(failure.retry, "no")
         self.fails("malformed_json", control_call, self.service.control, "not JSON")
         self.fails("client_unreachable", control_call, self.service.socket, "{}")
+
+    def test_a_descriptor_goes_with_a_command(self):
+        ours, theirs = os.pipe()
+        command = (self.service.control.encode(), b'{"command":"status"}', theirs, 2000)
+        status = json.loads(text_of(result_of(lib.hsmint_control_call_fd, *command)))
+        self.assertEqual((status["ok"], os.write(theirs, b"x")), (True, 1), "it stays the caller's")
+        os.close(theirs)
+        os.close(ours)
 
 
 class AgainstFalseServers(Case, Failing):

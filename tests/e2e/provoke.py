@@ -275,6 +275,7 @@ class Provoker:
         "unknown_token": {"command": "token-unlatch", "token": "nobody"},
         "unknown_key": {"command": "key-activate", "key": "nobody"},
         "key_refused": {"command": "key-adopt", "key": "demo-access", "label": "not in the token"},
+        "unlock_refused": {"command": "token-unlock", "token": "soft"},
         "key_state": {"command": "key-retire", "key": "demo-access", "version": 1},
     }
     CONTROL = (*COMMANDS, "reload_refused")

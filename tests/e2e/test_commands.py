@@ -173,6 +173,13 @@ class Commands(SharedCase):
         self.outcome(["token", "unlatch", "--token", "no\nbody", *control], 1, NOTHING, REFUSED % "unknown_token")
         self.outcome(["token", "unlatch", "--token", b"\xff", *control], 2, NOTHING, r".*UTF-8.*")
 
+    def test_token_unlock(self):
+        control = ["--control", self.service.control]
+        self.outcome(["token", "unlock", "--token", "soft", *control], 1, NOTHING, REFUSED % "unlock_refused")
+        self.outcome(["token", "unlock", "--token", "nobody", *control], 1, NOTHING, REFUSED % "unknown_token")
+        self.outcome(["token", "unlock", *control], 2, NOTHING, r".*--token NAME.*")
+        self.outcome(["token", "open", "--token", "soft", *control], 2, NOTHING, r".*unlatch, unlock.*")
+
     def test_check(self):
         good = os.path.join(os.path.dirname(os.path.dirname(self.service.ready["ca"])), "hsmint.yaml")
         self.outcome(["check", "--config", good], 0, r"ok\n", NOTHING)

@@ -26,7 +26,8 @@ def token_config(directory, module, keys, label_of_token="hsmint-dev", environme
     algorithm's number if it is not ES256."""
     environment = environment or {"SOFTHSM2_CONF": directory + "/softhsm2.conf"}
     config = string("soft") + string(module) + string(label_of_token) + struct.pack("=I", 0)
-    config += struct.pack("=B", 0) + string(directory + "/pin") + string(directory + "/state")
+    config += struct.pack("=B", 0) + string(directory + "/pin") + struct.pack("=I", 0) + bytes(16)  # no custodians, no unlock
+    config += string(directory + "/state")
     config += struct.pack("=IBBBQII", 1, 0, 0, 0, 1, 0, 0) + struct.pack("=BII", 0, 0, len(environment))
     config += b"".join(string("%s=%s" % pair) for pair in environment.items())
     config += struct.pack("=I", len(keys))

@@ -6,6 +6,7 @@
  *	HSMINT_TEST_CALLS   if set, gets a line for each call that comes in, before anything is done with it, but for
  *	                    C_OpenSession and C_CloseSession after the wrapped module was asked
  *	HSMINT_TEST_TAKES   if set, a signature returns so many microseconds after its C_SignInit came
+ *	HSMINT_TEST_PIN_PAD if set, what a person enters at the token's PIN pad when C_Login comes without a PIN
  *	HSMINT_TEST_SCRIPT  a file read anew at every call; it may be missing
  *
  * A script has one rule a line, "FUNCTION ACTION" or "FUNCTION ACTION TIMES"; the first rule that fits a call is
@@ -29,6 +30,7 @@
  *	close      close this session for good, then ask it (C_SignInit, C_Sign)
  *	close-all  close every session, which ends the login too, then ask it (C_SignInit, C_Sign)
  *	logout     log out, then ask it (C_SignInit, C_Sign)
+ *	login      ask it, then log in by itself with HSMINT_TEST_PIN_PAD (C_OpenSession)
  *	+0x… -0x…  ask it, then set or clear these flags (C_GetTokenInfo)
  *
  * C_GetAttributeValue:0x… is a function too, for an attribute asked for alone: its value is that of the wrapped module,
@@ -125,6 +127,11 @@ static CK_RV our_C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 	return ckr;
 }
 
+static CK_UTF8CHAR *pin_pad(void)
+{
+	return (CK_UTF8CHAR *)getenv("HSMINT_TEST_PIN_PAD");
+}
+
 static CK_RV login_or_lock(
 	CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG length, unsigned long most)
 {
@@ -143,9 +150,11 @@ static CK_RV our_C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CH
 	char action[SCRIPT_WORD];
 	unsigned long most;
 	CK_RV ckr;
-	record("C_Login thread=%d session=%lu user=0x%lx\n", gettid(), session, user);
+	record("C_Login thread=%d session=%lu user=0x%lx pad=%d\n", gettid(), session, user, !pin);
 	if (acts("C_Login", action, &ckr))
 		return ckr;
+	if (!pin && (pin = pin_pad()))
+		length = strlen((char *)pin);
 	return script_number(action, "lock", &most) ? login_or_lock(session, user, pin, length, most)
 						    : wrapped.C_Login(session, user, pin, length);
 }
@@ -166,6 +175,8 @@ static CK_RV our_C_OpenSession(
 		return CKR_SESSION_COUNT;
 	ckr = wrapped.C_OpenSession(slot, flags, application, notify, session);
 	atomic_fetch_add(&sessions, ckr == CKR_OK);
+	if (ckr == CKR_OK && strcmp(action, "login") == 0)
+		(void)wrapped.C_Login(*session, CKU_USER, pin_pad(), strlen((char *)pin_pad()));
 	record("C_OpenSession thread=%d threads=%u flags=0x%lx session=%lu ckr=0x%lx began=%" PRId64 " ended=%" PRId64
 	       "\n",
 		gettid(), count_threads(), flags, *session, ckr, began, now_us());

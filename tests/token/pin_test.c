@@ -2,9 +2,11 @@
 #include "pin.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@ static char directory[] = "/tmp/hsmint-pin-XXXXXX";
 static struct token_config config;
 static struct token_failure why;
 static struct pin pin;
+static const struct pin_parts no_parts;
 
 static void begin(void)
 {
@@ -45,14 +48,14 @@ static void write_pin(const char *text, size_t length, mode_t mode)
 
 static void expect_pin(const char *text, size_t length)
 {
-	cr_expect_eq(pin_read(&config, &pin, &why), HM_OK);
+	cr_expect_eq(pin_read(&config, &no_parts, &pin, &why), HM_OK);
 	cr_expect_eq(pin.length, length);
 	cr_expect_eq(memcmp(pin.text, text, length), 0);
 }
 
 static void expect_refused(const char *said)
 {
-	cr_expect_eq(pin_read(&config, &pin, &why), HM_REFUSED);
+	cr_expect_eq(pin_read(&config, &no_parts, &pin, &why), HM_REFUSED);
 	cr_expect_eq(why.class, TOKEN_LATCH, "a person has to mend it");
 	cr_expect_not_null(strstr(why.detail, said), "'%s' does not say '%s'", why.detail, said);
 }
@@ -113,6 +116,72 @@ Test(pin, a_credential_is_found_by_its_name_and_systemd_guards_it)
 	expect_pin("5678", 4);
 	strcpy(config.pin_file, "another");
 	expect_refused("/another: No such file");
+}
+
+/* ---- parts ---- */
+
+/* What a custodian's command makes of a part. */
+static int part(const char *text)
+{
+	int fd = memfd_create("part", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	cr_assert_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL), 0);
+	return fd;
+}
+
+static hm_result put_together(const char *first, const char *second)
+{
+	struct pin_parts parts = {2, {part(first), part(second)}};
+	config = (struct token_config){.login = LOGIN_CUSTODIANS, .custodian_count = 2};
+	why = (struct token_failure){0};
+	hm_result result = pin_read(&config, &parts, &pin, &why);
+	pin_parts_close(&parts);
+	cr_expect_eq(parts.count, 0);
+	return result;
+}
+
+static void expect_not_put_together(const char *first, const char *second, const char *said)
+{
+	cr_expect_eq(put_together(first, second), HM_REFUSED);
+	cr_expect_eq(why.class, TOKEN_LATCH);
+	cr_expect_not_null(strstr(why.detail, said), "%s", why.detail);
+}
+
+Test(pin, parts_are_put_together_in_their_order)
+{
+	cr_assert_eq(put_together("12", "345\n"), HM_OK, "%s", why.detail);
+	cr_expect_eq(pin.length, 6);
+	cr_expect_eq(memcmp(pin.text, "12345\n", 6), 0, "a part is taken as it is");
+}
+
+Test(pin, parts_that_make_no_pin_are_refused)
+{
+	char half[HM_PIN_MAX / 2 + 2];
+	memset(half, '7', sizeof half);
+	half[HM_PIN_MAX / 2] = 0;
+	cr_expect_eq(put_together(half, half), HM_OK, "%s", why.detail);
+	cr_expect_eq(pin.length, HM_PIN_MAX);
+	half[HM_PIN_MAX / 2] = '7';
+	half[HM_PIN_MAX / 2 + 1] = 0;
+	expect_not_put_together(half + 1, half, "more than 256 bytes");
+	expect_not_put_together("", "1234", "empty");
+	expect_not_put_together("1234", "", "empty");
+}
+
+Test(pin, without_parts_there_is_no_pin)
+{
+	config = (struct token_config){.login = LOGIN_CUSTODIANS, .custodian_count = 2};
+	cr_expect_eq(pin_read(&config, &no_parts, &pin, &why), HM_REFUSED);
+	cr_expect_not_null(strstr(why.detail, "hsmint token unlock"), "%s", why.detail);
+}
+
+Test(pin, where_the_token_asks_for_it_there_is_none)
+{
+	config = (struct token_config){.login = LOGIN_PROTECTED_PATH};
+	pin.length = 3;
+	cr_expect_eq(pin_read(&config, &no_parts, &pin, &why), HM_OK);
+	cr_expect_eq(pin.length, 0);
 }
 
 Test(pin, wiping_leaves_nothing)

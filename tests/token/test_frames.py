@@ -293,6 +293,47 @@ class Frames(TokenCase):
         self.assertIsNone(peer.receive())
         self.assertEqual(peer.end()[0], 1)
 
+    def with_custodians(self, unlock):
+        """The same configuration, but the PIN comes from two people."""
+        file = struct.pack("=B", 0) + string(self.directory + "/pin") + struct.pack("=I", 0) + bytes(16)
+        people = struct.pack("=B", 2) + string("") + struct.pack("=III", 2, 1000, 1001) + unlock
+        self.assertEqual(self.configuration().count(file), 1)
+        return self.configuration().replace(file, people)
+
+    def part(self, text):
+        fd = os.memfd_create("part")
+        self.addCleanup(os.close, fd)
+        os.write(fd, text.encode())
+        return fd
+
+    def configure(self, configuration, parts):
+        peer = self.peer()
+        peer.send(frame(CONFIG, configuration), [self.part(part) for part in parts])
+        return peer
+
+    def test_parts_of_a_pin_come_with_the_configuration_in_the_custodians_order(self):
+        parts = self.pin[:5], self.pin[5:]
+        peer = self.configure(self.with_custodians(b"1" * 16), parts)
+        self.assertEqual((peer.receive()[0], peer.receive()[0]), (TURN, READY))
+        held = os.listdir("/proc/%d/fd" % peer.process.pid)
+        self.assertEqual([fd for fd in held if "memfd" in os.readlink("/proc/%d/fd/%s" % (peer.process.pid, fd))], [])
+
+    def test_without_parts_or_an_unlock_it_does_not_log_in(self):
+        for unlock, parts, said in ((b"1" * 16, (), b"0 of 2 parts"), (bytes(16), ("1", "2"), b"nobody has unlocked")):
+            peer = self.configure(self.with_custodians(unlock), parts)
+            self.assertEqual(peer.receive()[0], TURN)
+            kind, _, payload = peer.receive()
+            self.assertEqual(kind, ENDING)
+            self.assertIn(said, payload)
+            self.assertIn(b"hsmint token unlock", payload)
+
+    def test_descriptors_that_no_login_takes_end_it(self):
+        for configuration, parts in ((self.configuration(), ("1",)), (self.with_custodians(b"1" * 16), ("1",)),
+                                     (self.with_custodians(b"1" * 16), ("1", "2", "3"))):
+            peer = self.configure(configuration, parts)
+            self.assertIsNone(peer.receive())
+            self.assertEqual(peer.end()[0], 1)
+
     def test_started_by_hand_it_says_who_starts_it(self):
         for arguments in ([], ["admin"], ["--help"], ["admin", "more"]):
             with self.subTest(arguments):

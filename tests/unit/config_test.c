@@ -219,6 +219,88 @@ Test(config, a_tpm_is_asked_for_its_keys_where_the_module_finds_it)
 	cr_expect_eq(frame.tpm_parent, 0);
 }
 
+/* ---- logins by people ---- */
+
+/* A token in line 20 before the others, and callers behind the others. */
+static hm_result load_attended(const char *login)
+{
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < LINES; i++) {
+		if (i + 1 == 20)
+			fprintf(file, "  - {name: attended, module: m, label: l, login: %s}\n", login);
+		fprintf(file, "%s\n", good[i]);
+	}
+	fputs("  - {name: alice, issuer: a, uid: 2001, roles: [operate]}\n"
+	      "  - {name: alice, issuer: b, uri: \"spiffe://b.test/alice\", roles: [mint]}\n"
+	      "  - {name: bob, issuer: b, uid: 2002, roles: [operate, audit]}\n"
+	      "  - {name: carol, issuer: a, uid: 2003, roles: [operate]}\n"
+	      "  - {name: carol, issuer: b, uid: 2003, roles: [operate]}\n"
+	      "  - {name: dave, issuer: a, uid: 2004, roles: [operate]}\n"
+	      "  - {name: dave, issuer: b, uid: 2005, roles: [operate]}\n"
+	      "  - {name: erin, issuer: b, uid: 2001, roles: [operate]}\n"
+	      "  - {name: frank, issuer: a, uid: 2006, roles: [audit]}\n"
+	      "  - {name: grace, issuer: a, uri: \"spiffe://a.test/grace\", roles: [operate]}\n"
+	      "  - {name: o1, issuer: a, uid: 3001, roles: [operate]}\n"
+	      "  - {name: o2, issuer: a, uid: 3002, roles: [operate]}\n"
+	      "  - {name: o3, issuer: a, uid: 3003, roles: [operate]}\n"
+	      "  - {name: o4, issuer: a, uid: 3004, roles: [operate]}\n"
+	      "  - {name: o5, issuer: a, uid: 3005, roles: [operate]}\n",
+		file);
+	fclose(file);
+	config_free(config);
+	why = (struct hm_problem){0};
+	return config_load(path, &config, &why);
+}
+
+Test(config, custodians_are_known_by_their_uids_in_the_order_of_their_parts)
+{
+	static struct token_config frame;
+	cr_assert_eq(load_attended("custodians, custodians: [bob, carol, alice]"), HM_OK, "%s", why.detail);
+	config_token_frame(config, 0, &frame);
+	cr_expect_eq(frame.login, LOGIN_CUSTODIANS);
+	cr_expect_str_eq(frame.pin_file, "");
+	cr_expect_eq(frame.custodian_count, 3);
+	cr_expect_eq(frame.custodians[0], 2002);
+	cr_expect_eq(frame.custodians[1], 2003);
+	cr_expect_eq(frame.custodians[2], 2001);
+	cr_expect_eq(
+		load_attended("custodians, custodians: [alice, bob, o1, o2, o3, o4, o5]"), HM_OK, "%s", why.detail);
+}
+
+Test(config, who_logs_in_at_a_pin_pad_or_not_at_all_takes_nothing_more)
+{
+	static struct token_config frame;
+	cr_assert_eq(load_attended("protected-path"), HM_OK, "%s", why.detail);
+	config_token_frame(config, 0, &frame);
+	cr_expect_eq(frame.login, LOGIN_PROTECTED_PATH);
+	cr_expect_eq(frame.custodian_count, 0);
+	cr_assert_eq(load_attended("none"), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->tokens[0].login, LOGIN_NONE);
+}
+
+Test(config, what_makes_no_custodians_is_refused)
+{
+	static const struct {
+		const char *login, *said;
+	} cases[] = {{"custodians", "2 to 7 custodians"}, {"custodians, custodians: []", "2 to 7 custodians"},
+		{"custodians, custodians: [alice]", "2 to 7 custodians"},
+		{"custodians, custodians: [alice, bob, o1, o2, o3, o4, o5, carol]", "custodians"},
+		{"custodians, custodians: [alice, alice]", "'alice' has the uid of 'alice'"},
+		{"custodians, custodians: [alice, erin]", "'erin' has the uid of 'alice'"},
+		{"custodians, custodians: [alice, dave]", "different uids"},
+		{"custodians, custodians: [alice, nobody]", "'nobody' is no caller with a uid and the role operate"},
+		{"custodians, custodians: [alice, frank]", "'frank' is no caller with"},
+		{"custodians, custodians: [alice, grace]", "'grace' is no caller with"},
+		{"protected-path, custodians: [alice, bob]", "only with login: custodians"},
+		{"none, custodians: [alice, bob]", "only with login: custodians"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cr_expect_eq(load_attended(cases[i].login), HM_REFUSED, "%s", cases[i].login);
+		cr_expect_not_null(strstr(why.detail, ":20: "), "%s: %s", cases[i].login, why.detail);
+		cr_expect_not_null(strstr(why.detail, cases[i].said), "%s: %s", cases[i].login, why.detail);
+	}
+}
+
 /* ---- rates and turns ---- */
 
 Test(config, without_a_word_on_it_nobody_has_a_rate_and_callers_weigh_the_same)
@@ -434,6 +516,11 @@ static const struct {
 	{20, "  - name: a/b", 20, "letters"},
 	{29, "  - name: soft", 29, "taken"},
 	{33, "    pin: /run/pin", 33, "credential"},
+	{33, "", 29, "Missing required mapping field: pin"},
+	{32, "    login: protected-path", 33, "not with login: protected-path"},
+	{32, "    login: none", 33, "not with login: none"},
+	{32, "    login: custodians", 33, "not with login: custodians"},
+	{33, "    pin: pin\n    custodians: [broker, broker]", 34, "only with login: custodians"},
 	{23, "    serials: [0123456789abcdef0]", 23, "16 characters"},
 	{25, "    threads: 65", 25, "64"},
 	{28, "      - {name: A=B, value: x}", 28, "A=B"},

@@ -48,8 +48,11 @@ static void fill_config(void)
 		.label = "a label of thirty-two characters",
 		.serial_count = 2,
 		.serials = {"0123456789abcdef", "1"},
-		.login = LOGIN_CREDENTIAL,
+		.login = LOGIN_CUSTODIANS,
 		.pin_file = "pin",
+		.custodian_count = 2,
+		.custodians = {1000, UINT32_MAX},
+		.unlock = {1, 0, 255},
 		.state = "/var/lib/hsmint",
 		.threads = HM_TOKEN_THREADS_MAX,
 		.self_check = SELF_CHECK_SAMPLED,
@@ -131,8 +134,12 @@ static void expect_config_refused(const char *what)
 Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
 {
 	fill_config();
-	sent.login = LOGIN_CREDENTIAL + 1;
+	sent.login = LOGINS;
 	expect_config_refused("login");
+	sent.login = LOGIN_PROTECTED_PATH;
+	expect_config_refused("custodians of another login");
+	sent.custodian_count = 0;
+	expect_config_refused("no custodians");
 	sent.self_check = SELF_CHECK_SAMPLED + 1;
 	expect_config_refused("self_check");
 	sent.unlatch = 2;
@@ -164,9 +171,10 @@ Test(token_protocol, a_count_beyond_its_array_is_refused)
 {
 	static const struct {
 		const char *what;
-		unsigned serials, variables, keys;
-	} cases[] = {{"serials", HM_TOKEN_SERIALS_MAX + 1, 0, 0}, {"variables", 0, HM_TOKEN_ENVIRONMENT_MAX + 1, 0},
-		{"keys", 0, 0, HM_KEYS_MAX + 1}, {"serials", UINT32_MAX, 0, 0}};
+		unsigned serials, custodians, variables, keys;
+	} cases[] = {{"serials", HM_TOKEN_SERIALS_MAX + 1, 0, 0, 0}, {"custodians", 0, HM_PIN_PARTS_MAX + 1, 0, 0},
+		{"variables", 0, 0, HM_TOKEN_ENVIRONMENT_MAX + 1, 0}, {"keys", 0, 0, 0, HM_KEYS_MAX + 1},
+		{"serials", UINT32_MAX, 0, 0, 0}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		begin();
 		for (int text = 0; text < 3; text++) /* name, module, label */
@@ -176,6 +184,10 @@ Test(token_protocol, a_count_beyond_its_array_is_refused)
 			hm_put_string(&w, "1");
 		hm_put_u8(&w, LOGIN_FILE);
 		hm_put_string(&w, "pin");
+		hm_put_u32(&w, cases[i].custodians);
+		for (unsigned n = 0; n < cases[i].custodians; n++)
+			hm_put_u32(&w, n);
+		hm_put_raw(&w, (uint8_t[HM_UNLOCK_ID]){0}, HM_UNLOCK_ID);
 		hm_put_string(&w, "state");
 		hm_put_u32(&w, 1);
 		hm_put_u8(&w, 0);
