@@ -16,7 +16,7 @@ static const struct {
 	{"status", command_status, "show how the service is"},
 	{"reload", command_reload, "have the service read its configuration and certificates again"},
 	{"key", command_key, "show the issuers' keys and what their custody rests on"},
-	{"token", command_token, "act on a token: unlatch its PIN, unlock it"},
+	{"token", command_token, "act on a token: unlatch its PIN, unlock it, initialise a blank one"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

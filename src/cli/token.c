@@ -3,6 +3,7 @@
 #include "options.h"
 #include "part.h"
 #include "process.h"
+#include "token_init.h"
 
 #include <getopt.h>
 #include <jansson.h>
@@ -14,6 +15,7 @@
 static const char help[] =
 	"Usage: hsmint token unlatch --token NAME [--control PATH]\n"
 	"       hsmint token unlock --token NAME [--control PATH]\n"
+	"       hsmint token init --help\n"
 	"\n"
 	"unlatch lets the service try a token's PIN again. After a PIN that was wrong, or attempts that were never "
 	"answered,\n"
@@ -151,6 +153,8 @@ int command_token(int argc, char **argv)
 	struct words words = {.token = NULL};
 	int option;
 
+	if (argc > 1 && strcmp(argv[1], "init") == 0)
+		return command_token_init(argc - 1, argv + 1);
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return print_line(help);
@@ -168,7 +172,7 @@ int command_token(int argc, char **argv)
 						: strcmp(verb, "unlock") == 0 ? unlock
 									      : NULL;
 	if (!run)
-		return usage_error("token", "what to do with the token? unlatch, unlock");
+		return usage_error("token", "what to do with the token? unlatch, unlock, init");
 	if (!words.token)
 		return usage_error("token", "--token NAME is needed");
 	return run(&words);

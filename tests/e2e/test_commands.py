@@ -73,6 +73,10 @@ class Commands(SharedCase):
         self.usage("token", says="unlatch")
         self.usage("token", "unlatch", says="--token NAME")
         self.usage("token", "unlatch", "--token", "soft", says="--control PATH or HSMINT_CONTROL")
+        self.usage("token", "init", says="--module", command="token init")
+        self.usage("token", "init", "--label", "x" * 33, says="too long", command="token init")
+        self.usage("token", "init", "--environment", "=value", says="=value", command="token init")
+        self.usage("token", "init", "surplus", says="'surplus' is not wanted", command="token init")
         self.usage("token", "smash", "--token", "soft", says="unlatch")
 
     def test_values_out_of_bounds(self):
