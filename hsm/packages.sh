@@ -10,7 +10,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-
 run="softhsm2 jose openssl curl ca-certificates"
 test="libcriterion-dev clang-format clang-tidy python3 python3-authlib git opensc util-linux iproute2 tini procps
 	p11-kit p11-kit-modules swtpm tpm2-tools libtpm2-pkcs11-1 libtss2-tcti-swtpm0 tpm2-abrmd libtss2-tcti-tabrmd0
-	dbus-daemon libtpm2-pkcs11-tools"
+	dbus-daemon libtpm2-pkcs11-tools strace"
 
 wanted=""
 for list in "$@"; do

@@ -21,12 +21,14 @@ def string(text):
     return struct.pack("=I", len(data)) + data
 
 
-def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None):
+def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None,
+                 pin=None):
     """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal), and the
     algorithm's number if it is not ES256."""
     environment = environment or {"SOFTHSM2_CONF": directory + "/softhsm2.conf"}
     config = string("soft") + string(module) + string(label_of_token) + struct.pack("=I", 0)
-    config += struct.pack("=B", 0) + string(directory + "/pin") + struct.pack("=I", 0) + bytes(16)  # no custodians, no unlock
+    config += struct.pack("=B", 0) + string(pin or directory + "/pin")
+    config += struct.pack("=I", 0) + bytes(16)  # no custodians, no unlock
     config += string(directory + "/state")
     config += struct.pack("=IBBBQII", 1, 0, 0, 0, 1, 0, 0) + struct.pack("=BII", 0, 0, len(environment))
     config += b"".join(string("%s=%s" % pair) for pair in environment.items())
@@ -40,7 +42,8 @@ def token_config(directory, module, keys, label_of_token="hsmint-dev", environme
 
 def create_key(directory, config, label, identity, algorithm=0, **token):
     """Generate a key for signing, of the algorithm's number in a frame, in the token of a directory in which nothing
-    runs; `token` may be another's module, label and environment."""
+    runs; `token` may be another's module, label, environment and
+    file with the PIN."""
     module = token.pop("module", None) or re.search(r"module: (\S+)", read(config)).group(1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same tests with each PKCS#11 module: HSMINT_MODULE names the backend, a class of backends.py."""
 import os
+import re
 import signal
 import sys
 import time
@@ -20,7 +21,7 @@ class Module(TokenCase):
     def setUp(self):
         super().setUp()
         self.backend = BACKEND(self.directory)
-        self.addCleanup(self.backend.kill_all)
+        self.addCleanup(self.backend.kill)
         self.backend.start()
         self.backend.use()
 
@@ -30,6 +31,9 @@ class Module(TokenCase):
     def use_key(self, label, identity, algorithm="ES256"):
         self.edit('label: demo-access, id: "01", use: access-token, algorithm: ES256',
                   'label: %s, id: "%s", use: access-token, algorithm: %s' % (label, identity, algorithm))
+
+    def use_threads(self, number):
+        self.backend.write_config(re.sub(r"threads: \d+", "threads: %d" % number, self.backend.read_config()))
 
     # ---- what it does ----
 
