@@ -23,7 +23,8 @@ def provision(kind, directory, *arguments):
 
 
 class Backend:
-    """What the tests need of a module. `lacks` says why an algorithm is not offered."""
+    """What the tests need of a module. `lacks` is all that it cannot do: of an algorithm, why (as docs/hsm.md says it) and
+    what hsmint then says."""
     lacks = {}
     label = "soft"
 
@@ -81,7 +82,7 @@ class Backend:
 
 
 class SoftHSM(Backend):
-    script = ["softhsm"]
+    package, script = "softhsm2", ["softhsm"]
 
     def kill(self):
         self.away = self.place + "/tokens.away"
@@ -95,8 +96,8 @@ class SoftHSM(Backend):
 
 class P11Kit(Backend):
     """SoftHSM behind p11-kit's server: a module that speaks to another process, as those of network HSMs do."""
-    script = ["remote"]
-    lacks = {"Ed25519": "p11-kit does not carry `CKM_EDDSA`"}
+    package, script = "p11-kit", ["remote"]
+    lacks = {"Ed25519": ("p11-kit does not carry `CKM_EDDSA`", "C_GenerateKeyPair: CKR_MECHANISM_INVALID")}
 
     def __init__(self, directory):
         super().__init__(directory)
@@ -124,8 +125,10 @@ class P11Kit(Backend):
 
 class TPM(Backend):
     """swtpm with tpm2-pkcs11 on it, and the resource manager tpm2-abrmd in between, as the kernel has one for a real TPM."""
-    script = ["tpm", "--swtpm"]
-    lacks = {"Ed25519": "a TPM has none", "PS256": "the TPM's salt is not as long as the hash"}
+    package, script = "libtpm2-pkcs11-1", ["tpm", "--swtpm"]
+    lacks = {"Ed25519": ("a TPM has none", "C_GenerateKeyPair: CKR_MECHANISM_INVALID"),
+             "PS256": ("the module would have the TPM decrypt, and keys here are for signing alone",
+                       "Esys_RSA_Decrypt: tpm:handle(1):inconsistent attributes")}
 
     def start(self):
         self.assert_ready(self.launch("tpm/swtpm.sh").stdout.readline())

@@ -10,6 +10,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "token")]
 import backends  # noqa: E402
+import page  # noqa: E402
 from token_case import TokenCase, run, verify, wait_for  # noqa: E402
 
 BACKEND = getattr(backends, os.environ["HSMINT_MODULE"])
@@ -31,6 +32,14 @@ class Module(TokenCase):
     def use_key(self, label, identity, algorithm="ES256"):
         self.edit('label: demo-access, id: "01", use: access-token, algorithm: ES256',
                   'label: %s, id: "%s", use: access-token, algorithm: %s' % (label, identity, algorithm))
+
+    def page_says(self, row, what):
+        """docs/hsm.md tells what was measured."""
+        self.assertIn(row, page.ROWS)
+        self.assertEqual(page.table()[row][page.column_of(self.backend.package)], what, "docs/hsm.md, row " + row)
+
+    def test_the_page_tells_of_nothing_else(self):
+        self.assertEqual(list(page.table()), ["", *page.ROWS])
 
     def use_threads(self, number):
         self.backend.write_config(re.sub(r"threads: \d+", "threads: %d" % number, self.backend.read_config()))
@@ -55,24 +64,58 @@ class Module(TokenCase):
                 "CKA_EXTRACTABLE", "CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER")], [False] * 5)
             self.assertEqual((key["waived"], key["module"]["path"]), ([], self.backend.module))
             self.assertEqual(key["token"]["label"], self.backend.label)
+        self.page_says("evidence", "every attribute told")
+
+    def sign_with(self, algorithm, identity):
+        """What comes of a key of this algorithm: "yes" and how, or what is said about it."""
+        try:
+            self.backend.create("other-" + algorithm, identity, algorithm)
+        except AssertionError as failure:
+            return str(failure)
+        self.use_key("other-" + algorithm, identity, algorithm)
+        service = self.serve(wait=False)
+        wait_for(lambda: self.is_ready(service) or "event=token_ended" in service.log(), "a signature, or none")
+        if not self.is_ready(service):
+            log = service.log()
+            self.end(service)
+            return log
+        answer = service.mint()
+        self.assertEqual(answer.status, 200, answer.body)
+        if algorithm != "Ed25519":  # the judge knows no EdDSA; node's jose does, in interop
+            verify(answer.json["credential"], self.jwks(service), self.work)
+        key = [key for key in service.ask("GET", "/v1/keys").json["keys"] if key["algorithm"] == algorithm]
+        self.end(service)
+        return "yes" + (", hashed in the token" if key[0]["signs_with"]["hash"] == "token" else "")
+
+    @staticmethod
+    def is_ready(service):
+        status = service.status_if_any()
+        return status and status["ready"]
 
     def test_every_algorithm_is_signed_with_or_lacks_for_a_reason(self):
-        for number, algorithm in enumerate(("ES384", "RS256", "PS256", "Ed25519")):
-            if algorithm in self.backend.lacks:
-                continue
+        good = self.backend.read_config()
+        for number, algorithm in enumerate(page.ALGORITHMS):
             with self.subTest(algorithm):
-                good = self.backend.read_config()
-                self.backend.create("other-%d" % number, "4%d" % number, algorithm)
-                self.use_key("other-%d" % number, "4%d" % number, algorithm)
-                service = self.serve()  # it signs and verifies a probe before it is ready
-                answer = service.mint()
-                self.assertEqual(answer.status, 200, answer.body)
-                if algorithm != "Ed25519":  # the judge knows no EdDSA; node's jose does, in interop
-                    verify(answer.json["credential"], self.jwks(service), self.work)
-                self.end(service)
                 self.backend.write_config(good)
+                found = self.sign_with(algorithm, "4%d" % number)
+                if algorithm in self.backend.lacks:
+                    reason, said = self.backend.lacks[algorithm]
+                    self.assertIn(said, found)
+                    found = "no: " + reason
+                self.page_says(algorithm, found)
 
     # ---- what it must not do ----
+
+    @staticmethod
+    def ckr(tool):
+        return re.search(r"rv = (CKR_\w+)", tool.stderr).group(1)
+
+    def refused_attribute(self):
+        """The attribute for which the service does not start."""
+        log = self.serve_refused()
+        found = re.search("key demo-access: (CKA_[A-Z_]+) is ", log)
+        self.assertTrue(found, log)
+        return found.group(1)
 
     def test_an_imported_key_is_refused(self):
         pem = os.path.join(self.work, "imported")
@@ -82,31 +125,32 @@ class Module(TokenCase):
         imported = self.backend.tool("--write-object", pem + ".der", "--type", "privkey", "--label", "imported", "--id",
                                      "50", "--usage-sign", check=False)
         if imported.returncode:
-            self.assertIn("CKR_", imported.stderr)  # it takes no keys at all
+            self.page_says("an imported key", "the module takes none: `%s`" % self.ckr(imported))
             return
         self.backend.tool("--write-object", pem + ".pub", "--type", "pubkey", "--label", "imported", "--id", "50",
                           check=False)
         self.use_key("imported", "50")
-        self.assertRegex(self.serve_refused(), "key demo-access: CKA_[A-Z_]+ is ")
+        self.page_says("an imported key", "refused: `%s`" % self.refused_attribute())
 
     def test_an_extractable_key_is_refused(self):
         made = self.backend.tool("--keypairgen", "--key-type", "EC:prime256v1", "--label", "loose", "--id", "51",
                                  "--usage-sign", "--extractable", check=False)
         if made.returncode:
-            self.assertIn("CKR_", made.stderr)  # it makes no such keys
+            self.page_says("an extractable key", "the module makes none: `%s`" % self.ckr(made))
             return
         self.use_key("loose", "51")
-        self.assertRegex(self.serve_refused(), "key demo-access: CKA_[A-Z_]+ is ")
+        self.page_says("an extractable key", "refused: `%s`" % self.refused_attribute())
 
     def test_a_key_whose_attributes_were_rewritten_is_refused(self):
         """tpm2-pkcs11 lets them be: CKA_EXTRACTABLE, in its database, where the TPM knows better."""
         module, environment = self.backend.direct
         written = run([sys.executable, "-B", os.path.join(HERE, "rewrite.py"), module, self.backend.label,
                        self.backend.pin, "demo-access"], env={**os.environ, **environment})
-        if written.stdout.strip() == "0x10":  # CKR_ATTRIBUTE_READ_ONLY
+        if written.stdout.strip() == "0x10":
+            self.page_says("an attribute rewritten", "the module refuses: `CKR_ATTRIBUTE_READ_ONLY`")
             return
         self.assertEqual(written.stdout.strip(), "0x0")
-        self.assertIn("key demo-access: CKA_EXTRACTABLE is true", self.serve_refused())
+        self.page_says("an attribute rewritten", "the module does; the key is refused: `%s`" % self.refused_attribute())
 
     # ---- when it goes away ----
 
@@ -129,10 +173,12 @@ class Module(TokenCase):
         self.assertEqual(service.status()["tokens"][0]["state"], "ready")
         answer = service.mint()
         verify(answer.json["credential"], self.jwks(service), self.work)
+        self.page_says("ten power cuts", "signs again each time, without a person")
 
     def test_one_that_stands_still_is_replaced_and_requests_end_in_their_time(self):
         if not hasattr(self.backend, "signers"):
-            self.skipTest("it signs in the token's process itself")
+            self.page_says("standing still", "signs in hsmint's own process")
+            return
         self.edit("    login: file\n", "    login: file\n    stuck_after: 2\n")
         service = self.serve()
         pid = service.status()["tokens"][0]["pid"]
@@ -148,6 +194,7 @@ class Module(TokenCase):
         for one in stopped:
             os.kill(one, signal.SIGCONT)
         self.mint_again(service)
+        self.page_says("standing still", "requests end in their time, the process is replaced")
 
 
 if __name__ == "__main__":
