@@ -119,6 +119,7 @@ tokens:
     pin: $dir/pin
     threads: $2
     self_check: $3
+    key_rights: manage
     environment:
 END
 	shift 3

@@ -21,8 +21,7 @@ def string(text):
     return struct.pack("=I", len(data)) + data
 
 
-def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None,
-                 pin=None):
+def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None, pin=None):
     """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal), and the
     algorithm's number if it is not ES256."""
     environment = environment or {"SOFTHSM2_CONF": directory + "/softhsm2.conf"}
@@ -42,8 +41,7 @@ def token_config(directory, module, keys, label_of_token="hsmint-dev", environme
 
 def create_key(directory, config, label, identity, algorithm=0, **token):
     """Generate a key for signing, of the algorithm's number in a frame, in the token of a directory in which nothing
-    runs; `token` may be another's module, label, environment and
-    file with the PIN."""
+    runs; `token` may be another's module, label, environment and file with the PIN."""
     module = token.pop("module", None) or re.search(r"module: (\S+)", read(config)).group(1)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:

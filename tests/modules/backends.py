@@ -3,6 +3,7 @@
 configuration then names that token; how it goes away and comes back."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -38,12 +39,14 @@ class Backend:
         self.module = re.search(r"module: (\S+)", snippet).group(1)
         self.environment = dict(re.findall(r'{name: (\w+), value: "(.*)"}', snippet))
         self.direct = self.module, self.environment  # one that exports every function, for ctypes
+        shutil.rmtree(os.path.join(directory, "state"))  # what is known of the keys in the other token
+        os.mkdir(os.path.join(directory, "state"), 0o700)
         self.write_config(re.sub(r"(?s)tokens:\n.*(?=keys:\n)", lambda _: snippet, self.read_config()))
 
     def use(self):
         """Make the keys that the configuration names."""
-        self.create("demo-access", "01")
-        self.create("demo-svid", "02")
+        for key in ("demo-access", "demo-svid"):
+            run([os.path.join(BUILD, "bin", "hsmint"), "key", "create", key, "--config", self.config])
 
     def create(self, name, identity, algorithm="ES256"):
         """A key made by hsmint-token."""
