@@ -108,7 +108,7 @@ initialise() {
 	"$hsmint" token init --module "$module" --label "$label" --pin "$dir/pin" --so-pin "$dir/so.pin" "$@"
 }
 
-# snippet MODULE THREADS SELF_CHECK NAME=VALUE...
+# snippet MODULE NAME=VALUE..., and further lines on standard input
 snippet() {
 	cat <<END
 tokens:
@@ -117,12 +117,11 @@ tokens:
     label: $label
     login: file
     pin: $dir/pin
-    threads: $2
-    self_check: $3
     key_rights: manage
-    environment:
 END
-	shift 3
+	cat
+	echo "    environment:"
+	shift
 	for variable in "$@"; do
 		printf '      - {name: %s, value: "%s"}\n' "${variable%%=*}" "${variable#*=}"
 	done

@@ -23,4 +23,9 @@ make_softhsm
 echo "$softhsm" >"$dir/served-module"
 finish
 say "hsmint needs the server: sh hsm/remote/serve.sh --dir $dir"
-snippet "$client" 2 sampled "P11_KIT_SERVER_ADDRESS=unix:path=$dir/p11-kit.sock" "HOME=$dir"
+snippet "$client" "P11_KIT_SERVER_ADDRESS=unix:path=$dir/p11-kit.sock" "HOME=$dir" <<END
+    threads: 2
+    self_check: sampled
+    paths:
+      - {path: $dir/p11-kit.sock}
+END

@@ -18,4 +18,10 @@ done
 make_directory
 make_softhsm
 finish
-snippet "$softhsm" 1 sampled "SOFTHSM2_CONF=$dir/softhsm2.conf"
+snippet "$softhsm" "SOFTHSM2_CONF=$dir/softhsm2.conf" <<END
+    threads: 1
+    self_check: sampled
+    paths:
+      - {path: $dir/softhsm2.conf}
+      - {path: $dir/tokens, write: true}
+END

@@ -85,5 +85,15 @@ done
 initialise "$tpm2_pkcs11" "$@"
 finish
 [ "$swtpm" = no ] || say "hsmint needs the simulated TPM: sh hsm/tpm/swtpm.sh --dir $dir"
+# tpm2-pkcs11 finds the key that holds all others at 0x81000001, or makes it there.
+paths="      - {path: $dir/store, write: true}"
+case "$tcti" in
+device:*) paths=$(printf '%s\n      - {path: %s, write: true}' "$paths" "${tcti#device:}") ;;
+esac
 # shellcheck disable=SC2086 # a list of words
-snippet "$tpm2_pkcs11" 1 always $variables
+snippet "$tpm2_pkcs11" $variables <<END
+    threads: 1
+    tpm_parent: 0x81000001
+    paths:
+$paths
+END

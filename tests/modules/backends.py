@@ -133,6 +133,12 @@ class TPM(Backend):
              "PS256": ("the module would have the TPM decrypt, and keys here are for signing alone",
                        "Esys_RSA_Decrypt: tpm:handle(1):inconsistent attributes")}
 
+    parent = "0x81000001"  # where tpm2-pkcs11 finds the key that holds all others, or makes it
+
+    def tpm2(self, command, *arguments):
+        return run(["tpm2_" + command, *arguments],
+                   env={**os.environ, **self.environment, "TPM2TOOLS_TCTI": "tabrmd:bus_type=session"})
+
     def start(self):
         self.assert_ready(self.launch("tpm/swtpm.sh").stdout.readline())
 

@@ -64,7 +64,7 @@ class Module(TokenCase):
                 "CKA_EXTRACTABLE", "CKA_DECRYPT", "CKA_UNWRAP", "CKA_DERIVE", "CKA_SIGN_RECOVER")], [False] * 5)
             self.assertEqual((key["waived"], key["module"]["path"]), ([], self.backend.module))
             self.assertEqual(key["token"]["label"], self.backend.label)
-        self.page_says("evidence", "every attribute told")
+        self.page_says("evidence", "every attribute told" + (", and the TPM asked" if "tpm" in key else ""))
 
     def sign_with(self, algorithm, identity):
         """What comes of a key of this algorithm: "yes" and how, or what is said about it."""

@@ -24,7 +24,7 @@ class Store:
     """tpm2-pkcs11's database: a row for each half of a key."""
 
     def __init__(self, directory):
-        self.rows = sqlite3.connect(os.path.join(directory, "tpm-store", "tpm2_pkcs11.sqlite3"))
+        self.rows = sqlite3.connect(os.path.join(directory, "store", "tpm2_pkcs11.sqlite3"))
 
     @staticmethod
     def attribute(number, value=r"[^,\n]*"):
@@ -55,10 +55,10 @@ class PublicArea(TokenCase):
     def setUp(self):
         super().setUp()
         self.backend = backends.TPM(self.directory)
-        self.addCleanup(self.backend.kill_all)
+        self.addCleanup(self.backend.kill)
         self.backend.start()
         self.backend.use()
-        self.store = Store(self.directory)
+        self.store = Store(self.backend.place)
         self.addCleanup(self.store.rows.close)
         self.line = "    tpm_parent: %s\n" % self.backend.parent
         self.good = self.backend.read_config()
@@ -71,7 +71,7 @@ class PublicArea(TokenCase):
     def ptool(self, verb, label, *arguments):
         """A key that tpm2_ptool puts into the store; it takes the id for a text."""
         run(["tpm2_ptool", verb, "--label", self.backend.label, "--userpin", self.backend.pin, "--key-label", label, "--id",
-             "50", "--path", self.directory + "/tpm-store", *arguments],
+             "50", "--path", self.backend.place + "/store", *arguments],
             env={**os.environ, **self.backend.environment, "TPM2TOOLS_TCTI": "tabrmd:bus_type=session"})
         self.store.write(label, GOOD)
         self.use_key(label, b"50".hex())
@@ -210,8 +210,7 @@ class PublicArea(TokenCase):
 class AnotherModule(TokenCase):
     def test_a_token_that_is_no_tpms_is_refused(self):
         self.edit("    login: file\n", "    login: file\n    tpm_parent: 0x81000001\n")
-        self.edit(backends.SOFTHSM_LINE,
-                  backends.SOFTHSM_LINE + '      - {name: TPM2_PKCS11_TCTI, value: "device:/nowhere"}\n')
+        self.edit("    environment:\n", '    environment:\n      - {name: TPM2_PKCS11_TCTI, value: "device:/nowhere"}\n')
         self.assertIn("tpm_parent is for tpm2-pkcs11", self.serve_refused())
 
 
