@@ -46,6 +46,8 @@ are up and idle. Other numbers of threads would give another figure: they conten
   a token of K × L ms  one whose module signs K at a time and takes L for each, made of SoftHSM and a module in between.
                        Use: credentials a second, of K ÷ L. p99 at 80 %: of requests that come at random moments, beside
                        what they would take before K servers that need exactly L and nothing else (simulated).
+  other objects        the same service twice, once with 1,000 data objects and 500 key pairs beside its two keys: CPU of a
+                       credential with them ÷ without, by turns; and how much longer until `hsmint dev` is ready.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
@@ -53,10 +55,12 @@ Aims are printed beside the figures and are not enforced. Ends with 1 if any rep
 """
 
 AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
-        "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2}
+        "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2,
+        "others_ratio": 1.05, "others_start_s": 0.5}
 SLOW = [(8, 5), (1, 6), (30, 2)]  # tokens that sign so many at a time, in so many milliseconds
 AIMS.update({"slow_%dx%dms_p99_factor" % token: 1.5 for token in SLOW})
 LEAST = {"slow_%dx%dms_use" % token: 0.98 for token in SLOW}
+OTHER_DATA, OTHER_PAIRS = 1000, 500  # objects that are not hsmint's
 BATCH = 64  # requests in a batch
 HURRY_MS, HURRIED_BY_MS = 30, 200  # a Deadline-Ms, and how long the token takes
 
@@ -82,7 +86,7 @@ class Way:
 WAYS = [Way("jwt_socket", "JWT, socket", False, "sampled"),
         Way("jwt_mtls", "JWT, mutual TLS", True, "sampled"),
         Way("batch", "JWT, batches of %d, socket" % BATCH, False, "sampled", BATCH),
-        Way("jwt_socket_always", "JWT, socket, self_check: always", False, "always")]
+        Way("jwt_checked", "JWT, socket, self_check: always", False, "always")]
 
 
 # ---- the service ----
@@ -245,9 +249,9 @@ class Bench:
         if sizes and (not self.pss_load or sum(sizes.values()) > sum(self.pss_load.values())):
             self.pss_load = sizes
 
-    def load(self, way):
+    def load(self, way, service=None):
         """CPU of one credential, in all and of each process; what the load generator says is noted."""
-        service = self.services[way.self_check]
+        service = service or self.services[way.self_check]
         processes = processes_of(service)
 
         def spent():
@@ -358,6 +362,33 @@ class Bench:
         self.note(name + "_p99_us", queue["p99_us"])
         self.note(name + "_p99_factor", queue["p99_us"] / ideal_p99_us(parallel, ms * 1000, rate, queue["requests"]))
 
+    def others(self):
+        """What objects beside hsmint's own cost: at the start, and for each signature."""
+        places = [os.path.join(self.work, name) for name in ("alone", "others")]
+        for place in places:
+            start(place)[0].stop()
+        subprocess.run([sys.executable, "-B", os.path.join(HERE, "crowd.py"), places[1], str(OTHER_DATA), str(OTHER_PAIRS)],
+                       check=True)
+        starts, services = [[], []], []
+        try:
+            for _ in range(self.options.starts + 2):
+                for service in services:
+                    service.stop()
+                services = []
+                for place, seconds in zip(places, starts):
+                    service, took = start(place)
+                    services.append(service)
+                    seconds.append(took)
+            for number in range(max(2, self.options.rounds // 2)):
+                cost = {}
+                for service in services if number % 2 else services[::-1]:
+                    cost[service] = sum(self.load(WAYS[0], service)[1].values())
+                self.note("others_ratio", cost[services[1]] / cost[services[0]])
+        finally:
+            for service in services:
+                service.stop()
+        self.note("others_start_s", statistics.median(starts[1]) - statistics.median(starts[0]))
+
     def share(self):
         """How a tenant that asks little fares beside one that asks for more than ten times the capacity."""
         directory = os.path.join(self.work, "fair")
@@ -439,6 +470,8 @@ def table(flat):
         row(flat, "  use by a program that only signs", name + "_raw_use", "%.3f")
         row(flat, "  p99 at 80 % of it", name + "_p99_us", "%.0f", " µs")
         row(flat, "  p99 ÷ ideal queue's", name + "_p99_factor", "%.2f")
+    row(flat, "%d objects, %d key pairs more: CPU ÷ without" % (OTHER_DATA, OTHER_PAIRS), "others_ratio", "%.2f")
+    row(flat, "  the start takes longer by", "others_start_s", "%.2f", " s")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -502,6 +535,7 @@ def measure(options):
         bench.rounds()
         bench.hurry()
         bench.share()
+        bench.others()
         for parallel, ms in SLOW:
             bench.slow(parallel, ms)
         return bench.flat()

@@ -11,13 +11,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 MEMBERS = ["raw_sign_us", "raw_sign_us_min", "raw_sign_us_max", "raw_sign_per_s", "raw_threads", "pss_idle_mb",
            "pss_load_mb", "dev_cold_s", "dev_warm_s", "connections", "rounds", "errors"]
-MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "jwt_socket_always")
+MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "jwt_checked")
             for member in ("ratio", "ratio_min", "ratio_max", "cpu_us", "gate_us", "mint_us", "token_us", "per_s",
                            "p50_us", "p99_us", "max_us", "requests", "errors")]
 
 MEMBERS += ["slow_%s_%s" % (token, member) for token in ("8x5ms", "1x6ms", "30x2ms")
             for member in ("use", "raw_use", "p99_us", "p99_factor")]
-MEMBERS += ["deadline_late_p99_ms", "fair_p99_ratio", "fair_served"]
+MEMBERS += ["deadline_late_p99_ms", "fair_p99_ratio", "fair_served", "others_ratio", "others_start_s"]
 
 
 class Bench(unittest.TestCase):
