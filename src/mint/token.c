@@ -738,7 +738,6 @@ static void on_process_ended(void *context, const char *how)
 	bool was_ready = token->state == TOKEN_READY;
 	count_end(token);
 	spend_unlock(token);
-	give_up_learning(token);
 	while ((pending = TAILQ_LAST(&token->at_work, pending_list))) { /* so that the oldest ends up first again */
 		TAILQ_REMOVE(&token->at_work, pending, at_token);
 		pending->at_work = false;
@@ -757,6 +756,9 @@ static void on_process_ended(void *context, const char *how)
 		give_up_queue(token);
 	else if (!token->ending)
 		token_let_move(token);
+	/* At last: what is told of it may ask for other keys, of a process that is there. */
+	if (!token->ending)
+		give_up_learning(token);
 	if (!was_ready)
 		token->events.start_failed(token->events.context, token);
 }

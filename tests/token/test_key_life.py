@@ -222,6 +222,19 @@ class Adopted(KeyLife):
         self.assertEqual(service.status()["tokens"][0]["restarts"], 1)
         self.assertEqual(self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")["version"], 2)
 
+    def test_a_key_that_ends_the_process_while_another_is_not_there(self):
+        """What was refused before is asked for again at each change, but not of a process that has ended."""
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        self.edit("label: demo-svid, id: \"02\"", "label: nobody, id: \"0d\"")
+        service.command("reload", "--control", service.control)
+        wait_for(lambda: "token_key_refused" in service.log(), "the key to be refused")
+        self.script("C_Sign exit 1\n")  # the probe: only with the key that is there
+        self.refuse(service, "the token's process ended", "adopt", "demo-access", "pkcs11:object=site-key")
+        self.assertEqual(self.obeyed("C_Sign", "exit"), 1)
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+
     def test_one_that_hangs_the_module_is_given_up(self):
         self.make("site-key", "0a")
         self.edit("    threads: 1 ", "    stuck_after: 2\n    threads: 1 ")
