@@ -150,13 +150,29 @@ static hm_result record(struct service *service, struct hm_problem *why)
 	return result;
 }
 
-/* What was changed is recorded, then it holds. */
+static void log_error(const struct hm_problem *why)
+{
+	hm_log(HM_ERROR, "key", "detail=\"%s\"", why->detail);
+}
+
+/* What cannot be held or learned now is not signed with; that is no reason for the others not to. */
+static void use_and_hold(struct service *service)
+{
+	struct hm_problem why;
+	use_records(service);
+	if (signing_hold(service, &why) != HM_OK)
+		log_error(&why);
+}
+
+/* What was changed is recorded, then it holds: what fails behind that is tried again. */
 static hm_result commit(struct service *service, struct hm_problem *why)
 {
+	struct hm_problem unpublished;
 	HM_TRY(record(service, why));
-	use_records(service);
-	HM_TRY(signing_hold(service, why));
-	return service_publish_documents(service, why);
+	use_and_hold(service);
+	if (service_publish_documents(service, &unpublished) != HM_OK)
+		log_error(&unpublished);
+	return HM_OK;
 }
 
 static void log_change(const struct config_key *key, const struct key_version *version)
@@ -368,6 +384,12 @@ static hm_result check_room(const struct service *service, const struct config_k
 	return HM_OK;
 }
 
+static void forget_adoption(struct service *service)
+{
+	service->life->adoption.key = NULL;
+	use_and_hold(service);
+}
+
 hm_result key_life_adopt(struct service *service, const char *name, const struct key_address *address,
 	const struct control_asker *asker, struct hm_problem *why)
 {
@@ -383,8 +405,13 @@ hm_result key_life_adopt(struct service *service, const char *name, const struct
 	snprintf(version->id, sizeof version->id, "%s", address->id);
 	service->life->adoption.key = key;
 	service->life->adoption.asker = *asker;
-	use_records(service);
-	return signing_hold(service, why);
+	use_and_hold(service);
+	const struct issuing_key *adopted = issuing_of(service, version);
+	if (adopted && adopted->place < HM_KEYS_MAX)
+		return HM_OK;
+	forget_adoption(service);
+	return hm_unavailable(why, "token_unavailable",
+		"token %s: its process has looked at as many keys as it can, and is started anew", key->token);
 }
 
 /* Its token has shown it: is it one that may be taken? */
@@ -426,17 +453,14 @@ static void finish_adoption(struct service *service, const struct token_failure 
 {
 	const struct key_version *taken = NULL;
 	struct control_asker asker = service->life->adoption.asker;
-	struct hm_problem why, unheld;
+	struct hm_problem why;
 	hm_result result =
 		failure ? hm_refuse(&why, "key_refused", NULL, "%s", failure->detail) : take(service, &taken, &why);
 	if (result == HM_OK) {
 		answer(service, &asker, taken);
 		return;
 	}
-	service->life->adoption.key = NULL;
-	use_records(service);
-	if (signing_hold(service, &unheld) != HM_OK)
-		hm_log(HM_ERROR, "key", "detail=\"%s\"", unheld.detail);
+	forget_adoption(service);
 	control_refuse(service->control, &asker, &why);
 }
 

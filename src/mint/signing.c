@@ -81,12 +81,17 @@ static void find_places(struct service *service)
 hm_result signing_hold(struct service *service, struct hm_problem *why)
 {
 	static struct token_config wanted;
+	struct hm_problem another;
+	hm_result result = HM_OK;
 	for (unsigned i = 0; i < service->token_count; i++) {
 		put_keys(service, i, &wanted);
-		HM_TRY(token_hold(service->tokens[i], wanted.keys, wanted.key_count, why));
+		hm_result held =
+			token_hold(service->tokens[i], wanted.keys, wanted.key_count, result == HM_OK ? why : &another);
+		result = result == HM_OK ? held : result;
 	}
 	find_places(service);
-	return learn_keys(service, NULL, why);
+	hm_result learned = learn_keys(service, NULL, result == HM_OK ? why : &another);
+	return result == HM_OK ? learned : result;
 }
 
 static hm_result learn_and_publish(struct service *service, const struct token *token, struct hm_problem *why)
@@ -105,10 +110,22 @@ static bool is_running(const struct service *service, const struct token *token)
 	return service->reported_ready || token_facts(token).attended;
 }
 
+static bool lacks_a_place(const struct service *service, const struct token *token)
+{
+	for (unsigned i = 0; i < service->keys.count; i++)
+		if (service->keys.items[i].token == token && service->keys.items[i].place == HM_KEYS_MAX)
+			return true;
+	return false;
+}
+
 static void on_token_ready(void *context, struct token *token)
 {
 	struct service *service = context;
-	struct hm_problem why;
+	struct hm_problem why, unheld;
+	/* A new process has room for what the one before had none for. */
+	if (lacks_a_place(service, token) && signing_hold(service, &unheld) != HM_OK)
+		hm_log(HM_ERROR, "token_not_used", "token=%s detail=\"%s\"", token_configuration(token)->name,
+			unheld.detail);
 	hm_result result = learn_and_publish(service, token, &why);
 	for (unsigned i = 0; i < service->token_count; i++)
 		if (service->tokens[i] != token && token_facts(service->tokens[i]).state != TOKEN_READY)

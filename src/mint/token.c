@@ -941,6 +941,17 @@ static bool is_wanted(const struct token_key_config *key, const struct token_key
 	return false;
 }
 
+/* A process keeps the place of each key that it was ever given: the next one has them again. */
+static hm_result make_room(struct token *token, struct hm_problem *why)
+{
+	if (token->state == TOKEN_READY && token->child) {
+		token->was_of_use = true; /* its end is not of its own doing */
+		child_kill(token->child);
+	}
+	return hm_unavailable(why, "token_unavailable", "token %s: its process was given %d keys, and is started anew",
+		token->config.name, HM_KEYS_MAX);
+}
+
 hm_result token_hold(struct token *token, const struct token_key_config *keys, unsigned count, struct hm_problem *why)
 {
 	for (unsigned i = 0; i < token->config.key_count; i++)
@@ -952,8 +963,7 @@ hm_result token_hold(struct token *token, const struct token_key_config *keys, u
 			continue;
 		unsigned place = free_place(token);
 		if (place == HM_KEYS_MAX)
-			return hm_unavailable(why, "token", "token %s: its process has learned %d keys: restart it",
-				token->config.name, HM_KEYS_MAX);
+			return make_room(token, why);
 		token->config.keys[place] = keys[i];
 		if (place == token->config.key_count)
 			token->config.key_count++;

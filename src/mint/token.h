@@ -54,7 +54,8 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 
 /*
  * Have it hold these keys and no others. Each keeps the place that it has, or gets one; what a process that is ready
- * does not hold it is told to learn, and `learned` follows. HM_UNAVAILABLE: a place is left for none of them.
+ * does not hold it is told to learn, and `learned` follows. HM_UNAVAILABLE: no place is left for one of them; the
+ * process is started anew, and `ready` follows.
  */
 hm_result token_hold(
 	struct token *token, const struct token_key_config *keys, unsigned count, struct hm_problem *why) HM_MUST_USE;

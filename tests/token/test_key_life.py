@@ -235,6 +235,21 @@ class Adopted(KeyLife):
         self.assertEqual(self.obeyed("C_Sign", "exit"), 1)
         wait_for(lambda: service.mint().status == 200, "the token to be back")
 
+    def test_places_of_keys_that_were_looked_at_do_not_run_out(self):
+        """A token's process has as many places as keys can be in use, and keeps what it has learned."""
+        service = self.serve()
+        pid = service.status()["tokens"][0]["pid"]
+        refused = []
+        while len(refused) < 70:
+            refused.append(self.key(service, "adopt", "demo-access", "pkcs11:object=demo-svid", check=False).stderr)
+        self.assertIn("another configured key's", refused[0])
+        self.assertNotIn("another key is being looked at", "".join(refused))
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+        self.assertNotEqual(service.status()["tokens"][0]["pid"], pid)
+        self.assertTrue(service.status()["ready"])
+        self.assertIn("another configured key's",
+                      self.key(service, "adopt", "demo-access", "pkcs11:object=demo-svid", check=False).stderr)
+
     def test_one_that_hangs_the_module_is_given_up(self):
         self.make("site-key", "0a")
         self.edit("    threads: 1 ", "    stuck_after: 2\n    threads: 1 ")
