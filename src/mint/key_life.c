@@ -582,12 +582,19 @@ static hm_result look_ahead(
 	return publish(service, key, next, due > soonest ? due : soonest, why);
 }
 
-/* One that cannot sign now does not take the place of one that can. */
+/* Whether verifiers that keep a key set for as long as they may have this issuer's as it is. */
+static bool is_seen(const struct service *service, unsigned issuer)
+{
+	int64_t since = service->published_since[issuer];
+	return since && hm_time() >= since + HM_JWKS_AGE;
+}
+
+/* One that cannot sign now, or that nobody could see, does not take the place of one that can. */
 static hm_result change_over(
 	struct service *service, const struct config_key *key, struct key_record *record, struct hm_problem *why)
 {
 	struct key_version *next = key_record_find(record, KEY_PUBLISHED);
-	if (!next || !next->activates || hm_time() < next->activates)
+	if (!next || !next->activates || hm_time() < next->activates || !is_seen(service, key->issuer_index))
 		return HM_OK;
 	const struct issuing_key *issuing = issuing_of(service, next);
 	return issuing && issuing_key_can_sign(issuing) ? activate(service, key, next, why) : HM_OK;

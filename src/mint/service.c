@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
+#include "clock.h"
 #include "control.h"
 #include "credentials.h"
 #include "documents.h"
@@ -100,11 +101,25 @@ void service_update_readiness(struct service *service)
 		service->on_ready(service->on_ready_context, service);
 }
 
+static void note_published(struct service *service)
+{
+	for (unsigned i = 0; i < service->config->issuers_count; i++) {
+		int64_t *since = &service->published_since[i];
+		if (service->documents_due || !issuing_keys_are_whole(&service->keys, i))
+			*since = 0;
+		else if (!*since)
+			*since = hm_time();
+	}
+}
+
 hm_result service_publish_documents(struct service *service, struct hm_problem *why)
 {
-	HM_TRY(documents_publish(service->config, &service->keys, service->publications, publish, service, why));
+	hm_result result =
+		documents_publish(service->config, &service->keys, service->publications, publish, service, why);
+	service->documents_due = result != HM_OK;
+	note_published(service);
 	service_update_readiness(service);
-	return HM_OK;
+	return result;
 }
 
 void service_fail_start(struct service *service, const char *detail)
@@ -221,9 +236,12 @@ static void on_prepare(uv_prepare_t *prepare)
 static void on_tick(uv_timer_t *tick)
 {
 	struct service *service = tick->data;
+	struct hm_problem why;
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
 	replays_expire(service->replays, uv_now(&service->loop));
+	if (service->documents_due)
+		(void)!service_publish_documents(service, &why); /* what failed was told when it did */
 	key_life_tick(service);
 	service_update_readiness(service);
 }

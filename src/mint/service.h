@@ -48,6 +48,8 @@ struct service {
 	struct key_life *life;   /* key_life.h */
 	struct unlocks *unlocks; /* unlock.h */
 	struct publications *publications;
+	bool documents_due;                      /* they could not be published as they are */
+	int64_t published_since[HM_ISSUERS_MAX]; /* an issuer's key set is out as it is since then; 0: it is not */
 	struct gate *gate;
 	struct gate_sockets sockets;
 	struct gate_sockets before; /* the certificates of before a reload, until gate has taken the new ones */
