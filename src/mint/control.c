@@ -281,7 +281,8 @@ void control_answer(struct control *control, const struct control_asker *asker, 
 	client->unanswered--;
 	client->heard_ms = uv_now(&control->service->loop);
 	if (reply(client, asker->id, json, length) != HM_OK || channel_waiting(client->channel))
-		close_client(client);
+		shutdown(channel_fd(client->channel),
+			SHUT_RDWR); /* closed by on_client: a command of it may be at work */
 }
 
 void control_refuse(struct control *control, const struct control_asker *asker, const struct hm_problem *why)

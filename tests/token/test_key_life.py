@@ -9,7 +9,9 @@ import unittest
 
 from token_case import HSMINT, TokenCase, read, run, verify, wait_for, write
 import token_admin
+import frames
 from harness import decode, verify_all
+from test_control import Operator
 
 CKR_FUNCTION_REJECTED = "0x200"
 
@@ -258,6 +260,104 @@ class Adopted(KeyLife):
         self.script("C_FindObjects hang 1\n")
         self.refuse(service, "the token's process ended", "adopt", "demo-access", "pkcs11:object=site-key")
         wait_for(lambda: service.mint().status == 200, "the token to be back")
+
+
+class Asking(KeyLife):
+    def put(self, operator, **command):
+        operator.send(frames.frame(frames.CONTROL_REQUEST, json.dumps(command).encode(), 1))
+
+    def replies_that_fit(self, service):
+        """How many replies wait for an operator who reads none, until its connection is closed."""
+        operator, count = Operator(service), 0
+        try:
+            while True:
+                self.put(operator, command="keys")
+                wait_for(lambda: service.status(), "the service to have looked")
+                count += 1
+        except (BrokenPipeError, ConnectionResetError):
+            operator.close()
+            return count - 1
+
+    def test_an_operator_who_does_not_read_is_answered_late(self):
+        """The answer comes while another command of the same connection is at work, and finds no room."""
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        fit = self.replies_that_fit(service)
+        operator = Operator(service)
+        for _ in range(fit - 1):
+            self.put(operator, command="keys")
+            service.status()
+        self.script("C_FindObjects hang 1\n")
+        service.process.send_signal(signal.SIGSTOP)
+        try:
+            self.put(operator, command="key-adopt", key="demo-access", label="site-key")
+            for _ in range(3):
+                self.put(operator, command="keys")
+            self.put(operator, command="reload")
+        finally:
+            service.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: "name=reload" in service.log(), "the reload")
+        operator.close()
+        self.assertIsNone(service.process.poll())
+        self.assertIs(self.ask(service, "list")["ok"], True)
+        self.assertNotIn("site-key", read(self.record))
+        os.kill(service.status()["tokens"][0]["pid"], signal.SIGKILL)
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+
+    def test_a_reload_ends_an_adoption_that_is_under_way(self):
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        operator = Operator(service)
+        self.script("C_FindObjects hang 1\n")
+        self.put(operator, command="key-adopt", key="demo-access", label="site-key")
+        wait_for(lambda: self.obeyed("C_FindObjects", "hang"), "the token to look at the key")
+        service.command("reload", "--control", service.control)
+        _, reply = operator.answer()
+        self.assertEqual((reply["code"], reply["status"]), ("key_state", 409), reply)
+        os.kill(service.status()["tokens"][0]["pid"], signal.SIGKILL)
+        wait_for(lambda: service.mint().status == 200, "the token to be back")
+        self.assertEqual(self.states(service), {1: "active"})
+        operator.close()
+        self.assertEqual(self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")["version"], 2)
+
+    def test_an_operator_who_goes_away_leaves_the_key_adopted(self):
+        self.make("site-key", "0a")
+        self.count_and_script("C_FindObjects wait-300\n")
+        service = self.serve()
+        operator = Operator(service)
+        self.put(operator, command="key-adopt", key="demo-access", label="site-key")
+        operator.close()
+        wait_for(lambda: self.states(service) == {1: "active", 2: "created"}, "the key to be adopted")
+        self.signer(service)
+
+    def test_two_adoptions_do_not_meet(self):
+        self.make("site-key", "0a")
+        self.make("spare", "0b")
+        self.count_and_script()
+        service = self.serve()
+        first, second = Operator(service), Operator(service)
+        self.script("C_FindObjects wait-500 2\n")
+        self.put(first, command="key-adopt", key="demo-access", label="site-key")
+        wait_for(lambda: self.obeyed("C_FindObjects", "wait-500"), "the token to look at the key")
+        self.assertEqual(second.ask({"command": "key-adopt", "key": "demo-access", "label": "spare"})[1]["code"], "key_state")
+        self.assertEqual(first.answer()[1]["label"], "site-key")
+        self.assertEqual(second.ask({"command": "key-adopt", "key": "demo-access", "label": "spare"})[1]["version"], 3)
+        first.close()
+        second.close()
+
+    def test_the_service_ends_while_a_key_is_looked_at(self):
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        operator = Operator(service)
+        self.script("C_FindObjects hang 1\n")
+        self.put(operator, command="key-adopt", key="demo-access", label="site-key")
+        wait_for(lambda: self.obeyed("C_FindObjects", "hang"), "the token to look at the key")
+        service.process.terminate()
+        self.assertEqual(service.process.wait(60), 0)
+        operator.close()
 
 
 class States(KeyLife):
