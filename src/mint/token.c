@@ -330,14 +330,23 @@ static void ask_for_keys(struct token *token)
 	}
 }
 
+/* What it says of a place that it was asked to learn the key of: that is answered once. */
+static bool take_lesson(struct token *token, uint16_t place)
+{
+	if (!token->learning || !token->asked[place] || token->shown[place])
+		return false;
+	token->learning--;
+	token->learning_ms = uv_now(token->loop); /* the next may take as long */
+	return true;
+}
+
 static hm_result take_learned(struct token *token, struct hm_reader *reader)
 {
 	struct token_key_ready shown;
 	uint16_t place;
-	if (!token->learning || !token_learned_get(reader, &place, &shown) || !token->asked[place] ||
-		!tells_of_tpm(token, &shown))
+	if (!token_learned_get(reader, &place, &shown) || !tells_of_tpm(token, &shown) ||
+		!take_lesson(token, place))
 		return HM_REFUSED;
-	token->learning--;
 	if (!token->config.keys[place].name[0])
 		return HM_OK; /* it is no longer wanted */
 	if (check_key(token, place, &shown) != HM_OK) {
@@ -356,9 +365,8 @@ static hm_result take_not_learned(struct token *token, struct hm_reader *reader)
 {
 	struct token_failure failure;
 	uint16_t place;
-	if (!token->learning || !token_not_learned_get(reader, &place, &failure) || !token->asked[place])
+	if (!token_not_learned_get(reader, &place, &failure) || !take_lesson(token, place))
 		return HM_REFUSED;
-	token->learning--;
 	token->asked[place] = false;
 	hm_log(HM_WARNING, "token_key_refused", "token=%s key=%s class=%s ckr=0x%" PRIx64 " detail=\"%s\"",
 		token->config.name, token->config.keys[place].name, token_class_name(failure.class), failure.ckr,

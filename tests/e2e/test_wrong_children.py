@@ -194,6 +194,20 @@ class Token(WrongChild):
         self.serve_with("hsmint-token")
         self.each("token", self.behaviours("token"))
 
+    def test_one_that_tells_of_another_key_than_it_was_asked_for_is_ended(self):
+        self.serve_with("hsmint-token")
+        for behaviour, label in zip(wrong_child.LEARNING, ("demo-svid", "nobody")):
+            with self.subTest(behaviour):
+                logged = len(self.service.log())
+                self.restart_as("token", behaviour)
+                self.service.wait_ready()
+                result = self.service.command("key", "adopt", "demo-access", "pkcs11:object=" + label, "--control",
+                                              self.service.control, check=False)
+                self.assertIn("the token's process ended", result.stderr)
+                self.assertIn("event=child_malformed program=hsmint-token", self.service.log()[logged:])
+                self.service.wait_ready()
+                self.assertEqual(self.service.mint().status, 200)
+
 
 if __name__ == "__main__":
     unittest.main()

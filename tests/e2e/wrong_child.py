@@ -83,6 +83,12 @@ def short_signature(data):
     return [frames.frame(kind, payload[:-1], frame_id)]
 
 
+def of_the_first_key(data):
+    """The same, told of the key at the token's first place."""
+    kind, frame_id, payload = frames.split(data)
+    return frames.frame(kind, b"\0\0" + payload[2:], frame_id)
+
+
 def lies_of(directory):
     with open(os.path.join(directory, "lies")) as lies:
         for number, (operation, caller, body) in enumerate(json.load(lies)):
@@ -121,6 +127,8 @@ TOKEN = {
     "a failure of no request": frames.frame(frames.TOKEN_FAILED, b"\0" + bytes(8) + frames.text("no"), 4711),
     "a failure of no class": frames.frame(frames.TOKEN_FAILED, b"\x63" + bytes(8) + frames.text("no")),
     "a failure that ends too soon": frames.frame(frames.TOKEN_FAILED, b"\0"),
+    "a key that it was not asked to look for":
+        frames.frame(frames.TOKEN_NOT_LEARNED, b"\0\0\7" + bytes(8) + frames.text("no")),
 }
 BEHAVIOURS = {"gate: " + name: after(frames.GATE_READY, wrong) for name, wrong in {**MALFORMED, **GATE}.items()}
 BEHAVIOURS.update({"token: " + name: after(frames.TOKEN_READY, wrong) for name, wrong in {**MALFORMED, **TOKEN}.items()})
@@ -140,6 +148,12 @@ SIGNING = {
     "token: every signature twice": of_requests(lambda data: [data, data]),
 }
 BEHAVIOURS.update(SIGNING)
+# Only once it is asked for a key.
+LEARNING = {
+    "another key learned than it was asked for": instead(frames.TOKEN_LEARNED, of_the_first_key),
+    "another key not learned than it was asked for": instead(frames.TOKEN_NOT_LEARNED, of_the_first_key),
+}
+BEHAVIOURS.update(LEARNING)
 
 
 def main(genuine, directory):
