@@ -70,7 +70,7 @@ enum {
 	HM_PIN_MAX = 256,
 	HM_LABEL_MAX = 64,        /* CKA_LABEL of a key */
 	HM_KEY_ID_MAX = 32,       /* CKA_ID of a key */
-	HM_KEY_OF_MAX = 512,      /* what the configuration says of a key, as the record of keys has it */
+	HM_KEY_OF_MAX = 1024,     /* what the configuration says of a key, as the record of keys has it */
 	HM_JWKS_AGE = 300,        /* seconds for which verifiers may keep a published document */
 	HM_KEY_VERSIONS_MAX = 16, /* of one configured key, those retired lately among them */
 	HM_RSA_BITS_MIN = 2048,

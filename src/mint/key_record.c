@@ -67,6 +67,13 @@ static bool get_state(const json_t *object, enum key_state *state)
 	return false;
 }
 
+/* As the configuration may name it (config_check.c). */
+static bool is_id(const char *id)
+{
+	size_t length = strspn(id, "0123456789abcdefABCDEF");
+	return !id[length] && length % 2 == 0;
+}
+
 static bool get_version(const json_t *object, struct key_version *version)
 {
 	int64_t number = 0, lifetime = 0;
@@ -84,14 +91,14 @@ static bool get_version(const json_t *object, struct key_version *version)
 			get_number(object, "until", HM_INTEGER_MAX, &version->until);
 	version->number = (unsigned)number;
 	version->lifetime = (unsigned)lifetime;
-	return is_whole && (version->label[0] || version->id[0]);
+	return is_whole && (version->label[0] || version->id[0]) && is_id(version->id);
 }
 
 static bool get_record(const json_t *object, struct key_record *record)
 {
 	const json_t *versions = json_object_get(object, "versions");
 	int64_t last = 0;
-	unsigned active = 0;
+	unsigned active = 0, before = 0;
 	*record = (struct key_record){.count = 0};
 	if (!get_text(object, "name", record->name, sizeof record->name) || !record->name[0] ||
 		!get_text(object, "of", record->of, sizeof record->of) ||
@@ -100,8 +107,10 @@ static bool get_record(const json_t *object, struct key_record *record)
 	record->last = (unsigned)last;
 	for (size_t i = 0; i < json_array_size(versions); i++) {
 		struct key_version *version = &record->versions[record->count++];
-		if (!get_version(json_array_get(versions, i), version))
+		if (!get_version(json_array_get(versions, i), version) || version->number <= before ||
+			version->number > record->last)
 			return false;
+		before = version->number;
 		active += version->state == KEY_ACTIVE;
 	}
 	return active == 1;
@@ -115,7 +124,8 @@ static bool get_records(const json_t *object, struct key_records *records)
 		json_array_size(keys) > HM_KEYS_MAX)
 		return false;
 	for (size_t i = 0; i < json_array_size(keys); i++)
-		if (!get_record(json_array_get(keys, i), &records->records[records->count++]))
+		if (!get_record(json_array_get(keys, i), &records->records[records->count++]) ||
+			key_records_find(records, records->records[i].name) != &records->records[i])
 			return false;
 	return true;
 }
@@ -159,6 +169,15 @@ static json_t *record_json(const struct key_record *record)
 		(json_int_t)record->last, "versions", versions);
 }
 
+/* Nothing was left out on the way, for want of memory or as no text. */
+static bool has_all(const struct key_records *written, const struct key_records *records)
+{
+	bool same = written->count == records->count;
+	for (unsigned i = 0; same && i < records->count; i++)
+		same = written->records[i].count == records->records[i].count;
+	return same;
+}
+
 hm_result key_records_write(const char *state, const struct key_records *records, struct hm_problem *why)
 {
 	static struct key_records again;
@@ -169,7 +188,7 @@ hm_result key_records_write(const char *state, const struct key_records *records
 	JSON_AUTO *object = json_pack("{s:I, s:o}", "format", (json_int_t)FORMAT, "keys", keys);
 	TEXT_AUTO *text = json_dumps(object, JSON_INDENT(1));
 	again.count = 0;
-	if (!text || strlen(text) > FILE_MAX || !get_records(object, &again) || again.count != records->count)
+	if (!text || strlen(text) > FILE_MAX || !get_records(object, &again) || !has_all(&again, records))
 		return hm_broken(why, "the record of keys cannot be written so that it could be read");
 	HM_TRY(put_path(state, path, why));
 	return file_replace(path, text, strlen(text), 0600, why);
