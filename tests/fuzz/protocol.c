@@ -56,6 +56,41 @@ static bool reread_token_sign(struct hm_reader *r, struct hm_writer *w)
 	return true;
 }
 
+static bool reread_token_learn(struct hm_reader *r, struct hm_writer *w)
+{
+	static struct token_learn value;
+	memset(&value, 0xaa, sizeof value);
+	if (!token_learn_get(r, &value))
+		return false;
+	check(value.place < HM_KEYS_MAX && value.key.name[0] && (value.key.label[0] || value.key.id_length));
+	token_learn_put(w, value.place, &value.key);
+	return true;
+}
+
+static bool reread_token_learned(struct hm_reader *r, struct hm_writer *w)
+{
+	static struct token_key_ready value;
+	uint16_t place;
+	memset(&value, 0xaa, sizeof value);
+	if (!token_learned_get(r, &place, &value))
+		return false;
+	check(place < HM_KEYS_MAX);
+	token_learned_put(w, place, &value);
+	return true;
+}
+
+static bool reread_token_not_learned(struct hm_reader *r, struct hm_writer *w)
+{
+	struct token_failure value;
+	uint16_t place;
+	memset(&value, 0xaa, sizeof value);
+	if (!token_not_learned_get(r, &place, &value))
+		return false;
+	check(place < HM_KEYS_MAX);
+	token_not_learned_put(w, place, &value);
+	return true;
+}
+
 static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
 {
 	uint32_t ms;
@@ -68,7 +103,8 @@ static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
 
 static parser *const parsers[] = {reread_token_config, reread_token_ready, reread_token_failure, reread_token_sign,
 	reread_token_slow, reread_gate_config, reread_gate_publish, reread_gate_request, reread_gate_reply,
-	reread_gate_ready, reread_gate_stats, reread_ceremony_certificate, reread_ceremony_sign};
+	reread_gate_ready, reread_gate_stats, reread_ceremony_certificate, reread_ceremony_sign, reread_token_learn,
+	reread_token_learned, reread_token_not_learned};
 enum { PARSERS = sizeof parsers / sizeof *parsers, JOSE = PARSERS, CHOICES };
 
 static void try_parser(parser *reread, const uint8_t *data, size_t size)
@@ -193,6 +229,27 @@ static void put_token_slow(struct hm_writer *w)
 	hm_put_u32(w, HM_TOKEN_SLOW_MAX_MS);
 }
 
+static void put_token_learn(struct hm_writer *w)
+{
+	static const struct token_key_config key = {
+		"one", "label", {1}, 1, KEY_USE_ACCESS_TOKEN, KEY_ES256, KEY_HASH_HOST, ISSUER};
+	token_learn_put(w, HM_KEYS_MAX - 1, &key);
+}
+
+static void put_token_learned(struct hm_writer *w)
+{
+	static const struct token_key_ready key = {.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+		.spki = {0x30, 0x59},
+		.spki_length = 91,
+		.custody = {CUSTODY_TRUE}};
+	token_learned_put(w, 1, &key);
+}
+
+static void put_token_not_learned(struct hm_writer *w)
+{
+	token_not_learned_put(w, 1, &(struct token_failure){TOKEN_CUSTODY, 0, "key one: no private key"});
+}
+
 static void put_gate_config(struct hm_writer *w)
 {
 	gate_config_put(w, &(struct gate_config){SANDBOX_BEST, 1, 1, 1});
@@ -270,6 +327,9 @@ static const struct {
 	{reread_token_failure, put_token_failure},
 	{reread_token_sign, put_token_sign},
 	{reread_token_slow, put_token_slow},
+	{reread_token_learn, put_token_learn},
+	{reread_token_learned, put_token_learned},
+	{reread_token_not_learned, put_token_not_learned},
 	{reread_gate_config, put_gate_config},
 	{reread_gate_publish, put_gate_publish},
 	{reread_gate_request, put_gate_request},

@@ -428,6 +428,34 @@ Test(config, without_a_word_on_it_the_sandbox_is_required_and_two_threads_sign)
 	cr_expect_eq(config->tokens[0].threads, 2);
 }
 
+Test(config, without_a_word_on_it_no_key_is_rotated_made_or_destroyed)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->keys[0].rotate, 0);
+	cr_expect_eq(config->keys[0].publish_ahead, 60 * 60);
+	cr_expect_eq(config->tokens[0].key_rights, KEY_RIGHTS_USE);
+}
+
+Test(config, the_schedule_of_a_key_and_the_right_to_manage_keys_are_read)
+{
+	static const struct {
+		const char *text;
+		unsigned rotate, ahead;
+	} periods[] = {{"rotate: 90d", 90 * 86400, 3600}, {"publish_ahead: 2d", 0, 2 * 86400},
+		{"rotate: 50m\n    publish_ahead: 25m", 3000, 1500}, {"rotate: 7200s", 7200, 3600},
+		{"rotate: 3660d\n    publish_ahead: 1830d", 3660 * 86400, 1830 * 86400}};
+	for (size_t i = 0; i < sizeof periods / sizeof *periods; i++) {
+		char text[128];
+		snprintf(text, sizeof text, "%s\n    %s", good[40], periods[i].text);
+		cr_assert_eq(load_with(41, text), HM_OK, "%s: %s", periods[i].text, why.detail);
+		cr_expect_eq(config->keys[0].rotate, periods[i].rotate, "%s", periods[i].text);
+		cr_expect_eq(config->keys[0].publish_ahead, periods[i].ahead, "%s", periods[i].text);
+	}
+	cr_assert_eq(load_with(25, "    key_rights: manage"), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->tokens[0].key_rights, KEY_RIGHTS_MANAGE);
+	cr_expect_eq(config->tokens[1].key_rights, KEY_RIGHTS_USE);
+}
+
 /* ---- what is not ---- */
 
 static const struct {
@@ -553,6 +581,20 @@ static const struct {
 	{73, "    issuer: a", 72, "taken"},
 	{72, "  - name: twin\n    uri: spiffe://a.test/broker\n    issuer: a\n    roles: [mint]\n  - name: broker", 72,
 		"the same caller"},
+	/* the life of keys: 25 minutes are five times as long as verifiers may keep a key set */
+	{25, "    key_rights: own", 25, "use, manage"},
+	{41, "    publish_ahead: 1499s", 41, "at least 1500s"},
+	{41, "    publish_ahead: 24m", 41, "at least 1500s"},
+	{41, "    publish_ahead: 0d", 41, "at least 1500s"},
+	{41, "    publish_ahead: 3661d", 41, "at least 1500s"},
+	{41, "    publish_ahead: 99999999999999999999d", 41, "at least 1500s"},
+	{41, "    publish_ahead: 1500", 41, "at least 1500s"},
+	{41, "    publish_ahead: -1d", 41, "at least 1500s"},
+	{41, "    publish_ahead: 1d2h", 41, "at least 1500s"},
+	{41, "    rotate: 7199s", 41, "twice publish_ahead (3600s)"},
+	{41, "    rotate: 2w", 41, "twice publish_ahead (3600s)"},
+	{41, "    rotate: \" 90d\"", 41, "twice publish_ahead (3600s)"},
+	{41, "    publish_ahead: 25m\n    rotate: 2999s", 42, "twice publish_ahead (1500s)"},
 	/* profiles */
 	{48, "  - name: a/b", 48, "letters"},
 	{59, "  - name: access", 59, "taken"},

@@ -229,6 +229,132 @@ Test(token_protocol, a_text_longer_than_its_member_is_refused_and_not_cut)
 	free(behind);
 }
 
+/* ---- learning ---- */
+
+static const struct token_key_config a_key = {.name = "access",
+	.label = "first",
+	.id = {1, 0, 255},
+	.id_length = 3,
+	.use = KEY_USE_JWT_SVID,
+	.algorithm = KEY_PS256,
+	.hash = KEY_HASH_HOST,
+	.issuer = "https://mint.example/a"};
+static struct token_learn learn;
+
+static bool get_learn(struct hm_reader *r)
+{
+	return token_learn_get(r, &learn);
+}
+
+Test(token_protocol, a_key_to_learn_comes_back_as_it_was)
+{
+	token_learn_put(&w, HM_KEYS_MAX - 1, &a_key);
+	struct hm_reader r = again();
+	memset(&learn, 0xff, sizeof learn);
+	cr_assert(get_learn(&r));
+	cr_expect_eq(learn.place, HM_KEYS_MAX - 1);
+	cr_expect_eq(memcmp(&learn.key, &a_key, sizeof a_key), 0);
+	expect_whole_or_nothing(get_learn);
+}
+
+static bool takes_to_learn(uint16_t place, const struct token_key_config *key)
+{
+	begin();
+	token_learn_put(&w, place, key);
+	struct hm_reader r = again();
+	return get_learn(&r);
+}
+
+Test(token_protocol, a_key_is_learned_at_a_place_and_by_its_label_or_id)
+{
+	struct token_key_config key = a_key;
+	cr_expect_not(takes_to_learn(HM_KEYS_MAX, &key));
+	cr_expect_not(takes_to_learn(UINT16_MAX, &key));
+	key.label[0] = 0;
+	cr_expect(takes_to_learn(0, &key));
+	key.id_length = 0;
+	cr_expect_not(takes_to_learn(0, &key));
+	key = a_key;
+	key.id_length = 0;
+	cr_expect(takes_to_learn(0, &key));
+	key.name[0] = 0;
+	cr_expect_not(takes_to_learn(0, &key));
+	key = a_key;
+	key.algorithm = KEY_ALGORITHMS;
+	cr_expect_not(takes_to_learn(0, &key));
+}
+
+Test(token_protocol, keys_are_the_same_when_all_that_is_said_of_them_is)
+{
+	struct token_key_config others[8];
+	cr_expect(token_key_equals(&a_key, &a_key));
+	for (int i = 0; i < 8; i++)
+		others[i] = a_key;
+	others[0].name[0] = 'A';
+	others[1].label[0] = 'F';
+	others[2].id[2] = 254;
+	others[3].id_length = 2;
+	others[4].use = KEY_USE_ACCESS_TOKEN;
+	others[5].algorithm = KEY_RS256;
+	others[6].hash = KEY_HASH_TOKEN;
+	others[7].issuer[0] = 'H';
+	for (int i = 0; i < 8; i++)
+		cr_expect_not(token_key_equals(&a_key, &others[i]), "%d", i);
+}
+
+static struct token_key_ready learned;
+static struct token_failure not_learned;
+static uint16_t place;
+
+static bool get_learned(struct hm_reader *r)
+{
+	return token_learned_get(r, &place, &learned);
+}
+
+static bool get_not_learned(struct hm_reader *r)
+{
+	return token_not_learned_get(r, &place, &not_learned);
+}
+
+Test(token_protocol, a_key_that_was_learned_comes_back_as_it_was)
+{
+	static const struct token_key_ready shown = {.kid = "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",
+		.spki = {0x30, 0, 1},
+		.spki_length = 3,
+		.custody = {CUSTODY_TRUE, CUSTODY_NOT_TOLD},
+		.generated_by = 0x1040,
+		.mechanism = UINT64_MAX,
+		.by_token = 1};
+	token_learned_put(&w, HM_KEYS_MAX - 1, &shown);
+	struct hm_reader r = again();
+	memset(&learned, 0xff, sizeof learned);
+	cr_assert(get_learned(&r));
+	cr_expect_eq(place, HM_KEYS_MAX - 1);
+	cr_expect_eq(memcmp(&learned, &shown, sizeof shown), 0);
+	expect_whole_or_nothing(get_learned);
+	begin();
+	token_learned_put(&w, HM_KEYS_MAX, &shown);
+	r = again();
+	cr_expect_not(get_learned(&r));
+}
+
+Test(token_protocol, why_a_key_was_not_learned_comes_back_as_it_was)
+{
+	static const struct token_failure failed = {.class = TOKEN_CUSTODY, .ckr = 5, .detail = "CKA_EXTRACTABLE"};
+	token_not_learned_put(&w, HM_KEYS_MAX - 1, &failed);
+	struct hm_reader r = again();
+	cr_assert(get_not_learned(&r));
+	cr_expect_eq(place, HM_KEYS_MAX - 1);
+	cr_expect_eq(not_learned.class, TOKEN_CUSTODY);
+	cr_expect_eq(not_learned.ckr, 5);
+	cr_expect_str_eq(not_learned.detail, "CKA_EXTRACTABLE");
+	expect_whole_or_nothing(get_not_learned);
+	begin();
+	token_not_learned_put(&w, HM_KEYS_MAX, &failed);
+	r = again();
+	cr_expect_not(get_not_learned(&r));
+}
+
 /* ---- signing ---- */
 
 static struct token_sign sign;
