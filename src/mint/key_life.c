@@ -414,11 +414,24 @@ hm_result key_life_adopt(struct service *service, const char *name, const struct
 		"token %s: its process has looked at as many keys as it can, and is started anew", key->token);
 }
 
+/* The key of another name that this one is, on the same token: retired or destroyed for the one it would go on signing,
+ * or be missing, for the other. On another token it may be the same: a copy that does the same (key_choice.h). */
+static const struct issuing_key *same_key(const struct service *service, const struct issuing_key *adopted)
+{
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *other = &service->keys.items[i];
+		if (other->config != adopted->config && other->token == adopted->token && other->known &&
+			strcmp(other->jwk.kid, adopted->jwk.kid) == 0)
+			return other;
+	}
+	return NULL;
+}
+
 /* Its token has shown it: is it one that may be taken? */
 static hm_result check_adopted(const struct service *service, const struct issuing_key *adopted, struct hm_problem *why)
 {
 	const struct key_record *record = key_life_record(service, adopted->config);
-	if (!adopted->known)
+	if (!adopted->known || same_key(service, adopted))
 		return hm_refuse(why, "key_refused", NULL, "a key of its own: it is another configured key's");
 	for (unsigned i = 0; i < record->count; i++)
 		if (strcmp(record->versions[i].kid, adopted->jwk.kid) == 0)

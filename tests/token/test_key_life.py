@@ -211,6 +211,15 @@ class Adopted(KeyLife):
         self.softhsm("--keypairgen", "--key-type", "EC:prime256v1", "--label", label, "--id", identity, "--usage-sign",
                      "--sensitive", "--extractable")
 
+    def test_a_key_that_does_the_same_under_another_name(self):
+        """What is retired for one would go on signing for the other."""
+        self.make("site-key", "0a")
+        svid = "  - {name: demo-svid,"
+        self.edit(svid, "  - {name: other, issuer: demo, token: soft, label: site-key, use: access-token}\n" + svid)
+        service = self.serve()
+        self.refuse(service, "another configured key's", "adopt", "demo-access", "pkcs11:id=%0a")
+        self.assertEqual(self.states(service), {1: "active"})
+
     def test_a_key_that_ends_the_process_is_not_tried_again(self):
         """It must not keep the others from signing: the next process is not asked to learn it."""
         self.make("site-key", "0a")
