@@ -58,13 +58,15 @@ static void put_key(const struct service *service, const struct issuing_key *iss
 	config_key_frame(service->config, issuing->config, issuing->version->label, issuing->version->id, out);
 }
 
-/* What this token is to hold. */
-static void put_keys(const struct service *service, unsigned token, struct token_config *out)
+/* What this token is to hold; or of that, what it is to sign with. */
+static void put_keys(const struct service *service, unsigned token, bool only_active, struct token_config *out)
 {
 	out->key_count = 0;
-	for (unsigned i = 0; i < service->keys.count; i++)
-		if (service->keys.items[i].config->token_index == token)
-			put_key(service, &service->keys.items[i], &out->keys[out->key_count++]);
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *issuing = &service->keys.items[i];
+		if (issuing->config->token_index == token && (!only_active || issuing->version->state == KEY_ACTIVE))
+			put_key(service, issuing, &out->keys[out->key_count++]);
+	}
 }
 
 static void find_places(struct service *service)
@@ -84,7 +86,7 @@ hm_result signing_hold(struct service *service, struct hm_problem *why)
 	struct hm_problem another;
 	hm_result result = HM_OK;
 	for (unsigned i = 0; i < service->token_count; i++) {
-		put_keys(service, i, &wanted);
+		put_keys(service, i, false, &wanted);
 		hm_result held =
 			token_hold(service->tokens[i], wanted.keys, wanted.key_count, result == HM_OK ? why : &another);
 		result = result == HM_OK ? held : result;
@@ -271,7 +273,7 @@ hm_result signing_adopt(struct service *service, struct hm_problem *why)
 	service->token_count = config->tokens_count;
 	for (unsigned i = 0; i < config->tokens_count; i++) {
 		config_token_frame(config, i, &wanted);
-		put_keys(service, i, &wanted);
+		put_keys(service, i, true, &wanted); /* those that are missed later do not keep it from signing */
 		service->tokens[i] = take_same(old, &wanted);
 		is_kept[i] = service->tokens[i];
 		if (!is_kept[i])

@@ -48,7 +48,8 @@ struct token {
 	bool was_ready, ending, probing, unlatch;
 	bool was_of_use;                         /* this process signed for a request */
 	bool has_turn;                           /* this process holds the start lock, so its time counts */
-	bool asked[HM_KEYS_MAX];                 /* this process was given a key for this place, */
+	bool first[HM_KEYS_MAX];                 /* it cannot do without the key at this place, */
+	bool asked[HM_KEYS_MAX];                 /* this process was given one for this place, */
 	bool shown[HM_KEYS_MAX];                 /* and this one or one before it has shown it */
 	bool failing[HM_KEYS_MAX];               /* the key's last request failed, by the token's doing */
 	unsigned signature_lengths[HM_KEYS_MAX]; /* of each key, in bytes */
@@ -771,7 +772,8 @@ static void on_process_ended(void *context, const char *how)
 		token->events.start_failed(token->events.context, token);
 }
 
-/* What a process is started with: a key that was never shown could keep it from getting ready, unless all are new. */
+/* What a process is started with: a key that was never shown could keep it from getting ready, and the first ones may.
+ */
 static void put_config(struct token *token, struct hm_writer *w)
 {
 	static struct token_config given;
@@ -780,7 +782,7 @@ static void put_config(struct token *token, struct hm_writer *w)
 	given.unlatch = token->unlatch;
 	memcpy(given.unlock, token->parts.id, sizeof given.unlock);
 	for (uint32_t i = 0; i < given.key_count; i++) {
-		token->asked[i] = given.keys[i].name[0] && (token->shown[i] || !token->was_ready);
+		token->asked[i] = given.keys[i].name[0] && (token->shown[i] || (token->first[i] && !token->was_ready));
 		if (!token->asked[i])
 			given.keys[i] = (struct token_key_config){.use = 0};
 	}
@@ -837,6 +839,8 @@ struct token *token_start(uv_loop_t *loop, const struct token_config *config, st
 	token->pool = pool;
 	token->events = *events;
 	TAILQ_INIT(&token->at_work);
+	for (uint32_t i = 0; i < config->key_count; i++)
+		token->first[i] = true;
 	uv_timer_init(loop, &token->timer);
 	token->timer.data = token;
 	start_process(token);
@@ -933,7 +937,7 @@ static unsigned free_place(const struct token *token)
 static void drop(struct token *token, unsigned place)
 {
 	token->config.keys[place] = (struct token_key_config){.use = 0};
-	token->shown[place] = token->failing[place] = false;
+	token->first[place] = token->shown[place] = token->failing[place] = false;
 }
 
 static bool is_of_no_key(const struct token *token, const struct pending *pending)

@@ -48,7 +48,8 @@ struct token_facts {
 	const char *last_error;  /* "" if none */
 };
 
-/* Supervise the token that `config` describes (copied): start its process now. NULL: no memory. */
+/* Supervise the token that `config` describes (copied): start its process now, which is not ready without the keys that
+ * are named there. NULL: no memory. */
 struct token *token_start(uv_loop_t *loop, const struct token_config *config, struct pending_pool *pool,
 	const struct token_events *events);
 

@@ -422,6 +422,42 @@ class States(KeyLife):
         self.assertIn("is another one than before", service.log())
         self.assertIn("was " + first, service.log())
 
+    def test_a_version_in_reserve_that_is_gone_does_not_keep_the_service_from_starting(self):
+        for label, identity in (("site-key", "0a"), ("spare", "0b")):
+            self.make(label, identity)
+        service = self.serve()
+        for label in ("site-key", "spare"):
+            self.ask(service, "adopt", "demo-access", "pkcs11:object=" + label)
+        first = self.signer(service)
+        service.stop()
+        for half in ("privkey", "pubkey"):
+            self.softhsm("--delete-object", "--type", half, "--label", "site-key")
+        service = self.serve()
+        wait_for(lambda: "no private key is labelled 'site-key'" in service.log(), "it to be missed")
+        wait_for(lambda: self.versions(service)[3]["known"], "the other to be learned")
+        self.assertEqual(self.signer(service), first)
+        self.assertFalse(self.versions(service)[2]["known"])
+        self.assertEqual(self.ask(service, "rotate", "demo-access")["version"], 3)
+        self.assertEqual(self.ask(service, "retire", "demo-access", "2")["state"], "retired")
+
+    def test_a_version_that_is_published_and_gone_is_told_of_and_can_be_retired(self):
+        """Without it the key set would be half of one."""
+        self.make("site-key", "0a")
+        service = self.serve()
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")
+        self.ask(service, "activate", "demo-access", "2", "--now")
+        signer = self.signer(service)
+        service.stop()
+        for half in ("privkey", "pubkey"):
+            self.softhsm("--delete-object", "--type", half, "--label", "demo-access")
+        service = self.serve(wait=False)
+        wait_for(lambda: "no private key is labelled 'demo-access'" in service.log(), "it to be missed")
+        status = wait_for(lambda: self.ask(service, "list") and service.status(), "the service to answer")
+        self.assertEqual((status["ready"], status["reason"]), (False, "key demo-access is not used"))
+        self.ask(service, "retire", "demo-access", "1")
+        service.wait_ready()
+        self.assertEqual(self.signer(service), signer)
+
     def test_a_damaged_record_ends_the_start(self):
         self.serve().stop()
         whole = read(self.record)
