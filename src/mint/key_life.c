@@ -172,6 +172,8 @@ static hm_result commit(struct service *service, struct hm_problem *why)
 	use_and_hold(service);
 	if (service_publish_documents(service, &unpublished) != HM_OK)
 		log_error(&unpublished);
+	if (service->gate) /* who hears that a version is retired may ask for the key set at once */
+		(void)gate_flush(service->gate);
 	return HM_OK;
 }
 
