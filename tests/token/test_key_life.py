@@ -10,7 +10,7 @@ import unittest
 from token_case import HSMINT, TokenCase, read, run, verify, wait_for, write
 import token_admin
 import frames
-from harness import decode, verify_all
+from harness import AUDIENCE, SUBJECT, decode, verify_all
 from test_control import Operator
 
 CKR_FUNCTION_REJECTED = "0x200"
@@ -409,6 +409,34 @@ class States(KeyLife):
         self.assertEqual(read(self.record), before)
         self.assertEqual(self.states(service), {1: "active", 2: "created"})
         self.ask(service, "rotate", "demo-access")
+
+    def test_what_was_asked_for_before_is_answered_again_until_its_key_is_retired(self):
+        self.make("site-key", "0a")
+        service = self.serve()
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")
+        body = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
+
+        def mint():
+            return service.ask("POST", "/v1/mint/jwt", body, headers={"Idempotency-Key": "once"})
+        before = mint()
+        self.ask(service, "activate", "demo-access", "2", "--now")
+        self.assertEqual(mint().json["credential"], before.json["credential"])
+        self.ask(service, "retire", "demo-access", "1")
+        self.refused(mint(), 409, "replay_withdrawn")
+
+    def test_a_longer_lifetime_that_was_allowed_once_counts_until_its_end(self):
+        """The old key stays published for the longest that a credential of it may live, not for what may be asked now."""
+        self.make("site-key", "0a")
+        service = self.serve()
+        for longest in (1800, 600):
+            write(self.config, re.sub(r"maximum: \d+", "maximum: %d" % longest, read(self.config)))
+            service.command("reload", "--control", service.control)
+        service.stop()
+        service = self.serve()
+        self.ask(service, "adopt", "demo-access", "pkcs11:object=site-key")
+        self.ask(service, "activate", "demo-access", "2", "--now")
+        old = self.versions(service)[1]
+        self.assertEqual(old["retires_at"] - old["retiring_at"], 1800 + 60)
 
     def test_another_key_under_a_known_label_is_refused_after_a_restart(self):
         service = self.serve()
