@@ -12,10 +12,10 @@ import unittest
 
 from softhsm_keys import module_of
 from token_case import BUILD, FAULT, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
-from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, frame, string, token_config
+from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, create_key, frame, string, token_config
 
-SIGN, PROBE, TURN, READY, SIGNED, ENDING = 2, 3, 15, 16, 17, 19
-CLASS_REFUSED = 6
+SIGN, PROBE, LEARN, TURN, READY, SIGNED, ENDING, LEARNED, NOT_LEARNED = 2, 3, 5, 15, 16, 17, 19, 20, 21
+CLASS_REFUSED, CLASS_CUSTODY = 6, 7
 CKM_EC_KEY_PAIR_GEN, CKM_ECDSA = 0x1040, 0x1041
 CUSTODY = bytes([1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1])  # in the order of enum custody_attribute
 INHERIT = 'exec "$0" "$@" %d<&0 </dev/null' % CHILD_FD
@@ -258,6 +258,26 @@ class Frames(TokenCase):
                 peer = self.peer()
                 peer.send(data)
                 self.assertIsNone(peer.receive())
+                self.assertEqual(peer.end()[0], 1)
+
+    def learn(self, place, label, identity):
+        return frame(LEARN, struct.pack("=H", place) + string("more") + string(label) + string(bytes.fromhex(identity)) +
+                     struct.pack("=BBB", 0, 0, 0) + string(ISSUER))
+
+    def test_a_key_that_it_learned_signs_and_its_place_is_taken(self):
+        create_key(self.directory, self.config, "site-key", "0a")
+        for then in ("learn again", "sign elsewhere"):
+            with self.subTest(then):
+                peer, _ = self.ready()
+                kind, identity, payload = peer.ask(self.learn(9, "nobody", "0b"))
+                self.assertEqual((kind, identity, payload[:3]), (NOT_LEARNED, 0, struct.pack("=HB", 9, CLASS_CUSTODY)))
+                kind, identity, payload = peer.ask(self.learn(9, "site-key", "0a"))
+                self.assertEqual((kind, identity, payload[:2]), (LEARNED, 0, struct.pack("=H", 9)))
+                reader = Reader(payload[2:])
+                kid, spki = reader.bytes().decode(), reader.bytes()
+                self.assert_verifies(spki, tbs(kid), peer.ask(sign(9, tbs(kid)))[2])
+                wrong = self.learn(9, "site-key", "0a") if then == "learn again" else sign(8, tbs(kid))
+                self.assertIsNone(peer.ask(wrong))
                 self.assertEqual(peer.end()[0], 1)
 
     def test_the_end_of_the_socket_ends_it_at_once(self):

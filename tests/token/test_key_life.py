@@ -89,6 +89,7 @@ class Made(KeyLife):
                     "--label", "demo-access")
         self.assertEqual(self.ask(service, "retire", "demo-access", "1")["state"], "retired")
         self.assertNotIn(first, self.published(service))
+        self.assertFalse(self.versions(service)[1]["known"])  # its token need not hold it any more
         self.refuse(service, "is not its label", "destroy", "demo-access", "1", "--config", self.config, "--label", "x")
         self.key(service, "destroy", "demo-access", "1", "--config", self.config, "--label", "demo-access")
         self.assertEqual(self.states(service), {2: "active"})
@@ -341,6 +342,21 @@ class Asking(KeyLife):
         wait_for(lambda: self.states(service) == {1: "active", 2: "created"}, "the key to be adopted")
         self.signer(service)
 
+    def test_who_comes_after_an_operator_does_not_get_its_answer(self):
+        self.make("site-key", "0a")
+        self.count_and_script()
+        service = self.serve()
+        gone = Operator(service)
+        self.script("C_FindObjects wait-1000 1\n")
+        self.put(gone, command="key-adopt", key="demo-access", label="site-key")
+        wait_for(lambda: self.obeyed("C_FindObjects", "wait-1000"), "the token to look at the key")
+        gone.close()
+        operators = [Operator(service) for _ in range(3)]
+        wait_for(lambda: self.states(service) == {1: "active", 2: "created"}, "the key to be adopted")
+        for operator in operators:
+            self.assertEqual(operator.ask({"command": "status"}, 7)[0], 7)
+            operator.close()
+
     def test_two_adoptions_do_not_meet(self):
         self.make("site-key", "0a")
         self.make("spare", "0b")
@@ -390,6 +406,11 @@ class States(KeyLife):
         self.refuse(service, "version 3 signs next", "activate", "demo-access", "2")
         self.ask(service, "retire", "demo-access", "2")
         self.refuse(service, "version 2 is retired", "activate", "demo-access", "2", "--now")
+        operator = Operator(service)
+        for number, code in ((1, "key_state"), (3, "key_state"), (4, "unknown_key")):
+            _, reply = operator.ask({"command": "key-forget", "key": "demo-access", "version": number})
+            self.assertEqual(reply["code"], code, number)
+        operator.close()
         self.refuse(service, "version 2, retired", "adopt", "demo-access", "pkcs11:id=%0a")
         self.assertEqual(self.states(service), {1: "active", 2: "retired", 3: "published"})
 
