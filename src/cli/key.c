@@ -189,7 +189,7 @@ static void put_attribute(json_t *request, const char *member, P11KitUri *uri, C
 	for (size_t i = 0; is_hex && i < attribute->ulValueLen && i < 256; i++)
 		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
 	json_t *value = is_hex ? json_string(hex) : json_stringn((const char *)bytes, attribute->ulValueLen);
-	(void)json_object_set_new(request, member, value);
+	(void)json_object_set_new(request, member, value ? value : json_null()); /* refused, when it is no text */
 }
 
 /* Texts of tokens are padded with blanks; one that the URI does not name is empty. */
@@ -197,20 +197,38 @@ static void put_padded(json_t *request, const char *member, const CK_UTF8CHAR *p
 {
 	while (length && (padded[length - 1] == ' ' || !padded[length - 1]))
 		length--;
+	json_t *value = length ? json_stringn((const char *)padded, length) : NULL;
 	if (length)
-		(void)json_object_set_new(request, member, json_stringn((const char *)padded, length));
+		(void)json_object_set_new(request, member, value ? value : json_null());
 }
 
-/* RFC 7512. What we could not hold the token to is not wanted: it would be taken for checked. */
+/* What we could not hold the token to is not wanted: it would be taken for checked. Both halves of a pair are looked
+ * for, whichever the URI is of. */
+static bool has_others(const char *uri)
+{
+	static const char *const taken[] = {"object=", "id=", "token=", "serial=", "type="};
+	for (const char *at = strchr(uri, ':'); at; at = strpbrk(at + 1, ";?&")) {
+		bool known = !at[1];
+		for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+			known |= strncmp(at + 1, taken[i], strlen(taken[i])) == 0;
+		if (!known)
+			return true;
+	}
+	return false;
+}
+
+/* RFC 7512. */
 static int adopt(const struct key_words *words)
 {
 	P11KitUri *uri = p11_kit_uri_new();
 	int fault = uri ? p11_kit_uri_parse(words->more, P11_KIT_URI_FOR_ANY, uri) : P11_KIT_URI_NO_MEMORY;
 	json_t *request = json_pack("{s:s, s:s}", "command", "key-adopt", "key", words->name);
-	if (fault != P11_KIT_URI_OK || p11_kit_uri_any_unrecognized(uri)) {
+	if (fault != P11_KIT_URI_OK || has_others(words->more)) {
 		p11_kit_uri_free(uri);
 		json_decref(request);
-		return usage_error("key", "'%s' is no PKCS#11 URI such as 'pkcs11:object=LABEL;id=%%01'", words->more);
+		return usage_error("key",
+			"'%s' is no PKCS#11 URI of object, id, token and serial such as 'pkcs11:object=LABEL;id=%%01'",
+			words->more);
 	}
 	const CK_TOKEN_INFO *token = p11_kit_uri_get_token_info(uri);
 	put_attribute(request, "label", uri, CKA_LABEL, false);

@@ -202,7 +202,9 @@ class Adopted(KeyLife):
                 ("pkcs11:object=" + "x" * 65, "at most 64")):
             with self.subTest(uri):
                 self.refuse(service, words, "adopt", "demo-access", uri)
-        for uri in ("site-key", "pkcs11:object=site-key;colour=red"):
+        self.refuse(service, "a string", "adopt", "demo-access", "pkcs11:object=%ff;id=%0a")
+        for uri in ("site-key", "pkcs11:object=site-key;colour=red", "pkcs11:object=site-key;model=other",
+                    "pkcs11:object=site-key?pin-value=1234"):
             self.assertEqual(self.key(service, "adopt", "demo-access", uri, check=False).returncode, 2, uri)
         self.assertEqual(read(self.record), before)
         self.assertTrue(service.status()["ready"])
