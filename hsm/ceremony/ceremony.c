@@ -9,6 +9,7 @@
 #include "login.h"
 #include "objects.h"
 #include "serve.h"
+#include "tpm.h"
 #include <stdio.h>
 #include <unistd.h>
 
@@ -85,6 +86,9 @@ static hm_result take_key(struct ceremony *ceremony, struct token_failure *why)
 	const struct token_key_config *config = wanted_key(ceremony);
 	struct ca_key *ca = &ceremony->ca;
 	HM_TRY(key_find(&ceremony->module, ceremony->session, config, ceremony->config.waived, &ceremony->key, why));
+	if (ceremony->config.tpm_parent)
+		HM_TRY(tpm_check(
+			&ceremony->module, ceremony->session, ceremony->config.tpm_parent, &ceremony->key, why));
 	HM_TRY(lender_lend(ceremony->lender, config->id, config->id_length, &ca->private, why));
 	ca->public = ceremony->key.public;
 	ca->hash = ceremony_hash(config->algorithm);

@@ -13,7 +13,7 @@ import backends  # noqa: E402
 class Modules(CeremonyCase):
     def use(self, backend):
         self.backend = backend(self.directory)
-        self.addCleanup(self.backend.kill_all)
+        self.addCleanup(self.backend.kill)
         self.backend.start()
         self.backend.use()
 
