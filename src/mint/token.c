@@ -6,6 +6,7 @@
 #include "fair.h"
 #include "jwk.h"
 #include "log.h"
+#include "pace.h"
 #include "parts.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,8 +21,6 @@ enum {
 	GATHER_ABOVE = 4, /* this many each last a quick token's threads while frames gather, */
 	GATHER_MAX_US = 1000, /* half as long as all of them take, but not longer */
 	TRIES_MAX = 2,
-	MEASURED_NS = 100 * 1000 * 1000, /* the rate is measured when somebody has waited for so long in all, */
-	MEASURED_SIGNATURES = 4,         /* and so many signatures came */
 	START_MS = 120 * 1000, /* module, login and keys must be found within this, once it holds the start lock */
 	END_MS = 10 * 1000,    /* a process that was hung up on ends within this, or is killed */
 	PROBE_MS = 60 * 1000,  /* an idle token signs a probe this often, with each key in turn, */
@@ -30,8 +29,6 @@ enum {
 	BACKOFF_MAX_MS = 10 * 1000,
 	LASTS_MS = 10 * 1000, /* a process that was ready for so long is no vain start, though it signed nothing */
 	FAILING = 3,          /* this many starts in vain: requests are refused instead of queued */
-	PAUSE_MS = 20,        /* after pressure it gets nothing for so long, and up to as much again at random, */
-	EASE_MS = 2000,       /* and after so long without any, one request more at once */
 	CONFIG_FRAME_MAX = 256 * 1024
 };
 
@@ -60,20 +57,13 @@ struct token {
 	unsigned vain_starts;                    /* processes in a row that never got ready */
 	unsigned short_lives; /* processes in a row that got ready and ended before they were of use */
 	unsigned restarts, outstanding;
-	bool was_behind;              /* somebody waited when it was last looked at, */
-	uint64_t looked_ns;           /* then */
-	uint64_t behind_ns;           /* how long somebody waited since the rate was last measured, */
-	unsigned signed_while_behind; /* and how many signatures came meanwhile */
-	double rate;                  /* signatures a second while somebody waits; 0: not seen yet */
-	int64_t shown_at;             /* when it showed its keys, seconds since 1970 */
+	struct pace pace;
+	int64_t shown_at; /* when it showed its keys, seconds since 1970 */
 	uint64_t changed_ms, last_signed_ms, probed_ms, signed_count, failed_count;
-	uint64_t stuck_ms;        /* a signature that takes longer has hung its thread */
-	uint32_t slow_ms;         /* its workers wait so long before each signature, */
-	uint32_t slowest_ms;      /* and the longest that those of this process were told to */
-	uint64_t down_until_ms;   /* no process is started before */
-	unsigned at_once;         /* fewer than its threads: more requests at once were too much for it, */
-	uint64_t pressed_ms;      /* then, or it was given one more then, */
-	uint64_t paused_until_ms; /* and gets none before */
+	uint64_t stuck_ms;      /* a signature that takes longer has hung its thread */
+	uint32_t slow_ms;       /* its workers wait so long before each signature, */
+	uint32_t slowest_ms;    /* and the longest that those of this process were told to */
+	uint64_t down_until_ms; /* no process is started before */
 	struct fair *queue;
 	struct pending_list at_work;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
@@ -132,8 +122,8 @@ static uint64_t takes_us(const struct token *token)
 static unsigned room_at_token(const struct token *token)
 {
 	unsigned threads = token->holdings.threads;
-	if (token->at_once < threads)
-		return token->at_once;
+	if (token->pace.at_once < threads)
+		return token->pace.at_once;
 	if (takes_us(token) < QUICK_US)
 		return threads * DEPTH_QUICK;
 	return takes_us(token) < SLOW_US ? threads + 1 : threads;
@@ -143,41 +133,18 @@ static unsigned room_at_token(const struct token *token)
 static double rate_of(const struct token *token)
 {
 	double promised = token->holdings.threads * 1e6 / (double)(takes_us(token) ? takes_us(token) : 1);
-	return token->rate > 0 ? token->rate : promised;
+	return token->pace.rate > 0 ? token->pace.rate : promised;
 }
 
-/* Only what it does while somebody waits tells what it can do: called whenever that may have changed. */
 static void look_who_waits(struct token *token)
 {
-	uint64_t now_ns = uv_hrtime();
-	if (token->was_behind)
-		token->behind_ns += now_ns - token->looked_ns;
-	token->was_behind = token->state == TOKEN_READY && fair_waiting(token->queue);
-	token->looked_ns = now_ns;
-}
-
-static void forget_rate(struct token *token)
-{
-	token->rate = 0;
-	token->behind_ns = token->signed_while_behind = 0;
-	token->was_behind = false;
-}
-
-/* A slow token needs longer until its signatures are enough to tell. */
-static void measure_rate(struct token *token)
-{
-	look_who_waits(token);
-	if (token->behind_ns < MEASURED_NS || token->signed_while_behind < MEASURED_SIGNATURES)
-		return;
-	double now = token->signed_while_behind * 1e9 / (double)token->behind_ns;
-	token->rate = token->rate > 0 ? (token->rate + now) / 2 : now;
-	token->behind_ns = token->signed_while_behind = 0;
+	pace_look(&token->pace, token->state == TOKEN_READY && fair_waiting(token->queue), uv_hrtime());
 }
 
 static void dispatch(struct token *token)
 {
 	struct pending *pending;
-	bool may_send = token->state == TOKEN_READY && uv_now(token->loop) >= token->paused_until_ms;
+	bool may_send = token->state == TOKEN_READY && !pace_is_paused(&token->pace, uv_now(token->loop));
 	while (may_send && token->outstanding < room_at_token(token) && (pending = fair_next(token->queue))) {
 		if (send_request(token, pending) != HM_OK) {
 			fair_wait_first(token->queue, pending);
@@ -345,8 +312,7 @@ static hm_result take_learned(struct token *token, struct hm_reader *reader)
 {
 	struct token_key_ready shown;
 	uint16_t place;
-	if (!token_learned_get(reader, &place, &shown) || !tells_of_tpm(token, &shown) ||
-		!take_lesson(token, place))
+	if (!token_learned_get(reader, &place, &shown) || !tells_of_tpm(token, &shown) || !take_lesson(token, place))
 		return HM_REFUSED;
 	if (!token->config.keys[place].name[0])
 		return HM_OK; /* it is no longer wanted */
@@ -391,9 +357,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 		HM_TRY(check_key(token, i, &ready.keys[i]));
 	}
 	token->holdings = ready;
-	forget_rate(token);
-	token->at_once = ready.threads;
-	token->paused_until_ms = 0;
+	pace_begin(&token->pace, ready.threads);
 	token->was_ready = true;
 	token->shown_at = hm_time();
 	token->vain_starts = 0;
@@ -431,7 +395,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 	token->was_of_use = true;
 	token->short_lives = 0;
 	token->failing[pending->key] = false;
-	token->signed_while_behind += token->was_behind;
+	pace_count(&token->pace);
 	let_go(token, pending);
 	token->events.signed_(token->events.context, pending, frame->payload, frame->length);
 	dispatch(token);
@@ -443,31 +407,20 @@ static void on_pause_over(uv_timer_t *timer)
 	dispatch(timer->data);
 }
 
-/* It had `at_hand` when it refused one of them, and its threads worked on no more than that. */
+/* It had `at_hand` when it refused one of them. */
 static void relieve(struct token *token, unsigned at_hand)
 {
 	unsigned char random = 0;
-	unsigned worked_on = at_hand < token->at_once ? at_hand : token->at_once;
-	unsigned fewer = token->at_once < token->holdings.threads ? worked_on - 1 : worked_on / 2;
-	token->at_once = fewer ? fewer : 1;
-	token->pressed_ms = uv_now(token->loop);
-	if (token->ending)
-		return;
 	(void)uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
-	unsigned pause_ms = PAUSE_MS + random % (PAUSE_MS + 1);
-	token->paused_until_ms = uv_now(token->loop) + pause_ms;
-	uv_timer_start(&token->timer, on_pause_over, pause_ms, 0);
+	unsigned pause_ms = pace_relieve(&token->pace, at_hand, random, uv_now(token->loop));
+	if (!token->ending)
+		uv_timer_start(&token->timer, on_pause_over, pause_ms, 0);
 }
 
-/* Whether it can do more again, only one request more can tell. */
 static void ease(struct token *token)
 {
-	if (token->state != TOKEN_READY || token->at_once >= token->holdings.threads ||
-		uv_now(token->loop) - token->pressed_ms < EASE_MS)
-		return;
-	token->at_once++;
-	token->pressed_ms = uv_now(token->loop);
-	dispatch(token);
+	if (token->state == TOKEN_READY && pace_ease(&token->pace, uv_now(token->loop)))
+		dispatch(token);
 }
 
 /* What the request has just shown needs no probe to show it again. */
@@ -867,7 +820,7 @@ void token_set_stuck_after(struct token *token, unsigned seconds)
 void token_slow(struct token *token, uint32_t ms)
 {
 	token->slow_ms = ms;
-	forget_rate(token); /* what was measured holds no more */
+	pace_forget_rate(&token->pace);
 	if (token->state == TOKEN_READY && !token->ending)
 		send_slow(token);
 	dispatch(token); /* there may be more room at it now */
@@ -1052,7 +1005,8 @@ void token_tick(struct token *token)
 {
 	uint64_t now = uv_now(token->loop);
 	struct pending *oldest = TAILQ_FIRST(&token->at_work);
-	measure_rate(token);
+	look_who_waits(token);
+	pace_measure(&token->pace);
 	ease(token);
 	bool hung =
 		(oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
