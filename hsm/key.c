@@ -38,8 +38,9 @@ static hm_result find_one(const struct module *module, CK_SESSION_HANDLE session
 		template[wanted++] = (CK_ATTRIBUTE){CKA_ID, (void *)id, id_length};
 	HM_TRY(search(module, session, template, wanted, found, &count, why));
 	if (count != 1)
-		return fail(why, TOKEN_CUSTODY, "key %s: %s %s key is labelled '%s'%s", config->name,
-			count ? "more than one" : "no", what, config->label, id_length ? " and has its id" : "");
+		return fail(why, count ? TOKEN_CUSTODY : TOKEN_ABSENT, "key %s: %s %s key is labelled '%s'%s",
+			config->name, count ? "more than one" : "no", what, config->label,
+			id_length ? " and has its id" : "");
 	*object = found[0];
 	return HM_OK;
 }

@@ -20,7 +20,8 @@ struct key {
 
 /*
  * Find the private key by class, label and, if configured, id (exactly one must match), check its type against the
- * configured algorithm and its custody, and read its public key. TOKEN_CUSTODY: the detail names key and fault.
+ * configured algorithm and its custody, and read its public key. TOKEN_ABSENT: there is none. TOKEN_CUSTODY: the detail
+ * names key and fault.
  */
 hm_result key_find(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	uint32_t waived, struct key *key, struct token_failure *why) HM_MUST_USE;

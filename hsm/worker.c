@@ -128,7 +128,7 @@ static hm_result learn_key(struct worker *worker, const struct hm_frame *frame)
 		return send_learned(worker->room, &learn);
 	if (result == HM_BROKEN)
 		return HM_BROKEN;
-	if (why.class != TOKEN_CUSTODY)
+	if (why.class != TOKEN_CUSTODY && why.class != TOKEN_ABSENT)
 		mend(worker, &why);
 	return send_not_learned(&learn, &why);
 }

@@ -40,7 +40,7 @@ bool token_is_attended(const struct token_config *config)
 const char *token_class_name(enum token_class class)
 {
 	static const char *const names[TOKEN_CLASSES] = {
-		"session", "login", "device", "pressure", "permanent", "latch", "refused", "custody"};
+		"session", "login", "device", "pressure", "permanent", "latch", "refused", "custody", "absent"};
 	return names[class];
 }
 

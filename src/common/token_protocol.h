@@ -150,6 +150,7 @@ enum token_class {
 	TOKEN_LATCH,     /* F: the PIN is not tried again until an operator acts */
 	TOKEN_REFUSED,   /* the token process refused: bytes that the key is not for */
 	TOKEN_CUSTODY,   /* a key or the token is not as promised: the detail names it */
+	TOKEN_ABSENT,    /* there is no such key, that this process could see */
 	TOKEN_CLASSES
 };
 const char *token_class_name(enum token_class class); /* "session", "login", … */

@@ -48,6 +48,8 @@ struct token {
 	bool first[HM_KEYS_MAX];                 /* it cannot do without the key at this place, */
 	bool asked[HM_KEYS_MAX];                 /* this process was given one for this place, */
 	bool shown[HM_KEYS_MAX];                 /* and this one or one before it has shown it */
+	bool looked_again[HM_KEYS_MAX];          /* a process that is newer than the key looked for it there */
+	bool looking_again;                      /* this one ends for that */
 	bool failing[HM_KEYS_MAX];               /* the key's last request failed, by the token's doing */
 	unsigned signature_lengths[HM_KEYS_MAX]; /* of each key, in bytes */
 	uint32_t given;                          /* how many places this process was started with */
@@ -328,6 +330,19 @@ static hm_result take_learned(struct token *token, struct hm_reader *reader)
 	return HM_OK;
 }
 
+/* Some modules (tpm2-pkcs11) look at their token when they start, and never see what is made in it later: another
+ * process looks once more. Not where somebody would have to come to a PIN pad for it. */
+static bool look_again(struct token *token, uint16_t place, const struct token_failure *failure)
+{
+	if (failure->class != TOKEN_ABSENT || token->looked_again[place] || !token->config.keys[place].name[0] ||
+		token->config.login == LOGIN_PROTECTED_PATH)
+		return false;
+	token->looked_again[place] = token->looking_again = true;
+	token->was_of_use = true; /* its end is not of its own doing */
+	child_kill(token->child);
+	return true;
+}
+
 static hm_result take_not_learned(struct token *token, struct hm_reader *reader)
 {
 	struct token_failure failure;
@@ -338,6 +353,8 @@ static hm_result take_not_learned(struct token *token, struct hm_reader *reader)
 	hm_log(HM_WARNING, "token_key_refused", "token=%s key=%s class=%s ckr=0x%" PRIx64 " detail=\"%s\"",
 		token->config.name, token->config.keys[place].name, token_class_name(failure.class), failure.ckr,
 		failure.detail);
+	if (look_again(token, place, &failure))
+		return HM_OK;
 	if (token->config.keys[place].name[0])
 		token->events.learned(token->events.context, token, place, &failure);
 	return HM_OK;
@@ -370,6 +387,8 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 	enter(token, TOKEN_READY);
 	if (token->slow_ms)
 		send_slow(token);
+	for (uint32_t i = 0; i < HM_KEYS_MAX; i++)
+		token->looked_again[i] = !token->asked[i] && token->config.keys[i].name[0];
 	ask_for_keys(token);
 	token->events.ready(token->events.context, token);
 	dispatch(token);
@@ -548,7 +567,8 @@ static void finish(struct token *token)
 /* What one request met says nothing of the process: only why it ends counts. */
 static bool needs_a_person(const struct token *token)
 {
-	return token->end == TOKEN_LATCH || token->end == TOKEN_CUSTODY || token->end == TOKEN_PERMANENT;
+	return token->end == TOKEN_LATCH || token->end == TOKEN_CUSTODY || token->end == TOKEN_PERMANENT ||
+	       token->end == TOKEN_ABSENT;
 }
 
 static void stop(struct token *token)
@@ -719,8 +739,9 @@ static void on_process_ended(void *context, const char *how)
 	else if (!token->ending)
 		token_let_move(token);
 	/* At last: what is told of it may ask for other keys, of a process that is there. */
-	if (!token->ending)
+	if (!token->ending && !token->looking_again)
 		give_up_learning(token);
+	token->looking_again = false;
 	if (!was_ready)
 		token->events.start_failed(token->events.context, token);
 }
@@ -890,7 +911,7 @@ static unsigned free_place(const struct token *token)
 static void drop(struct token *token, unsigned place)
 {
 	token->config.keys[place] = (struct token_key_config){.use = 0};
-	token->first[place] = token->shown[place] = token->failing[place] = false;
+	token->first[place] = token->shown[place] = token->looked_again[place] = token->failing[place] = false;
 }
 
 static bool is_of_no_key(const struct token *token, const struct pending *pending)

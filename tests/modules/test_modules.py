@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same tests with each PKCS#11 module: HSMINT_MODULE names the backend, a class of backends.py."""
+import json
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "token")]
 import backends  # noqa: E402
 import page  # noqa: E402
+from harness import decode  # noqa: E402
 from token_case import TokenCase, run, verify, wait_for  # noqa: E402
 
 BACKEND = getattr(backends, os.environ["HSMINT_MODULE"])
@@ -103,6 +105,17 @@ class Module(TokenCase):
                     self.assertIn(said, found)
                     found = "no: " + reason
                 self.page_says(algorithm, found)
+
+    def test_a_key_that_is_made_while_it_runs_is_taken_into_use(self):
+        """A module may see only what was there when it started."""
+        service = self.serve()
+        made = json.loads(service.command("key", "create", "demo-access", "--config", self.config, "--json").stdout)
+        self.assertEqual((made["version"], made["state"]), (2, "created"))
+        service.command("key", "activate", "demo-access", "2", "--now", "--control", service.control)
+        answer = service.mint()
+        self.assertEqual(decode(answer.json["credential"])[0]["kid"], made["kid"])
+        verify(answer.json["credential"], self.jwks(service), self.work)
+        self.assertLessEqual(service.status()["tokens"][0]["restarts"], 1)
 
     # ---- what it must not do ----
 

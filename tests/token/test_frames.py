@@ -15,7 +15,7 @@ from token_case import BUILD, FAULT, PATIENCE, TokenCase, process_exists, read, 
 from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, create_key, frame, string, token_config
 
 SIGN, PROBE, LEARN, TURN, READY, SIGNED, ENDING, LEARNED, NOT_LEARNED = 2, 3, 5, 15, 16, 17, 19, 20, 21
-CLASS_REFUSED, CLASS_CUSTODY = 6, 7
+CLASS_REFUSED, CLASS_ABSENT = 6, 8
 CKM_EC_KEY_PAIR_GEN, CKM_ECDSA = 0x1040, 0x1041
 CUSTODY = bytes([1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1])  # in the order of enum custody_attribute
 INHERIT = 'exec "$0" "$@" %d<&0 </dev/null' % CHILD_FD
@@ -270,7 +270,7 @@ class Frames(TokenCase):
             with self.subTest(then):
                 peer, _ = self.ready()
                 kind, identity, payload = peer.ask(self.learn(9, "nobody", "0b"))
-                self.assertEqual((kind, identity, payload[:3]), (NOT_LEARNED, 0, struct.pack("=HB", 9, CLASS_CUSTODY)))
+                self.assertEqual((kind, identity, payload[:3]), (NOT_LEARNED, 0, struct.pack("=HB", 9, CLASS_ABSENT)))
                 kind, identity, payload = peer.ask(self.learn(9, "site-key", "0a"))
                 self.assertEqual((kind, identity, payload[:2]), (LEARNED, 0, struct.pack("=H", 9)))
                 reader = Reader(payload[2:])

@@ -243,7 +243,7 @@ class Adopted(KeyLife):
         service = self.serve()
         self.edit("label: demo-svid, id: \"02\"", "label: nobody, id: \"0d\"")
         service.command("reload", "--control", service.control)
-        wait_for(lambda: "token_key_refused" in service.log(), "the key to be refused")
+        wait_for(lambda: service.log().count("token_key_refused") == 2, "the key to be refused by a new process, too")
         self.script("C_Sign exit 1\n")  # the probe: only with the key that is there
         self.refuse(service, "the token's process ended", "adopt", "demo-access", "pkcs11:object=site-key")
         self.assertEqual(self.obeyed("C_Sign", "exit"), 1)
