@@ -289,7 +289,7 @@ class Custodians(People):
         service = self.serve()
         self.unlocked(service, ALICE, "1 more part is missing\n", self.first)
         self.not_unlocked(service, BOB, "unlock_refused", "labelled 'not-there'", self.second)
-        self.assertEqual(self.wait_token(service, "stopped")["last_class"], "custody")
+        self.assertEqual(self.wait_token(service, "stopped")["last_class"], "absent")
         self.assertIsNone(service.process.poll())
         self.edit("label: not-there", "label: demo-access")
         service.command("reload", "--control", service.control)
