@@ -118,22 +118,26 @@ static hm_result check_unlockable(const struct token *token, struct hm_problem *
 	return HM_OK;
 }
 
-static hm_result take_part(struct token *token, uint32_t uid, int *part, bool *replaced, struct hm_problem *why)
+static hm_result find_custodian(const struct token *token, uint32_t uid, unsigned *place, struct hm_problem *why)
 {
-	for (uint32_t i = 0; i < token->config.custodian_count; i++)
-		if (token->config.custodians[i] == uid)
-			return parts_take(&token->parts, i, part, uv_now(token->loop), replaced, why);
+	for (*place = 0; *place < token->config.custodian_count; ++*place)
+		if (token->config.custodians[*place] == uid)
+			return HM_OK;
 	return hm_refuse(why, "role_missing", NULL, "a custodian of token %s", token->config.name);
 }
 
 hm_result token_unlock(struct token *token, uint32_t uid, int *part, bool *replaced, struct hm_problem *why)
 {
+	bool has_parts = token->config.login == LOGIN_CUSTODIANS;
+	unsigned place = 0;
 	*replaced = false;
 	HM_TRY(check_unlockable(token, why));
+	if (has_parts)
+		HM_TRY(find_custodian(token, uid, &place, why));
 	if (parts_are_whole(&token->parts)) /* it stopped with them for another reason */
 		parts_forget(&token->parts);
-	if (token->config.login == LOGIN_CUSTODIANS)
-		HM_TRY(take_part(token, uid, part, replaced, why));
+	if (has_parts)
+		HM_TRY(parts_take(&token->parts, place, part, uv_now(token->loop), replaced, why));
 	else
 		HM_TRY(parts_begin(&token->parts, uv_now(token->loop), why));
 	if (must_wait(token))

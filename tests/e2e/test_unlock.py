@@ -301,6 +301,7 @@ class Custodians(People):
         self.not_unlocked(service, BOB, "unlock_refused", "labelled 'not-there'", self.second)
         self.assertEqual(self.wait_token(service, "stopped")["last_class"], "absent")
         self.assertIsNone(service.process.poll())
+        self.not_unlocked(service, CAROL, "role_missing", "a custodian of token soft", self.second)
         self.edit("label: not-there", "label: demo-access")
         service.command("reload", "--control", service.control)
         service.wait_ready()
