@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "confine.h"
 
+#include "file.h"
 #include "landlock.h"
 #include "log.h"
 #include <errno.h>
@@ -68,12 +69,24 @@ static void add_directories(struct list *list, const char *module, char named[HM
 	add(list, real, false, false);
 }
 
+/* Of the state directory the latches alone: mint believes what else lies there. The lock is open already. */
+static hm_result add_latch(
+	struct list *list, const struct token_config *config, char latch[HM_PATH_MAX], struct token_failure *why)
+{
+	struct hm_problem problem;
+	if (snprintf(latch, HM_PATH_MAX, "%s/latch", config->state) >= HM_PATH_MAX)
+		return fail(why, TOKEN_PERMANENT, "%s: path too long", config->state);
+	if (file_make_directory(latch, &problem) != HM_OK)
+		return fail(why, TOKEN_DEVICE, "PIN latch: %s", problem.detail);
+	add(list, latch, true, true);
+	return HM_OK;
+}
+
 static void add_own(struct list *list, const struct token_config *config)
 {
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
 	for (unsigned i = 0; i < SYSTEM_PATHS; i++)
 		list->paths[list->count++] = system_paths[i];
-	add(list, config->state, true, true);
 	if (config->login == LOGIN_FILE)
 		add(list, config->pin_file, false, false);
 	if (config->login == LOGIN_CREDENTIAL && credentials)
@@ -84,11 +97,12 @@ static void add_own(struct list *list, const struct token_config *config)
 
 hm_result confine(const struct token_config *config, struct token_failure *why)
 {
-	char named[HM_PATH_MAX], real[PATH_MAX];
+	char named[HM_PATH_MAX], real[PATH_MAX], latch[HM_PATH_MAX];
 	struct list list = {.count = 0};
 	const char *fault;
 	if (!config->path_count)
 		return HM_OK;
+	HM_TRY(add_latch(&list, config, latch, why));
 	add_own(&list, config);
 	add_directories(&list, config->module, named, real);
 	if (landlock_enter(list.paths, list.count, &fault))

@@ -6,7 +6,7 @@
 #include "failure.h"
 
 /*
- * Allow this process the configured paths, the PIN, the latch, the module's own directory, the system's libraries and
+ * Allow this process the configured paths, the PIN, the latches, the module's own directory, the system's libraries and
  * what they read when they look up names and times; and no signal to other processes. Nothing is changed when no paths
  * are configured. Before the module is loaded, for good. TOKEN_DEVICE: a path is not there. TOKEN_PERMANENT: the
  * kernel has no Landlock, unless that is to be at best.

@@ -36,6 +36,14 @@ class Confine(TokenCase):
         self.ends("calls cannot be recorded")
         self.assertEqual(os.listdir(self.elsewhere), [])
 
+    def test_what_mint_keeps_is_not_written(self):
+        """The record of keys, which mint believes, and its locks."""
+        state = os.path.join(self.directory, "state")
+        self.edit("value: %s/calls" % self.elsewhere, "value: %s/calls" % state)
+        self.confine(("softhsm2.conf", "false"), ("tokens", "true"))
+        self.ends("calls cannot be recorded")
+        self.assertNotIn("calls", os.listdir(state))
+
     def test_what_is_listed_is(self):
         self.confine(("softhsm2.conf", "false"), ("tokens", "true"), (self.elsewhere, "true"))
         service = self.serve()
