@@ -150,6 +150,12 @@ static CK_ULONG put_size(const struct algorithm *algorithm, const CK_ULONG *bits
 	return 2;
 }
 
+static bool is_about_template(CK_RV ckr)
+{
+	return ckr == CKR_ATTRIBUTE_TYPE_INVALID || ckr == CKR_ATTRIBUTE_VALUE_INVALID ||
+	       ckr == CKR_ATTRIBUTE_READ_ONLY || ckr == CKR_TEMPLATE_INCONSISTENT || ckr == CKR_TEMPLATE_INCOMPLETE;
+}
+
 hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, const struct token_key_config *config,
 	struct token_failure *why)
 {
@@ -171,16 +177,20 @@ hm_result key_generate(const struct module *module, CK_SESSION_HANDLE session, c
 	CK_ATTRIBUTE private_template[] = {{CKA_TOKEN, &yes, sizeof yes}, {CKA_PRIVATE, &yes, sizeof yes},
 		{CKA_SENSITIVE, &yes, sizeof yes}, {CKA_EXTRACTABLE, &no, sizeof no}, {CKA_SIGN, &yes, sizeof yes},
 		{CKA_SIGN_RECOVER, &no, sizeof no}, {CKA_DECRYPT, &no, sizeof no}, {CKA_UNWRAP, &no, sizeof no},
-		{CKA_DERIVE, &no, sizeof no}, label, id};
+		{CKA_DERIVE, &no, sizeof no}, label, id, {CKA_MODIFIABLE, &no, sizeof no}};
+	enum { PRIVATE_COUNT = sizeof private_template / sizeof *private_template };
 
 	HM_TRY(search(module, session, taken, config->id_length ? 3 : 2, found, &count, why));
 	if (count)
 		return fail(why, TOKEN_PERMANENT, "key %s: a key labelled '%s' exists already", config->name,
 			config->label);
 	CK_ULONG more = put_size(algorithm, &bits, public_template + PUBLIC_COMMON);
-	TRY_CALL(why, module->calls, C_GenerateKeyPair, session, &mechanism, public_template, PUBLIC_COMMON + more,
-		private_template, sizeof private_template / sizeof *private_template, &public, &private);
-	return HM_OK;
+	CK_RV ckr = module->calls->C_GenerateKeyPair(session, &mechanism, public_template, PUBLIC_COMMON + more,
+		private_template, PRIVATE_COUNT, &public, &private);
+	if (is_about_template(ckr)) /* not every module has keys that cannot be changed */
+		ckr = module->calls->C_GenerateKeyPair(session, &mechanism, public_template, PUBLIC_COMMON + more,
+			private_template, PRIVATE_COUNT - 1, &public, &private);
+	return ckr == CKR_OK ? HM_OK : fail_call(why, "C_GenerateKeyPair", ckr);
 }
 
 /* ---- destruction ---- */

@@ -69,7 +69,7 @@ end() {
 }
 
 make_pin() {
-	head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$1"
+	head -c 18 /dev/urandom | base64 | tr '+/' 'Aa' >"$1" # no sign that a tool's arguments could begin with
 }
 
 # DIR, empty before, with a PIN for the user and one for the security officer.

@@ -56,6 +56,12 @@ static hm_result find_key(
 	HM_TRY(key_find(&room->module, session, &room->config->keys[place], room->config->waived, key, why));
 	if (room->config->tpm_parent)
 		HM_TRY(tpm_check(&room->module, session, room->config->tpm_parent, key, why));
+	else if (!room->config->tpm_unasked && tpm_holds(&room->module, session, key))
+		return fail(why, TOKEN_CUSTODY,
+			"key %s: its attributes are rows beside the TPM, which anybody with its files can rewrite: set "
+			"the "
+			"token's tpm_parent, so that the TPM is asked",
+			key->config->name);
 	HM_TRY(jose_open(key, &room->jose[place], why));
 	HM_TRY(try_out(room, session, key, slowest_us, why));
 	atomic_store(&room->holds[place], true);

@@ -265,3 +265,10 @@ hm_result tpm_check(const struct module *module, CK_SESSION_HANDLE session, uint
 	tss.free(name);
 	return result;
 }
+
+bool tpm_holds(const struct module *module, CK_SESSION_HANDLE session, const struct key *key)
+{
+	CK_ATTRIBUTE blob = {CKA_TPM2(PUBLIC_BLOB), NULL, 0};
+	return module->calls->C_GetAttributeValue(session, key->handle, &blob, 1) == CKR_OK && blob.ulValueLen &&
+	       blob.ulValueLen != CK_UNAVAILABLE_INFORMATION;
+}

@@ -13,4 +13,7 @@
 hm_result tpm_check(const struct module *module, CK_SESSION_HANDLE session, uint32_t parent, struct key *key,
 	struct token_failure *why) HM_MUST_USE;
 
+/* Whether the module holds the key as tpm2-pkcs11 does: in a TPM, and its attributes beside it. */
+bool tpm_holds(const struct module *module, CK_SESSION_HANDLE session, const struct key *key);
+
 #endif

@@ -108,6 +108,7 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 	hm_put_u8(w, config->read_write);
 	hm_put_u64(w, config->user_type);
 	hm_put_u32(w, config->waived);
+	hm_put_u8(w, config->tpm_unasked);
 	hm_put_u32(w, config->tpm_parent);
 	hm_put_u8(w, config->confine_at_best);
 	hm_put_u32(w, config->path_count);
@@ -164,6 +165,7 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	config->read_write = hm_get_u8(r);
 	config->user_type = hm_get_u64(r);
 	config->waived = hm_get_u32(r);
+	config->tpm_unasked = hm_get_u8(r);
 	config->tpm_parent = hm_get_u32(r);
 	if (!get_paths(r, config))
 		return false;
@@ -181,7 +183,7 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 	return hm_reader_done(r) && config->threads >= 1 && config->threads <= HM_TOKEN_THREADS_MAX &&
 	       config->login < LOGINS && !config->custodian_count == (config->login != LOGIN_CUSTODIANS) &&
 	       config->self_check <= SELF_CHECK_SAMPLED && config->unlatch <= 1 && config->read_write <= 1 &&
-	       config->waived < 1u << CUSTODY_ATTRIBUTES;
+	       config->tpm_unasked <= 1 && config->waived < 1u << CUSTODY_ATTRIBUTES;
 }
 
 bool token_key_equals(const struct token_key_config *a, const struct token_key_config *b)

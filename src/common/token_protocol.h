@@ -94,6 +94,7 @@ struct token_config {
 	uint8_t read_write;           /* sessions that sign may write, too: some modules have no others */
 	uint64_t user_type;           /* CK_USER_TYPE of the login, CKU_USER or a vendor's own */
 	uint32_t waived;              /* a bit for each custody_attribute that the module need not tell */
+	uint8_t tpm_unasked;          /* the operator waives the TPM's word, where keys are a TPM's */
 	uint32_t tpm_parent;          /* the persistent handle under which a TPM holds the keys; 0: no TPM is asked */
 	uint32_t path_count;          /* 0: the process is not confined */
 	uint8_t confine_at_best;      /* where the kernel cannot, it goes on unconfined */

@@ -352,6 +352,7 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 		.threads = from->threads,
 		.read_write = from->sessions == SESSIONS_READ_WRITE,
 		.user_type = from->user_type,
+		.tpm_unasked = from->written_tpm_parent && !*from->written_tpm_parent,
 		.tpm_parent = from->written_tpm_parent ? (uint32_t)*from->written_tpm_parent : 0,
 		.serial_count = from->serials_count,
 		.path_count = from->paths_count,

@@ -91,7 +91,8 @@ struct config_token {
 	enum key_rights key_rights;
 	uint64_t *written_user_type, user_type;     /* CK_USER_TYPE of the login */
 	unsigned *written_stuck_after, stuck_after; /* seconds */
-	uint64_t *written_tpm_parent; /* a TPM's persistent handle, the parent of its keys; NULL: no TPM is asked */
+	uint64_t *written_tpm_parent; /* a TPM's persistent handle, the parent of its keys; 0: it is not to be asked;
+					 NULL: nothing is said */
 	bool approved_only;           /* its keys sign with algorithms that FIPS approves, whichever edition counts */
 	char *fips_certificate;       /* the number of the module's FIPS 140-3 certificate; NULL: not said */
 	struct config_waiver *waivers;

@@ -222,11 +222,11 @@ static bool is_in_environment(const struct config_token *token, const char *name
 /* The TPM that is asked is the one that the module signs with: both go by the same variable. */
 static hm_result check_tpm(const struct config_token *token, const struct place *place)
 {
-	if (!token->written_tpm_parent)
+	if (!token->written_tpm_parent || !*token->written_tpm_parent)
 		return HM_OK;
 	if (*token->written_tpm_parent < TPM_PERSISTENT_FIRST || *token->written_tpm_parent > TPM_PERSISTENT_LAST)
-		return complain(place, "tpm_parent", "a TPM's persistent handle, 0x%x to 0x%x", TPM_PERSISTENT_FIRST,
-			TPM_PERSISTENT_LAST);
+		return complain(place, "tpm_parent", "a TPM's persistent handle, 0x%x to 0x%x, or 0",
+			TPM_PERSISTENT_FIRST, TPM_PERSISTENT_LAST);
 	if (!is_in_environment(token, "TPM2_PKCS11_TCTI"))
 		return complain(place, "tpm_parent", "environment must name the TPM: TPM2_PKCS11_TCTI");
 	return HM_OK;

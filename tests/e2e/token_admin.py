@@ -29,7 +29,7 @@ def token_config(directory, module, keys, label_of_token="hsmint-dev", environme
     config += struct.pack("=B", 0) + string(pin or directory + "/pin")
     config += struct.pack("=I", 0) + bytes(16)  # no custodians, no unlock
     config += string(directory + "/state")
-    config += struct.pack("=IBBBQII", 1, 0, 0, 0, 1, 0, 0) + struct.pack("=BII", 0, 0, len(environment))
+    config += struct.pack("=IBBBQIBI", 1, 0, 0, 0, 1, 0, 0, 0) + struct.pack("=BII", 0, 0, len(environment))
     config += b"".join(string("%s=%s" % pair) for pair in environment.items())
     config += struct.pack("=I", len(keys))
     for name, label, identity, *algorithm in keys:

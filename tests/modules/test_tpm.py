@@ -70,7 +70,7 @@ class PublicArea(TokenCase):
 
     def ptool(self, verb, label, *arguments):
         """A key that tpm2_ptool puts into the store; it takes the id for a text."""
-        run(["tpm2_ptool", verb, "--label", self.backend.label, "--userpin", self.backend.pin, "--key-label", label, "--id",
+        run(["tpm2_ptool", verb, "--label", self.backend.label, "--userpin=" + self.backend.pin, "--key-label", label, "--id",
              "50", "--path", self.backend.place + "/store", *arguments],
             env={**os.environ, **self.backend.environment, "TPM2TOOLS_TCTI": "tabrmd:bus_type=session"})
         self.store.write(label, GOOD)
@@ -97,8 +97,8 @@ class PublicArea(TokenCase):
             self.store.write(label, {number: self.store.blob(other, number)})
 
     def assert_believed(self):
-        """Without the TPM's word the rows are taken at theirs; of what is configured nothing else is in the way."""
-        self.edit(self.line, "")
+        """Where the TPM's word is waived the rows are taken at theirs; of what is configured nothing else is in the way."""
+        self.edit(self.line, "    tpm_parent: 0\n")
         service = self.serve()
         answer = service.mint()
         self.assertEqual(answer.status, 200, answer.body)
@@ -145,6 +145,10 @@ class PublicArea(TokenCase):
                 self.assert_refused("what the TPM loads is another key than its public half's")
 
     # ---- rows that are better than the key ----
+
+    def test_the_rows_alone_are_not_believed(self):
+        self.edit(self.line, "")
+        self.assert_refused("its attributes are rows beside the TPM")
 
     def test_an_imported_key_is_refused_whatever_its_row_says(self):
         self.make_imported()

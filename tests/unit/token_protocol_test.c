@@ -60,6 +60,7 @@ static void fill_config(void)
 		.read_write = 1,
 		.user_type = UINT64_C(0x80000001),
 		.waived = (1u << CUSTODY_ATTRIBUTES) - 1,
+		.tpm_unasked = 1,
 		.tpm_parent = 0x81ffffff,
 		.confine_at_best = 1,
 		.path_count = 2,
@@ -146,6 +147,8 @@ Test(token_protocol, a_configuration_with_a_value_out_of_range_is_refused)
 	expect_config_refused("unlatch");
 	sent.read_write = 2;
 	expect_config_refused("read_write");
+	sent.tpm_unasked = 2;
+	expect_config_refused("tpm_unasked");
 	sent.confine_at_best = 2;
 	expect_config_refused("confine_at_best");
 	sent.paths[1].write = 2;
