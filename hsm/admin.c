@@ -116,12 +116,18 @@ static hm_result answer(uint64_t id, hm_result result, const struct token_failur
 	return frame_send(HM_CHILD_FD, HM_TOKEN_FAILED, id, payload, w.used, NULL, 0);
 }
 
-/* The module is loaded once, at the first command; why it could not be is answered to every one. */
-static void serve(struct admin *admin)
+static hm_result begin(struct admin *admin, int *lock, struct token_failure *why)
+{
+	HM_TRY(login_lock(&admin->config, lock, why));
+	return module_load(&admin->config, &admin->module, why);
+}
+
+/* Why it could not begin is answered to every command. */
+static void serve(struct admin *admin, int *lock)
 {
 	struct token_failure why, unloaded;
 	struct hm_frame frame;
-	hm_result loaded = module_load(&admin->config, &admin->module, &unloaded);
+	hm_result loaded = begin(admin, lock, &unloaded);
 	while (frame_receive(HM_CHILD_FD, admin->buffer, sizeof admin->buffer, &frame) == HM_OK) {
 		hm_result result = loaded == HM_OK ? run(admin, &frame, &why) : loaded;
 		uint64_t id = frame.id;
@@ -136,11 +142,11 @@ static void serve(struct admin *admin)
 int admin_run(void)
 {
 	static struct admin admin = {.session = CK_INVALID_HANDLE};
-	struct token_failure why;
-	int lock;
-	if (!serve_receive_config(&admin.config, &admin.parts) || login_lock(&admin.config, &lock, &why) != HM_OK)
+	int lock = -1;
+	if (!serve_receive_config(&admin.config, &admin.parts))
 		return 1;
-	serve(&admin);
-	close(lock);
+	serve(&admin, &lock);
+	if (lock >= 0)
+		close(lock);
 	return 0;
 }

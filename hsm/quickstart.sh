@@ -107,6 +107,9 @@ $token
 header   $header
 payload  $payload
 
+END
+[ "$once" = no ] || exit 0
+cat <<END
 Try next, in another terminal:
 
   $bin/hsmint mint jwt --socket $socket --profile demo-svid --subject $subject --audience $audience --json
@@ -116,7 +119,6 @@ Try next, in another terminal:
   curl --cacert $ca --cert $cert --key $key $url/v1/mint/jwt -H 'Content-Type: application/json' -d '{"profile":"demo-access","subject":"$subject","audience":"$audience","lifetime":60}'
 
 END
-[ "$once" = no ] || exit 0
 say "Serving until Ctrl-C."
 status=0
 wait "$service" || status=$?

@@ -160,6 +160,22 @@ static int evidence(const struct key_words *words, const json_t *keys)
 	return unknown(words->name);
 }
 
+/* Those of one name, when there is one. */
+static void keep_named(json_t *keys, const char *name)
+{
+	for (size_t i = json_array_size(keys); name && i > 0; i--)
+		if (strcmp(text(json_array_get(keys, i - 1), "name"), name) != 0)
+			(void)json_array_remove(keys, i - 1);
+}
+
+static int print_json(const json_t *json)
+{
+	char *line = json_dumps(json, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	int status = line ? print_line(line) : EXIT_FAILED;
+	free(line);
+	return status;
+}
+
 static int look(const struct key_words *words)
 {
 	int (*const print)(const struct key_words *words, const json_t *keys) = strcmp(words->verb, "list") == 0 ? list
@@ -171,7 +187,8 @@ static int look(const struct key_words *words)
 	if (!reply)
 		return status;
 	json_t *answer = json_loads(reply, 0, NULL);
-	status = words->json ? print_line(reply) : print(words, json_object_get(answer, "keys"));
+	keep_named(json_object_get(answer, "keys"), words->name);
+	status = words->json ? print_json(answer) : print(words, json_object_get(answer, "keys"));
 	json_decref(answer);
 	hsmint_text_free(reply);
 	return status;

@@ -40,6 +40,13 @@ static const struct config_key *find_key(const struct config *config, const char
 		return NULL;
 	}
 	const struct config_token *token = &config->tokens[key->token_index];
+	if (token->login == LOGIN_CUSTODIANS || token->login == LOGIN_PROTECTED_PATH) {
+		(void)!hm_refuse(why, "config", NULL,
+			"people log token %s in, and this command cannot ask them. Make or destroy the key with the "
+			"token's own tools; hsmint key adopt takes it into use",
+			token->name);
+		return NULL;
+	}
 	if (token->key_rights == KEY_RIGHTS_MANAGE)
 		return key;
 	(void)!hm_refuse(why, "config", NULL,
@@ -150,7 +157,10 @@ int key_create(const struct key_words *words)
 		printf("%s  made as '%s'\n", words->name, made.label);
 		return flush_output();
 	}
-	fprintf(stderr, "hsmint: made pkcs11:object=%s\n", made.label);
+	fprintf(stderr, "hsmint: made pkcs11:object=%s;id=", made.label);
+	for (size_t i = 0; made.id[i]; i += 2)
+		fprintf(stderr, "%%%.2s", made.id + i);
+	fputc('\n', stderr);
 	return key_ask(&with_control, json_pack("{s:s, s:s, s:s, s:s}", "command", "key-adopt", "key", words->name,
 					      "label", made.label, "id", made.id));
 }

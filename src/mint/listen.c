@@ -15,7 +15,8 @@ enum { BACKLOG = 512 };
 
 static hm_result fail(struct hm_problem *why, const char *what, int fd)
 {
-	hm_result result = hm_unavailable(why, "system", "%s: %s", what, strerror(errno));
+	const char *mend = errno == ENOENT ? ": its directory has to be there" : "";
+	hm_result result = hm_unavailable(why, "system", "%s: %s%s", what, strerror(errno), mend);
 	if (fd >= 0)
 		close(fd);
 	return result;

@@ -104,6 +104,29 @@ class Made(KeyLife):
         self.assertIn("made as 'another'", result.stdout)
         self.signer(self.serve())
 
+    def test_one_is_shown_alone(self):
+        service = self.serve()
+        self.assertEqual({key["name"] for key in self.ask(service, "list")["keys"]}, {"demo-access", "demo-svid"})
+        for verb in ("show", "evidence"):
+            self.assertEqual({key["name"] for key in self.ask(service, verb, "demo-svid")["keys"]}, {"demo-svid"})
+
+    def test_who_cannot_use_the_state_directory_is_told(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs another user")
+        os.chmod(self.work, 0o755)
+        for path in (self.directory, self.config):
+            os.chmod(path, 0o755)
+        result = run([HSMINT, "key", "create", "demo-access", "--config", self.config, "--control", self.work + "/none"],
+                     check=False, user=65534, group=65534, extra_groups=[])
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("token-start.lock: Permission denied", result.stderr)
+
+    def test_people_cannot_be_asked_for_their_parts(self):
+        self.edit(re.search(r"    login: file\n    pin: .*\n", read(self.config)).group(0), "    login: protected-path\n")
+        result = run([HSMINT, "key", "create", "demo-access", "--config", self.config], check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("people log token soft in", result.stderr)
+
     def test_only_with_the_right_to_manage(self):
         self.edit("key_rights: manage", "key_rights: use")
         self.count_and_script()
