@@ -124,17 +124,58 @@ static hm_result create(const struct config *config, const struct key_words *wor
 	return generate(config, key, made, is_first, why);
 }
 
-/* The first key pair is made before the service runs, which would find nothing to start with. */
-static int look_for_service(const char *control, bool *is_away)
+enum service {
+	SERVICE_AWAY,    /* then the first key pair is made: the service would find nothing to start with */
+	SERVICE_TAKES,   /* the new one into its reserve, from us */
+	SERVICE_REFUSES, /* who may use the PIN need not be an operator: another adopts what was made */
+	SERVICE_FAILS
+};
+
+static enum service look_for_service(const char *control)
 {
 	hsmint_error *error = NULL;
 	char *reply = hsmint_control_call(control, "{\"command\":\"keys\"}", LOOK_MS, &error);
-	*is_away = error && strcmp(hsmint_error_code(error), "client_unreachable") == 0;
-	if (error && !*is_away)
-		return report_error(error);
-	hsmint_error_free(error);
+	const char *code = error ? hsmint_error_code(error) : "";
+	enum service service = SERVICE_TAKES;
+	if (strcmp(code, "client_unreachable") == 0)
+		service = SERVICE_AWAY;
+	else if (strcmp(code, "unknown_caller") == 0 || strcmp(code, "role_missing") == 0)
+		service = SERVICE_REFUSES;
+	else if (error)
+		service = SERVICE_FAILS;
+	if (service == SERVICE_FAILS)
+		(void)report_error(error);
+	else
+		hsmint_error_free(error);
 	hsmint_text_free(reply);
-	return EXIT_DONE;
+	return service;
+}
+
+static void print_uri(FILE *out, const struct new_key *made)
+{
+	fprintf(out, "pkcs11:object=%s;id=", made->label);
+	for (size_t i = 0; made->id[i]; i += 2)
+		fprintf(out, "%%%.2s", made->id + i);
+	fputc('\n', out);
+}
+
+/* What is left to be done with it. */
+static int hand_over(const struct key_words *words, enum service service, const struct new_key *made)
+{
+	if (service == SERVICE_AWAY) {
+		printf("%s  made as '%s'\n", words->name, made->label);
+		return flush_output();
+	}
+	if (service == SERVICE_REFUSES) {
+		print_uri(stdout, made);
+		fprintf(stderr, "hsmint: made; an operator takes it into use: hsmint key adopt %s 'URI'\n",
+			words->name);
+		return flush_output();
+	}
+	fputs("hsmint: made ", stderr);
+	print_uri(stderr, made);
+	return key_ask(words, json_pack("{s:s, s:s, s:s, s:s}", "command", "key-adopt", "key", words->name, "label",
+				      made->label, "id", made->id));
 }
 
 int key_create(const struct key_words *words)
@@ -147,22 +188,12 @@ int key_create(const struct key_words *words)
 		return say(&why);
 	if (!with_control.control)
 		with_control.control = config->listen.control;
-	bool is_first = false;
-	int status = look_for_service(with_control.control, &is_first);
-	if (status != EXIT_DONE)
-		return status;
-	if (create(config, words, is_first, &made, &why) != HM_OK)
+	enum service service = look_for_service(with_control.control);
+	if (service == SERVICE_FAILS)
+		return EXIT_FAILED;
+	if (create(config, words, service == SERVICE_AWAY, &made, &why) != HM_OK)
 		return say(&why);
-	if (is_first) {
-		printf("%s  made as '%s'\n", words->name, made.label);
-		return flush_output();
-	}
-	fprintf(stderr, "hsmint: made pkcs11:object=%s;id=", made.label);
-	for (size_t i = 0; made.id[i]; i += 2)
-		fprintf(stderr, "%%%.2s", made.id + i);
-	fputc('\n', stderr);
-	return key_ask(&with_control, json_pack("{s:s, s:s, s:s, s:s}", "command", "key-adopt", "key", words->name,
-					      "label", made.label, "id", made.id));
+	return hand_over(&with_control, service, &made);
 }
 
 /* ---- destroy ---- */

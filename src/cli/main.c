@@ -15,7 +15,7 @@ static const struct {
 	{"mint", command_mint, "have a credential minted"},
 	{"status", command_status, "show how the service is"},
 	{"reload", command_reload, "have the service read its configuration and certificates again"},
-	{"key", command_key, "show the issuers' keys and what their custody rests on"},
+	{"key", command_key, "make, rotate and show the issuers' keys, and hold ceremonies"},
 	{"token", command_token, "act on a token: unlatch its PIN, unlock it, initialise a blank one"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -7,7 +7,7 @@ import signal
 import threading
 import unittest
 
-from token_case import HSMINT, TokenCase, read, run, verify, wait_for, write
+from token_case import HSMINT, TokenCase, read, run, start_serve, verify, wait_for, write
 import token_admin
 import frames
 from harness import AUDIENCE, SUBJECT, decode, verify_all
@@ -109,6 +109,22 @@ class Made(KeyLife):
         self.assertEqual({key["name"] for key in self.ask(service, "list")["keys"]}, {"demo-access", "demo-svid"})
         for verb in ("show", "evidence"):
             self.assertEqual({key["name"] for key in self.ask(service, verb, "demo-svid")["keys"]}, {"demo-svid"})
+
+    def test_who_is_no_operator_makes_it_and_another_adopts_it(self):
+        """The PIN is for the service's user, whom the control socket need not know."""
+        self.edit("uid: %d" % os.geteuid(), "uid: 4242")
+        service = start_serve(self.config, self.directory, wait=False)
+        self.addCleanup(self.end, service)
+        wait_for(lambda: "event=ready" in service.log(), "a ready service")
+        result = self.create(service)
+        self.assertRegex(result.stdout, r"^pkcs11:object=demo-access\.\d{8}T\d{6}Z;id=(%[0-9a-f]{2}){16}\n$")
+        self.assertIn("an operator takes it into use", result.stderr)
+        if os.geteuid() == 0:
+            for directory in (self.work, self.directory):
+                os.chmod(directory, 0o711)
+            adopted = run([HSMINT, "key", "adopt", "demo-access", result.stdout.strip(), "--control", service.control],
+                          user=4242, group=4242, extra_groups=[])
+            self.assertIn("version 2  created", adopted.stdout)
 
     def test_who_cannot_use_the_state_directory_is_told(self):
         if os.geteuid() != 0:
