@@ -412,8 +412,8 @@ hm_result key_life_adopt(struct service *service, const char *name, const struct
 	if (adopted && adopted->place < HM_KEYS_MAX)
 		return HM_OK;
 	forget_adoption(service);
-	return hm_unavailable(why, "token_unavailable",
-		"token %s: its process has looked at as many keys as it can, and is started anew", key->token);
+	return hm_unavailable(
+		why, "token_unavailable", "token %s: its process has looked at as many keys as it can", key->token);
 }
 
 /* The key of another name that this one is, on the same token: retired or destroyed for the one it would go on signing,

@@ -84,6 +84,11 @@ void token_send_slow(struct token *token);
 /* Now and then: more at once, if there was no pressure for long. */
 void token_ease(struct token *token);
 
+/* ---- token_process.c ---- */
+
+/* Whether its next process needs a person who logs it in. */
+bool token_must_wait(const struct token *token);
+
 /* ---- token_keys.c ---- */
 
 hm_result token_check_key(struct token *token, uint32_t place, const struct token_key_ready *shown) HM_MUST_USE;

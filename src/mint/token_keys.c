@@ -161,6 +161,10 @@ static bool is_wanted(const struct token_key_config *key, const struct token_key
 /* A process keeps the place of each key that it was ever given: the next one has them again. */
 static hm_result make_room(struct token *token, struct hm_problem *why)
 {
+	if (token_must_wait(token)) /* the next one would need a person to log in */
+		return hm_unavailable(why, "token_unavailable",
+			"token %s: its process was given %d keys, as many as it can: kill it and unlock the token",
+			token->config.name, HM_KEYS_MAX);
 	if (token->state == TOKEN_READY && token->child) {
 		token->was_of_use = true; /* its end is not of its own doing */
 		child_kill(token->child);

@@ -74,7 +74,7 @@ static void stop(struct token *token)
 
 /* ---- people who log it in ---- */
 
-static bool must_wait(const struct token *token)
+bool token_must_wait(const struct token *token)
 {
 	return token_is_attended(&token->config) && !parts_are_whole(&token->parts);
 }
@@ -140,7 +140,7 @@ hm_result token_unlock(struct token *token, uint32_t uid, int *part, bool *repla
 		HM_TRY(parts_take(&token->parts, place, part, uv_now(token->loop), replaced, why));
 	else
 		HM_TRY(parts_begin(&token->parts, uv_now(token->loop), why));
-	if (must_wait(token))
+	if (token_must_wait(token))
 		wait_for_operator(token);
 	else
 		token_retry(token, true);
@@ -150,7 +150,7 @@ hm_result token_unlock(struct token *token, uint32_t uid, int *part, bool *repla
 void token_inherit_unlock(struct token *token, struct token *from)
 {
 	parts_move(&token->parts, &from->parts);
-	if (!must_wait(token))
+	if (!token_must_wait(token))
 		token_retry(token, false);
 }
 
@@ -200,7 +200,7 @@ static void on_process_ended(void *context, const char *how)
 	token->outstanding = 0;
 	if (token->ending)
 		finish(token);
-	else if (must_wait(token))
+	else if (token_must_wait(token))
 		wait_for_operator(token);
 	else if (needs_a_person(token) && !token->unlatch)
 		stop(token);
@@ -242,7 +242,7 @@ static void start_process(struct token *token)
 	struct child_events events = {token_take_frame, on_process_ended, token};
 	struct hm_writer w = hm_writer(payload, sizeof payload);
 
-	if (must_wait(token)) {
+	if (token_must_wait(token)) {
 		wait_for_operator(token);
 		return;
 	}
