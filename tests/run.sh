@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Everything a developer or CI runs: builds, tests, sanitizers, format, install, quickstart.
 #   sh tests/run.sh [--quick | --long]
-#   --quick  release build and its tests, format check: under two minutes
+#   --quick  release build and its tests, format check: some seven minutes on two cores
 #   --long   as always, with longer fuzzing and the fault tests twenty times over: about an hour more
 set -u
 

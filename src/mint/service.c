@@ -155,6 +155,11 @@ static void answer_keys(struct service *service, uint64_t id, const struct gate_
 		return;
 	}
 	reply.body = (struct hm_bytes){(uint8_t *)body, evidence_write(service, caller, body, sizeof body)};
+	if (!reply.body.length) {
+		(void)!hm_broken(&why, "no room for the evidence");
+		mint_refuse(service, gate_generation(service->gate), id, &why);
+		return;
+	}
 	gate_answer(service->gate, gate_generation(service->gate), id, &reply);
 }
 

@@ -509,7 +509,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="run.sh", description=DESCRIPTION, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the figures there too, as one flat object")
-    parser.add_argument("--quick", action="store_true", help="every ratio in at most 90 seconds")
+    parser.add_argument("--quick", action="store_true", help="every ratio in at most three minutes")
     parser.add_argument("--rounds", type=count, help="rounds (default 9, quick 4)")
     parser.add_argument("--seconds", type=positive, help="length of one load (default 5, quick 3); a ceiling: a third")
     parser.add_argument("--warm-up", type=positive, help="warm-up before each load (default 1, quick 0.5)")
