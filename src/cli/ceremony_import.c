@@ -6,7 +6,6 @@
 #include "ceremony_custodians.h"
 #include "ceremony_record.h"
 #include "ceremony_token.h"
-#include "file.h"
 #include "options.h"
 #include "process.h"
 #include <getopt.h>
@@ -193,14 +192,6 @@ static char *make_text(struct import *import, const char *pem, size_t length)
 	return text;
 }
 
-static hm_result write_file(
-	const struct import *import, const char *file, const void *data, size_t length, struct hm_problem *why)
-{
-	char path[HM_PATH_MAX];
-	HM_TRY(record_path(import->directory, file, path, why));
-	return file_replace(path, data, length, 0600, why);
-}
-
 static hm_result write_part(
 	struct import *import, const char *text, const char *pem, size_t length, struct hm_problem *why)
 {
@@ -208,9 +199,9 @@ static hm_result write_part(
 	size_t signature_length;
 	HM_TRY(ceremony_token_sign(
 		&import->program, CEREMONY_IMPORT, text, strlen(text), signature, &signature_length, why));
-	HM_TRY(write_file(import, CHAIN_FILE, pem, length, why));
-	HM_TRY(write_file(import, IMPORT_SIGNATURE, signature, signature_length, why));
-	return write_file(import, IMPORT_FILE, text, strlen(text), why);
+	HM_TRY(record_write_file(import->directory, CHAIN_FILE, pem, length, why));
+	HM_TRY(record_write_file(import->directory, IMPORT_SIGNATURE, signature, signature_length, why));
+	return record_write_file(import->directory, IMPORT_FILE, text, strlen(text), why);
 }
 
 static void remove_part(const struct import *import)

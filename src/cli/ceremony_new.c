@@ -316,14 +316,6 @@ static char *make_text(const struct ceremony *ceremony, const struct test *test)
 	return text;
 }
 
-static hm_result write_file(
-	const struct ceremony *ceremony, const char *file, const void *data, size_t length, struct hm_problem *why)
-{
-	char path[HM_PATH_MAX];
-	HM_TRY(record_path(ceremony->beside, file, path, why));
-	return file_replace(path, data, length, 0600, why);
-}
-
 static hm_result write_record(struct ceremony *ceremony, const char *text, struct hm_problem *why)
 {
 	static char pem[PEM_MAX];
@@ -335,9 +327,9 @@ static hm_result write_record(struct ceremony *ceremony, const char *text, struc
 		    request ? "CERTIFICATE REQUEST" : "CERTIFICATE", ceremony->der, ceremony->der_length, pem, &used))
 		return hm_broken(why, "no memory for PEM");
 	HM_TRY(file_make_directory(ceremony->beside, why));
-	HM_TRY(write_file(ceremony, request ? REQUEST_FILE : CERTIFICATE_FILE, pem, used, why));
-	HM_TRY(write_file(ceremony, RECORD_FILE, text, strlen(text), why));
-	return write_file(ceremony, RECORD_SIGNATURE, signature, length, why);
+	HM_TRY(record_write_file(ceremony->beside, request ? REQUEST_FILE : CERTIFICATE_FILE, pem, used, why));
+	HM_TRY(record_write_file(ceremony->beside, RECORD_FILE, text, strlen(text), why));
+	return record_write_file(ceremony->beside, RECORD_SIGNATURE, signature, length, why);
 }
 
 static void remove_record(const struct ceremony *ceremony)

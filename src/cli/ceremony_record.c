@@ -24,6 +24,14 @@ hm_result record_path(const char *directory, const char *file, char path[HM_PATH
 	return hm_refuse(why, "config", NULL, "%s: path too long", directory);
 }
 
+hm_result record_write_file(
+	const char *directory, const char *file, const void *data, size_t length, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX];
+	HM_TRY(record_path(directory, file, path, why));
+	return file_replace(path, data, length, 0600, why);
+}
+
 char *record_text(const json_t *document)
 {
 	char *line = NULL;

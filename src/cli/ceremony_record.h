@@ -37,6 +37,10 @@ struct record {
 void record_free(struct record *record);
 #define RECORD_AUTO __attribute__((cleanup(record_free))) struct record
 
+/* Write one of the directory's files, whole or not at all, for its owner alone. */
+hm_result record_write_file(
+	const char *directory, const char *file, const void *data, size_t length, struct hm_problem *why) HM_MUST_USE;
+
 /* One of the directory's files. False: the path is too long. */
 hm_result record_path(
 	const char *directory, const char *file, char path[HM_PATH_MAX], struct hm_problem *why) HM_MUST_USE;

@@ -186,11 +186,7 @@ static void put_versions(struct hm_json *json, const struct service *service, co
 	const struct key_record *record = key_life_record(service, key);
 	for (unsigned i = 0; i < record->count; i++) {
 		const struct key_version *version = &record->versions[i];
-		const struct issuing_key *issuing = NULL;
-		for (unsigned k = 0; k < service->keys.count; k++)
-			if (service->keys.items[k].version == version)
-				issuing = &service->keys.items[k];
-		put_key(json, service, key, version, issuing);
+		put_key(json, service, key, version, issuing_keys_find(&service->keys, version));
 	}
 }
 

@@ -38,3 +38,11 @@ bool issuing_keys_are_whole(const struct issuing_keys *keys, unsigned issuer)
 			return false;
 	return true;
 }
+
+const struct issuing_key *issuing_keys_find(const struct issuing_keys *keys, const struct key_version *version)
+{
+	for (unsigned i = 0; i < keys->count; i++)
+		if (keys->items[i].version == version)
+			return &keys->items[i];
+	return NULL;
+}

@@ -35,6 +35,9 @@ bool issuing_key_can_sign(const struct issuing_key *issuing);
 /* Whether verifiers are to know it. */
 bool issuing_key_is_public(const struct issuing_key *issuing);
 
+/* The one of this version; NULL: it is not in use. */
+const struct issuing_key *issuing_keys_find(const struct issuing_keys *keys, const struct key_version *version);
+
 /* Whether every public key of an issuer (an index) is known, so that its key set is published. */
 bool issuing_keys_are_whole(const struct issuing_keys *keys, unsigned issuer);
 

@@ -49,17 +49,9 @@ const struct key_record *key_life_record(const struct service *service, const st
 	return NULL;
 }
 
-static const struct issuing_key *issuing_of(const struct service *service, const struct key_version *version)
-{
-	for (unsigned i = 0; i < service->keys.count; i++)
-		if (service->keys.items[i].version == version)
-			return &service->keys.items[i];
-	return NULL;
-}
-
 static bool is_known(const struct service *service, const struct key_version *version)
 {
-	const struct issuing_key *issuing = issuing_of(service, version);
+	const struct issuing_key *issuing = issuing_keys_find(&service->keys, version);
 	return issuing && issuing->known;
 }
 
@@ -408,7 +400,7 @@ hm_result key_life_adopt(struct service *service, const char *name, const struct
 	service->life->adoption.key = key;
 	service->life->adoption.asker = *asker;
 	use_and_hold(service);
-	const struct issuing_key *adopted = issuing_of(service, version);
+	const struct issuing_key *adopted = issuing_keys_find(&service->keys, version);
 	if (adopted && adopted->place < HM_KEYS_MAX)
 		return HM_OK;
 	forget_adoption(service);
@@ -445,7 +437,7 @@ static hm_result check_adopted(const struct service *service, const struct issui
 static hm_result take(struct service *service, const struct key_version **taken, struct hm_problem *why)
 {
 	const struct config_key *key = service->life->adoption.key;
-	HM_TRY(check_adopted(service, issuing_of(service, &service->life->adoption.version), why));
+	HM_TRY(check_adopted(service, issuing_keys_find(&service->keys, &service->life->adoption.version), why));
 	begin(service);
 	struct key_version *version = key_record_add(record_of(service, key));
 	if (!version)
@@ -482,7 +474,8 @@ static void finish_adoption(struct service *service, const struct token_failure 
 void key_life_learned(struct service *service, struct token *token, uint16_t place, const struct token_failure *failure)
 {
 	const struct issuing_key *adopted =
-		service->life->adoption.key ? issuing_of(service, &service->life->adoption.version) : NULL;
+		service->life->adoption.key ? issuing_keys_find(&service->keys, &service->life->adoption.version)
+					    : NULL;
 	if (adopted && adopted->token == token && adopted->place == place)
 		finish_adoption(service, failure);
 }
@@ -611,7 +604,7 @@ static hm_result change_over(
 	struct key_version *next = key_record_find(record, KEY_PUBLISHED);
 	if (!next || !next->activates || hm_time() < next->activates || !is_seen(service, key->issuer_index))
 		return HM_OK;
-	const struct issuing_key *issuing = issuing_of(service, next);
+	const struct issuing_key *issuing = issuing_keys_find(&service->keys, next);
 	return issuing && issuing_key_can_sign(issuing) ? activate(service, key, next, why) : HM_OK;
 }
 
