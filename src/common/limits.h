@@ -92,6 +92,10 @@ enum {
 	HM_CERTIFICATE_MAX = 16 * 1024,       /* DER of a certificate or a request */
 	HM_CEREMONY_DOCUMENT_MAX = 48 * 1024, /* a record, and any other file of a ceremony twice over */
 
+	/* The ledger */
+	HM_ORIGIN_MAX = 255,   /* of a shard: the configured origin, a slash and a number */
+	HM_SHARDS_MAX = 99999, /* of a ledger */
+
 	/* Logins by people */
 	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */
 	HM_PIN_PARTS_MAX = HM_FRAME_MAX_FDS - 1, /* of one token: they travel in one frame */
