@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "edge.h"
 
-static hm_result add(struct edge *edge, unsigned level, const struct merkle_hash *hash, edge_take_tile *take,
-	void *context, struct hm_problem *why)
+hm_result edge_add(
+	struct edge *edge, const struct merkle_hash *leaf, edge_take_tile *take, void *context, struct hm_problem *why)
 {
-	struct merkle_hash root = *hash;
-	for (; level < TILE_LEVELS; level++) {
+	struct merkle_hash root = *leaf;
+	edge->size++;
+	for (unsigned level = 0; level < TILE_LEVELS; level++) {
 		struct edge_level *at = &edge->levels[level];
 		at->hashes[at->count++] = root;
 		if (at->count < TILE_WIDTH)
@@ -19,20 +20,19 @@ static hm_result add(struct edge *edge, unsigned level, const struct merkle_hash
 	return hm_broken(why, "a tree of more than 2^64 leaves");
 }
 
-hm_result edge_add(
-	struct edge *edge, const struct merkle_hash *leaf, edge_take_tile *take, void *context, struct hm_problem *why)
+hm_result edge_begin(struct edge *edge, uint64_t size, const struct merkle_source *source, struct hm_problem *why)
 {
-	edge->size++;
-	return add(edge, 0, leaf, take, context, why);
-}
-
-hm_result edge_add_tile(
-	struct edge *edge, const struct merkle_hash *root, edge_take_tile *take, void *context, struct hm_problem *why)
-{
-	if (edge->levels[0].count)
-		return hm_broken(why, "a tile is added within another");
-	edge->size += TILE_WIDTH;
-	return add(edge, 1, root, take, context, why);
+	*edge = (struct edge){.size = size};
+	if (size % TILE_WIDTH)
+		return hm_broken(why, "an edge begins within a tile");
+	for (unsigned level = 1; level < TILE_LEVELS; level++) {
+		uint64_t subtrees = size >> (TILE_HEIGHT * level);
+		struct edge_level *at = &edge->levels[level];
+		for (; at->count < subtrees % TILE_WIDTH; at->count++)
+			HM_TRY(source->subtree(source->context, TILE_HEIGHT * level,
+				subtrees - subtrees % TILE_WIDTH + at->count, &at->hashes[at->count], why));
+	}
+	return HM_OK;
 }
 
 /* The tree's right edge, from the leaves up: what each level has left of it hangs to the left of what is below. */

@@ -25,9 +25,10 @@ typedef hm_result edge_take_tile(void *context, unsigned level, uint64_t number,
 hm_result edge_add(struct edge *edge, const struct merkle_hash *leaf, edge_take_tile *take, void *context,
 	struct hm_problem *why) HM_MUST_USE;
 
-/* Add a whole tile's worth of leaves by their root, where `edge` ends at a tile: to begin with tiles that are there. */
-hm_result edge_add_tile(struct edge *edge, const struct merkle_hash *root, edge_take_tile *take, void *context,
-	struct hm_problem *why) HM_MUST_USE;
+/* The edge of a tree of `size` leaves, a multiple of TILE_WIDTH, from the hashes of its whole subtrees. Returns what
+ * the source returned. */
+hm_result edge_begin(
+	struct edge *edge, uint64_t size, const struct merkle_source *source, struct hm_problem *why) HM_MUST_USE;
 
 void edge_root(const struct edge *edge, struct merkle_hash *root);
 
