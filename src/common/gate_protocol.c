@@ -64,6 +64,11 @@ static bool get_key(struct hm_reader *r, struct gate_key *key)
 	return key->items <= HM_BATCH_MAX && key->item < key->items;
 }
 
+static bool has_path(const struct gate_request *request)
+{
+	return request->operation >= OPERATION_LEDGER_PUBLIC;
+}
+
 void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 {
 	const struct gate_caller *caller = &request->caller;
@@ -73,12 +78,14 @@ void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 		hm_put_u32(w, caller->uid);
 		hm_put_u32(w, caller->gid);
 		hm_put_u32(w, caller->pid);
-	} else {
+	} else if (caller->kind == CALLER_CERTIFICATE) {
 		hm_put_string(w, caller->uri);
 		hm_put_raw(w, caller->spki_sha256, sizeof caller->spki_sha256);
 	}
 	hm_put_u64(w, request->deadline_ms);
 	put_key(w, &request->key);
+	if (has_path(request))
+		hm_put_string(w, request->path);
 	hm_put_bytes(w, request->body.data, request->body.length);
 }
 
@@ -89,19 +96,24 @@ bool gate_request_get(struct hm_reader *r, struct gate_request *request)
 	caller->kind = hm_get_u8(r);
 	caller->uid = caller->gid = caller->pid = UINT32_MAX;
 	caller->uri[0] = 0;
+	memset(caller->spki_sha256, 0, sizeof caller->spki_sha256);
 	if (caller->kind == CALLER_UNIX) {
 		caller->uid = hm_get_u32(r);
 		caller->gid = hm_get_u32(r);
 		caller->pid = hm_get_u32(r);
-		memset(caller->spki_sha256, 0, sizeof caller->spki_sha256);
-	} else {
+	} else if (caller->kind == CALLER_CERTIFICATE) {
 		hm_get_string(r, caller->uri, sizeof caller->uri);
 		hm_get_raw(r, caller->spki_sha256, sizeof caller->spki_sha256);
 	}
 	request->deadline_ms = hm_get_u64(r);
 	bool sound = get_key(r, &request->key);
+	request->path[0] = 0;
+	if (has_path(request))
+		hm_get_printable(r, request->path, sizeof request->path);
 	request->body = hm_get_bytes(r, HM_HTTP_MAX_BODY);
-	return hm_reader_done(r) && sound && request->operation < OPERATIONS && caller->kind <= CALLER_CERTIFICATE;
+	bool is_somebody = caller->kind == CALLER_UNIX || caller->kind == CALLER_CERTIFICATE;
+	bool is_known = request->operation == OPERATION_LEDGER_PUBLIC ? caller->kind == CALLER_NONE : is_somebody;
+	return hm_reader_done(r) && sound && request->operation < OPERATIONS && is_known;
 }
 
 void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)
@@ -109,6 +121,8 @@ void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)
 	hm_put_u16(w, reply->status);
 	hm_put_u32(w, reply->retry_after);
 	hm_put_string(w, reply->content_type);
+	hm_put_string(w, reply->cache_control);
+	hm_put_string(w, reply->etag);
 	hm_put_bytes(w, reply->body.data, reply->body.length);
 }
 
@@ -117,6 +131,8 @@ bool gate_reply_get(struct hm_reader *r, struct gate_reply *reply)
 	reply->status = hm_get_u16(r);
 	reply->retry_after = hm_get_u32(r);
 	hm_get_string(r, reply->content_type, sizeof reply->content_type);
+	hm_get_string(r, reply->cache_control, sizeof reply->cache_control);
+	hm_get_string(r, reply->etag, sizeof reply->etag);
 	reply->body = hm_get_bytes(r, HM_FRAME_MAX_MEMFD);
 	return hm_reader_done(r) && reply->status >= 200 && reply->status < 600;
 }

@@ -36,10 +36,13 @@ enum gate_operation {
 	OPERATION_METRICS,
 	OPERATION_MINT_ITEM, /* of a batch: the body's member `kind` says what */
 	OPERATION_KEYS,
+	OPERATION_LEDGER_PUBLIC,  /* a hash tile or a shard's checkpoint, for anybody: no caller is sent */
+	OPERATION_LEDGER_ENTRIES, /* an entry bundle */
+	OPERATION_LEDGER_PROOF,
 	OPERATIONS
 };
 
-enum caller_kind { CALLER_UNIX, CALLER_CERTIFICATE };
+enum caller_kind { CALLER_UNIX, CALLER_CERTIFICATE, CALLER_NONE };
 
 /* Who calls, as gate's own end of the connection proves it. */
 struct gate_caller {
@@ -62,6 +65,7 @@ struct gate_request {
 	uint64_t
 		deadline_ms; /* on CLOCK_MONOTONIC: when the client wants its answer at the latest; 0: it did not say */
 	struct gate_key key;
+	char path[HM_LEDGER_PATH_MAX + 1]; /* of the OPERATION_LEDGER_*, as the client wrote it; sent only for these */
 	struct hm_bytes body; /* JSON: well formed UTF-8, no duplicate members, within depth; empty for GET */
 };
 
@@ -69,6 +73,8 @@ struct gate_reply {
 	uint16_t status;
 	uint32_t retry_after; /* seconds; 0: no Retry-After header */
 	char content_type[64];
+	char cache_control[64]; /* "": no-store */
+	char etag[68];          /* quoted; "" for none */
 	struct hm_bytes body;
 };
 

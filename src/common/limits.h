@@ -93,8 +93,10 @@ enum {
 	HM_CEREMONY_DOCUMENT_MAX = 48 * 1024, /* a record, and any other file of a ceremony twice over */
 
 	/* The ledger */
-	HM_ORIGIN_MAX = 255,   /* of a shard: the configured origin, a slash and a number */
-	HM_SHARDS_MAX = 99999, /* of a ledger */
+	HM_ORIGIN_MAX = 255,      /* of a shard: the configured origin, a slash and a number */
+	HM_SHARDS_MAX = 99999,    /* of a ledger */
+	HM_LEDGER_PATH_MAX = 96,  /* of what is read of it over HTTP */
+	HM_LEDGER_READS_MAX = 64, /* by anybody at once, and by callers */
 
 	/* Logins by people */
 	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */

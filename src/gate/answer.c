@@ -57,3 +57,24 @@ struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *stat
 		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, problem_retry_after(why));
 	return response;
 }
+
+bool answer_matches(const char *etag, const char *value, size_t length)
+{
+	size_t wanted = strlen(etag);
+	const char *end = value + length;
+	for (const char *at = value; wanted && at < end; at++) {
+		size_t span = strcspn(at, " \t,");
+		if (span > (size_t)(end - at))
+			span = (size_t)(end - at);
+		if (span == 1 && *at == '*')
+			return true;
+		if (span > 2 && strncmp(at, "W/", 2) == 0) { /* compared weakly: for a GET both mean the same */
+			at += 2;
+			span -= 2;
+		}
+		if (span == wanted && memcmp(at, etag, wanted) == 0)
+			return true;
+		at += span;
+	}
+	return false;
+}

@@ -15,6 +15,9 @@ struct MHD_Response *answer_take(const char *content_type, char *text, size_t le
 /* An RFC 9457 body; `*status` becomes its HTTP status. With Retry-After for the codes that have it. */
 struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status);
 
+/* Does the value of an If-None-Match header name this ETag (RFC 9110, section 13.1.2)? Never, when that is "". */
+bool answer_matches(const char *etag, const char *value, size_t length);
+
 /* False: out of memory. */
 bool answer_add(struct MHD_Response *response, const char *header, const char *value);
 bool answer_add_number(struct MHD_Response *response, const char *header, unsigned long value);

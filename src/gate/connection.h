@@ -27,6 +27,7 @@ enum request_step { REQUEST_BEGUN, REQUEST_RECEIVING, REQUEST_WITH_MINT, REQUEST
 struct request {
 	enum request_step step;
 	bool has_query;
+	bool is_head; /* the answer goes without its body */
 	bool refused; /* `why` is answered once the body has been read and thrown away */
 	struct hm_problem why;
 	const struct route *route; /* NULL: a published blob or nothing */

@@ -129,25 +129,7 @@ const struct published_blob *published_find(const struct published *published, c
 
 bool published_matches(const struct published_blob *blob, const char *value, size_t length)
 {
-	size_t wanted = strlen(blob->etag);
-	const char *end = value + length;
-	if (!wanted || blob->status != 200)
-		return false;
-	for (const char *at = value; at < end; at++) {
-		size_t span = strcspn(at, " \t,");
-		if (span > (size_t)(end - at))
-			span = (size_t)(end - at);
-		if (span == 1 && *at == '*')
-			return true;
-		if (span > 2 && strncmp(at, "W/", 2) == 0) { /* compared weakly: for a GET both mean the same */
-			at += 2;
-			span -= 2;
-		}
-		if (span == wanted && memcmp(at, blob->etag, wanted) == 0)
-			return true;
-		at += span;
-	}
-	return false;
+	return blob->status == 200 && answer_matches(blob->etag, value, length);
 }
 
 void published_closing(struct published *published)

@@ -6,6 +6,7 @@
 #include "problem.h"
 #include "server.h"
 #include <gnutls/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,6 +27,11 @@ static void count_refusal(struct request *request, const struct hm_problem *why)
 {
 	if (strcmp(why->code, "overload") == 0)
 		count(request, GATE_OVERLOAD_TOTAL);
+}
+
+static bool is_public_read(const struct request *request)
+{
+	return request->route && request->route->operation == OPERATION_LEDGER_PUBLIC;
 }
 
 /* ---- answers ---- */
@@ -52,7 +58,7 @@ static enum MHD_Result finish_refused(struct request *request, const struct hm_p
 	count_refusal(request, why);
 	if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		(void)answer_add(
-			response, MHD_HTTP_HEADER_ALLOW, request->route ? request->route->method : "GET, HEAD");
+			response, MHD_HTTP_HEADER_ALLOW, request->route ? request->route->methods : "GET, HEAD");
 	return finish(request, status, response);
 }
 
@@ -78,18 +84,33 @@ static void resume(struct connection *connection)
 	server_must_run(connection->listener);
 }
 
+static struct MHD_Response *make_response(const struct gate_reply *reply)
+{
+	const char *cache_control = reply->cache_control[0] ? reply->cache_control : NULL;
+	struct MHD_Response *response = answer_make(reply->content_type, cache_control, reply->body);
+	if (response && reply->retry_after)
+		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
+	if (response && reply->etag[0])
+		(void)answer_add(response, MHD_HTTP_HEADER_ETAG, reply->etag);
+	return response;
+}
+
+static bool is_known_to_client(const struct request *request, const struct gate_reply *reply)
+{
+	const struct guard_text *known = &request->if_none_match;
+	return known->text && reply->status == MHD_HTTP_OK && answer_matches(reply->etag, known->text, known->length);
+}
+
+/* With status 304 a response goes without its body. */
 static void answer_alone(struct request *request, const struct gate_reply *reply, const struct hm_problem *why)
 {
-	struct connection *connection = connection_of(request);
 	if (!reply) {
 		(void)finish_refused(request, why);
 		return;
 	}
-	connection->body_follows = reply->body.length > 0;
-	struct MHD_Response *response = answer_make(reply->content_type, NULL, reply->body);
-	if (response && reply->retry_after)
-		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
-	(void)finish(request, reply->status, response);
+	bool is_known = is_known_to_client(request, reply);
+	connection_of(request)->body_follows = reply->body.length > 0 && !request->is_head && !is_known;
+	(void)finish(request, is_known ? MHD_HTTP_NOT_MODIFIED : reply->status, make_response(reply));
 }
 
 static void answer_batch(struct request *request)
@@ -111,6 +132,7 @@ void request_answer(
 {
 	struct connection *connection = connection_of(request);
 	if (!request->batch) {
+		connection->gate->public_reads -= is_public_read(request);
 		answer_alone(request, reply, why);
 		resume(connection);
 		return;
@@ -138,7 +160,7 @@ void *request_begin(void *context, const char *target, struct MHD_Connection *mh
 	struct request *request = &connection->request;
 	request->step = REQUEST_BEGUN;
 	request->has_query = target && strchr(target, '?');
-	request->refused = false;
+	request->is_head = request->refused = false;
 	request->route = NULL;
 	request->if_none_match = (struct guard_text){0};
 	request->body_length = request->body_used = 0;
@@ -228,9 +250,12 @@ static hm_result make_body(struct request *request, size_t length, struct hm_pro
 static hm_result check_operation(
 	struct request *request, const struct guard *guard, const char *method, struct hm_problem *why)
 {
-	bool with_body = strcmp(request->route->method, "POST") == 0;
-	if (strcmp(method, request->route->method) != 0)
-		return hm_refuse(why, "method_not_allowed", NULL, "%s", request->route->method);
+	bool with_body = strcmp(method, "POST") == 0;
+	if (!route_takes(request->route, method))
+		return hm_refuse(why, "method_not_allowed", NULL, "%s", request->route->methods);
+	request->is_head = strcmp(method, "HEAD") == 0;
+	if (is_public_read(request))
+		return HM_OK;
 	hm_result known = identify(connection_of(request), NULL, why);
 	if (known == HM_REFUSED)
 		count(request, GATE_TLS_REFUSED_TOTAL);
@@ -368,25 +393,33 @@ static enum MHD_Result ask_batch(struct request *request)
 	return request->step == REQUEST_ANSWERED ? MHD_YES : MHD_NO;
 }
 
-static hm_result ask_alone(struct request *request, struct hm_problem *why)
+static hm_result ask_alone(struct request *request, const char *path, struct hm_problem *why)
 {
 	struct connection *connection = connection_of(request);
 	struct gate *gate = connection->gate;
 	struct gate_request ask;
-	HM_TRY(identify(connection, &ask.caller, why));
+	if (is_public_read(request))
+		ask.caller.kind = CALLER_NONE;
+	else
+		HM_TRY(identify(connection, &ask.caller, why));
 	HM_TRY(check_time(request, gate, why));
+	if (is_public_read(request) && gate->public_reads == HM_LEDGER_READS_MAX)
+		return hm_overload(why, 1, "as many read the ledger as may");
 	fill_ask(request, 0, (struct hm_bytes){request->body, request->body_used}, &ask);
-	return upstream_ask(gate->upstream, &ask, request, 0, false, gate->now_ms, why);
+	snprintf(ask.path, sizeof ask.path, "%s", path);
+	HM_TRY(upstream_ask(gate->upstream, &ask, request, 0, false, gate->now_ms, why));
+	gate->public_reads += is_public_read(request);
+	return HM_OK;
 }
 
-static enum MHD_Result ask_mint(struct request *request)
+static enum MHD_Result ask_mint(struct request *request, const char *path)
 {
 	struct hm_problem *why = &request->why;
 	if (check_form(request, why) != HM_OK)
 		return finish_refused(request, why);
 	if (request->batch)
 		return ask_batch(request);
-	if (ask_alone(request, why) == HM_OK)
+	if (ask_alone(request, path, why) == HM_OK)
 		return suspend(request);
 	return finish_refused(request, why);
 }
@@ -417,7 +450,7 @@ static enum MHD_Result answer_whole(struct request *request, const char *path, c
 	if (request->refused)
 		return finish_refused(request, &request->why);
 	if (request->route)
-		return ask_mint(request);
+		return ask_mint(request, path);
 	return answer_published(request, path, method);
 }
 

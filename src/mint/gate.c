@@ -198,7 +198,7 @@ void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const stru
 {
 	uint8_t inline_room[32 * 1024];
 	uint8_t *room = inline_room;
-	size_t size = reply->body.length + 256;
+	size_t size = reply->body.length + sizeof *reply;
 	if (!gate || !gate->child || generation != gate->generation)
 		return;
 	if (size > sizeof inline_room && !(room = malloc(size)))

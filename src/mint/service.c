@@ -163,6 +163,13 @@ static void answer_keys(struct service *service, uint64_t id, const struct gate_
 	gate_answer(service->gate, gate_generation(service->gate), id, &reply);
 }
 
+static void answer_ledger(struct service *service, uint64_t id)
+{
+	struct hm_problem why;
+	(void)!hm_refuse(&why, "not_found", NULL, "a path of the API");
+	mint_refuse(service, gate_generation(service->gate), id, &why);
+}
+
 static void on_request(void *context, uint64_t id, const struct gate_request *request)
 {
 	struct service *service = context;
@@ -170,6 +177,8 @@ static void on_request(void *context, uint64_t id, const struct gate_request *re
 		answer_metrics(service, id, &request->caller);
 	else if (request->operation == OPERATION_KEYS)
 		answer_keys(service, id, &request->caller);
+	else if (request->operation >= OPERATION_LEDGER_PUBLIC)
+		answer_ledger(service, id);
 	else
 		mint_request(service, id, request);
 }

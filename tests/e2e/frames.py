@@ -59,8 +59,11 @@ def send_in_memfd(sock, kind, payload, frame_id=0):
 
 def split_reply(payload):
     """The status and body of a gate's reply."""
-    status, _, length = struct.unpack_from("=HII", payload)
-    return status, payload[struct.calcsize("=HII") + length + 4:].decode()
+    status, _ = struct.unpack_from("=HI", payload)
+    at = struct.calcsize("=HI")
+    for _ in range(3):  # content type, cache control, ETag
+        at += 4 + struct.unpack_from("=I", payload, at)[0]
+    return status, payload[at + 4:].decode()
 
 
 def gate_request(operation, caller, body, frame_id):

@@ -265,7 +265,7 @@ static void put_gate_publish(struct hm_writer *w)
 static void put_gate_request(struct hm_writer *w)
 {
 	static const struct gate_request request = {OPERATION_MINT_JWT,
-		{.kind = CALLER_UNIX, .uid = 1000, .gid = 100, .pid = 4711}, 12345, {"a-key", {7, 8}, 2, 3},
+		{.kind = CALLER_UNIX, .uid = 1000, .gid = 100, .pid = 4711}, 12345, {"a-key", {7, 8}, 2, 3}, "",
 		{(const uint8_t *)"{}", 2}};
 	gate_request_put(w, &request);
 }
@@ -274,13 +274,21 @@ static void put_gate_request_by_certificate(struct hm_writer *w)
 {
 	static const struct gate_request request = {OPERATION_METRICS,
 		{.kind = CALLER_CERTIFICATE, .uri = "spiffe://demo.test/client", .spki_sha256 = {1, 2, 3}}, 0,
-		{.items = 1}, {NULL, 0}};
+		{.items = 1}, "", {NULL, 0}};
 	gate_request_put(w, &request);
+}
+
+static void put_gate_request_of_ledger(struct hm_writer *w)
+{
+	gate_request_put(w, &(struct gate_request){.operation = OPERATION_LEDGER_PUBLIC,
+				    .caller = {.kind = CALLER_NONE},
+				    .path = "/ledger/tile/0/000.p/5"});
 }
 
 static void put_gate_reply(struct hm_writer *w)
 {
-	gate_reply_put(w, &(struct gate_reply){503, 1, "application/problem+json", {(const uint8_t *)"{}", 2}});
+	gate_reply_put(w, &(struct gate_reply){
+				  503, 1, "application/problem+json", "no-cache", "\"x\"", {(const uint8_t *)"{}", 2}});
 }
 
 static void put_gate_ready(struct hm_writer *w)
@@ -334,6 +342,7 @@ static const struct {
 	{reread_gate_publish, put_gate_publish},
 	{reread_gate_request, put_gate_request},
 	{reread_gate_request, put_gate_request_by_certificate},
+	{reread_gate_request, put_gate_request_of_ledger},
 	{reread_gate_reply, put_gate_reply},
 	{reread_gate_ready, put_gate_ready},
 	{reread_gate_stats, put_gate_stats},

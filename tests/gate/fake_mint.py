@@ -19,6 +19,7 @@ import threading
 CONFIG, PUBLISH, REPLY, DRAIN = 64, 65, 66, 67
 READY, REQUEST, STATS = 80, 81, 82
 REQUIRE, BEST = 0, 1
+LEDGER = LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF = 4, 5, 6  # operations
 INLINE_MAX = 64 * 1024
 ALL_SEALS = 1 | 2 | 4 | 8
 
@@ -58,7 +59,7 @@ class Request:
         self.uid = self.gid = self.pid = self.uri = self.spki = None
         if self.kind == 0:
             self.uid, self.gid, self.pid = (reader.number("I") for _ in range(3))
-        else:
+        elif self.kind == 1:
             self.uri = reader.text().decode()
             self.spki = bytes(reader.data[reader.at : reader.at + 32])
             reader.at += 32
@@ -68,6 +69,7 @@ class Request:
             self.digest = bytes(reader.data[reader.at : reader.at + 32])
             reader.at += 32
             self.item, self.items = reader.number("H"), reader.number("H")
+        self.path = reader.text().decode() if self.operation in LEDGER else None
         self.body = reader.text()
 
 
@@ -144,8 +146,9 @@ class FakeMint:
             text(path) + struct.pack("=H", status) + text(content_type) + text(cache) + text(etag) + text(body),
         )
 
-    def reply(self, frame_id, body=b"{}", status=200, retry_after=0, content_type="application/json"):
-        self.send(REPLY, frame_id, struct.pack("=HI", status, retry_after) + text(content_type) + text(body))
+    def reply(self, frame_id, body=b"{}", status=200, retry_after=0, content_type="application/json", cache="", etag=""):
+        self.send(REPLY, frame_id, struct.pack("=HI", status, retry_after) + text(content_type) + text(cache) +
+                  text(etag) + text(body))
 
     def reply_at_once(self, request):
         self.reply(request.id, b'{"credential":"' + b"x" * 650 + b'"}')

@@ -147,13 +147,78 @@ Test(gate_protocol, a_request_with_an_unknown_operation_or_kind_of_caller_is_ref
 		cr_expect_not(get_request(&r), "operation %u", operation);
 	}
 	sent.operation = OPERATION_MINT_JWT;
-	for (unsigned kind = CALLER_CERTIFICATE + 1; kind < 256; kind++) {
+	for (unsigned kind = CALLER_NONE; kind < 256; kind++) {
 		begin();
 		sent.caller.kind = (uint8_t)kind;
 		gate_request_put(&w, &sent);
 		struct hm_reader r = again();
 		cr_expect_not(get_request(&r), "kind %u", kind);
 	}
+}
+
+Test(gate_protocol, what_is_asked_of_the_ledger_comes_back_with_its_path)
+{
+	struct gate_request sent = {.operation = OPERATION_LEDGER_ENTRIES,
+		.caller = {.kind = CALLER_UNIX, .uid = 7},
+		.path = "/ledger/12/tile/entries/x001/234.p/5"};
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_eq(request.caller.uid, 7);
+	cr_expect_str_eq(request.path, sent.path);
+	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, only_what_is_asked_of_the_ledger_has_a_path)
+{
+	struct gate_request sent = {.operation = OPERATION_KEYS, .caller = {.kind = CALLER_UNIX}, .path = "/keys"};
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_str_eq(request.path, "");
+}
+
+/* Whoever stood in the memory before must not be taken for the one who asks. */
+Test(gate_protocol, nobody_asks_for_what_is_public_and_somebody_for_all_else)
+{
+	for (unsigned operation = 0; operation < OPERATIONS; operation++)
+		for (unsigned kind = CALLER_UNIX; kind <= CALLER_NONE; kind++) {
+			struct gate_request sent = {
+				.operation = (uint8_t)operation, .caller = {.kind = (uint8_t)kind}, .path = "/p"};
+			begin();
+			memset(&request, 0, sizeof request);
+			gate_request_put(&w, &sent);
+			struct hm_reader r = again();
+			bool is_right = (operation == OPERATION_LEDGER_PUBLIC) == (kind == CALLER_NONE);
+			cr_expect_eq(get_request(&r), is_right, "operation %u, kind %u", operation, kind);
+			if (is_right && kind == CALLER_NONE)
+				cr_expect_eq(request.caller.uid, UINT32_MAX);
+		}
+}
+
+Test(gate_protocol, a_path_has_its_limit_and_no_control_characters)
+{
+	char longest[HM_LEDGER_PATH_MAX + 2];
+	memset(longest, 'a', sizeof longest);
+	for (size_t length = HM_LEDGER_PATH_MAX; length < sizeof longest; length++) {
+		begin();
+		hm_put_u8(&w, OPERATION_LEDGER_PUBLIC);
+		hm_put_u8(&w, CALLER_NONE);
+		hm_put_u64(&w, 0);
+		hm_put_string(&w, "");
+		hm_put_bytes(&w, longest, length);
+		hm_put_bytes(&w, NULL, 0);
+		struct hm_reader r = again();
+		cr_expect_eq(get_request(&r), length == HM_LEDGER_PATH_MAX, "%zu", length);
+	}
+	begin();
+	gate_request_put(&w,
+		&(struct gate_request){
+			.operation = OPERATION_LEDGER_PUBLIC, .caller = {.kind = CALLER_NONE}, .path = "/ledger/\n"});
+	struct hm_reader r = again();
+	cr_expect_not(get_request(&r));
 }
 
 Test(gate_protocol, a_deadline_and_a_key_come_back_as_they_were)
@@ -253,8 +318,11 @@ static bool get_reply(struct hm_reader *r)
 
 Test(gate_protocol, a_reply_comes_back_as_it_was)
 {
-	struct gate_reply sent = {
-		.status = 503, .retry_after = 7, .content_type = "application/problem+json", .body = {room + 1, 0}};
+	struct gate_reply sent = {.status = 503,
+		.retry_after = 7,
+		.content_type = "application/problem+json",
+		.cache_control = "no-cache",
+		.etag = "\"abc\""};
 	sent.body = (struct hm_bytes){(const uint8_t *)"{\"a\":1}", 7};
 	gate_reply_put(&w, &sent);
 	struct hm_reader r = again();
@@ -262,6 +330,8 @@ Test(gate_protocol, a_reply_comes_back_as_it_was)
 	cr_expect_eq(reply.status, 503);
 	cr_expect_eq(reply.retry_after, 7);
 	cr_expect_str_eq(reply.content_type, "application/problem+json");
+	cr_expect_str_eq(reply.cache_control, "no-cache");
+	cr_expect_str_eq(reply.etag, "\"abc\"");
 	cr_expect_arr_eq(reply.body.data, "{\"a\":1}", 7);
 	expect_whole_or_nothing(get_reply);
 }
