@@ -7,6 +7,8 @@
 #include "limits.h"
 #include "result.h"
 
+enum { ETAG_SIZE = 68 };
+
 enum sandbox_mode { SANDBOX_REQUIRE, SANDBOX_BEST };
 
 /*
@@ -27,7 +29,7 @@ struct gate_publish {
 	uint16_t status;
 	char content_type[64];
 	char cache_control[64];
-	char etag[68]; /* quoted; "" for none */
+	char etag[ETAG_SIZE]; /* quoted; "" for none */
 	struct hm_bytes body;
 };
 
@@ -74,7 +76,7 @@ struct gate_reply {
 	uint32_t retry_after; /* seconds; 0: no Retry-After header */
 	char content_type[64];
 	char cache_control[64]; /* "": no-store */
-	char etag[68];          /* quoted; "" for none */
+	char etag[ETAG_SIZE];   /* quoted; "" for none */
 	struct hm_bytes body;
 };
 

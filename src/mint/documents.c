@@ -41,7 +41,8 @@ static void put(struct work *work, enum document document, const struct config_i
 {
 	char path[HM_HTTP_MAX_PATH];
 	put_path(path, document, issuer);
-	if (publications_set(work->publications, path, 200, "application/json", true, work->text, work->json.out.used))
+	if (publications_set(work->publications, path, 200, "application/json", CACHING_MINUTES, work->text,
+		    work->json.out.used))
 		work->changed(work->context, publications_find(work->publications, path));
 }
 

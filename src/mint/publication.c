@@ -47,18 +47,30 @@ static struct entry *find_or_add(struct publications *publications, const char *
 	return entry;
 }
 
-static void put_etag(struct gate_publish *publish)
+void publication_etag(const void *body, size_t length, char etag[ETAG_SIZE])
 {
 	uint8_t digest[32];
 	char text[44];
-	if (EVP_Digest(publish->body.data, publish->body.length, digest, NULL, EVP_sha256(), NULL) != 1)
+	etag[0] = 0;
+	if (EVP_Digest(body, length, digest, NULL, EVP_sha256(), NULL) != 1)
 		return;
 	text[base64url_encode(digest, sizeof digest, text)] = 0;
-	snprintf(publish->etag, sizeof publish->etag, "\"%s\"", text);
+	snprintf(etag, ETAG_SIZE, "\"%s\"", text);
+}
+
+static void put_caching(struct gate_publish *publish, enum publication_caching caching)
+{
+	const char *text = caching == CACHING_ASK_AGAIN ? "no-cache" : "no-store";
+	snprintf(publish->cache_control, sizeof publish->cache_control, "%s", text);
+	if (caching == CACHING_MINUTES)
+		snprintf(publish->cache_control, sizeof publish->cache_control, "public, max-age=%d", HM_JWKS_AGE);
+	publish->etag[0] = 0;
+	if (caching != CACHING_NONE)
+		publication_etag(publish->body.data, publish->body.length, publish->etag);
 }
 
 bool publications_set(struct publications *publications, const char *path, int status, const char *content_type,
-	bool is_public, const void *body, size_t length)
+	enum publication_caching caching, const void *body, size_t length)
 {
 	struct entry *entry = find_or_add(publications, path);
 	if (!entry)
@@ -75,13 +87,7 @@ bool publications_set(struct publications *publications, const char *path, int s
 	publish->body = (struct hm_bytes){copy, length};
 	publish->status = (uint16_t)status;
 	snprintf(publish->content_type, sizeof publish->content_type, "%s", content_type);
-	if (is_public)
-		snprintf(publish->cache_control, sizeof publish->cache_control, "public, max-age=%d", HM_JWKS_AGE);
-	else
-		snprintf(publish->cache_control, sizeof publish->cache_control, "no-store");
-	publish->etag[0] = 0;
-	if (is_public)
-		put_etag(publish);
+	put_caching(publish, caching);
 	return true;
 }
 

@@ -88,8 +88,8 @@ void service_update_readiness(struct service *service)
 		return;
 	bool ready = service_is_ready(service, reason, sizeof reason);
 	size_t length = report_ready(service, body, sizeof body);
-	if (publications_set(
-		    service->publications, "/readyz", ready ? 200 : 503, "application/json", false, body, length))
+	if (publications_set(service->publications, "/readyz", ready ? 200 : 503, "application/json", CACHING_NONE,
+		    body, length))
 		publish(service, publications_find(service->publications, "/readyz"));
 	/* Who hears that we are ready may ask at once: the documents must be with gate before. */
 	if (!ready || service->reported_ready || !gate_flush(service->gate))

@@ -22,7 +22,7 @@ TestSuite(publication, .init = open_publications, .fini = close_publications);
 
 static bool set(const char *path, const char *body)
 {
-	return publications_set(publications, path, 200, "application/json", true, body, strlen(body));
+	return publications_set(publications, path, 200, "application/json", CACHING_MINUTES, body, strlen(body));
 }
 
 static void count(void *context, const struct gate_publish *publish)
@@ -57,12 +57,21 @@ Test(publication, a_public_document_may_be_cached_and_has_an_etag)
 
 Test(publication, what_is_not_public_is_never_stored_by_anyone)
 {
-	cr_expect(publications_set(publications, "/readyz", 503, "application/json", false, "{}", 2));
+	cr_expect(publications_set(publications, "/readyz", 503, "application/json", CACHING_NONE, "{}", 2));
 	const struct gate_publish *publish = publications_find(publications, "/readyz");
 	cr_assert_not_null(publish);
 	cr_expect_eq(publish->status, 503);
 	cr_expect_str_eq(publish->cache_control, "no-store");
 	cr_expect_str_eq(publish->etag, "");
+}
+
+Test(publication, what_must_be_asked_for_again_has_an_etag_to_ask_with)
+{
+	cr_expect(publications_set(publications, "/c", 200, "text/plain", CACHING_ASK_AGAIN, "abc", 3));
+	const struct gate_publish *publish = publications_find(publications, "/c");
+	cr_assert_not_null(publish);
+	cr_expect_str_eq(publish->cache_control, "no-cache");
+	cr_expect_str_eq(publish->etag, "\"ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0\""); /* as above */
 }
 
 Test(publication, only_a_change_counts_as_one)
@@ -72,7 +81,7 @@ Test(publication, only_a_change_counts_as_one)
 	cr_expect(set("/a", "two"));
 	cr_expect(set("/a", "two, longer"));
 	cr_expect_not(set("/a", "two, longer"));
-	cr_expect(publications_set(publications, "/a", 503, "application/json", true, "two, longer", 11));
+	cr_expect(publications_set(publications, "/a", 503, "application/json", CACHING_MINUTES, "two, longer", 11));
 	cr_expect_eq(count_all(), 1);
 }
 
