@@ -10,7 +10,7 @@ static const char help[] =
 	"Usage: hsmint check --config FILE\n"
 	"\n"
 	"Check a configuration and the files it names, without starting anything. A fault is reported with\n"
-	"file and line.\n"
+	"file and line; what is accepted and yet unwise, as a warning on standard error.\n"
 	"\n"
 	"  --config FILE  the configuration\n"
 	"\n"
@@ -25,11 +25,25 @@ static const struct option options[] = {
 	{0},
 };
 
+/* What a ledger does without, its owner should know to do without. */
+static void warn(const struct config_ledger *ledger)
+{
+	if (!ledger->key)
+		fputs("hsmint: warning: ledger has no key: nobody signs what is recorded, and who can write the "
+		      "files can rewrite them\n",
+			stderr);
+	else if (!ledger->anchor)
+		fputs("hsmint: warning: ledger has no anchor: that an older copy was put in its place would not be "
+		      "noticed\n",
+			stderr);
+}
+
 static hm_result check(const char *path, struct hm_problem *why)
 {
 	struct config *config;
 	struct gate_sockets sockets = NO_SOCKETS;
 	HM_TRY(config_load(path, &config, why));
+	warn(&config->ledger);
 	hm_result result = config->listen.tls ? credentials_load(config->listen.tls, &sockets, why) : HM_OK;
 	config_free(config);
 	return result;

@@ -31,7 +31,8 @@ static const cyaml_strval_t sandbox_words[] = {{"require", SANDBOX_REQUIRE}, {"b
 static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL},
 	{"custodians", LOGIN_CUSTODIANS}, {"protected-path", LOGIN_PROTECTED_PATH}, {"none", LOGIN_NONE}};
 static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS}, {"sampled", SELF_CHECK_SAMPLED}};
-static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}};
+static const cyaml_strval_t use_words[] = {
+	{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}, {"checkpoint", KEY_USE_CHECKPOINT}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
 	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
 static const cyaml_strval_t key_rights_words[] = {{"use", KEY_RIGHTS_USE}, {"manage", KEY_RIGHTS_MANAGE}};
@@ -120,9 +121,10 @@ static const cyaml_schema_value_t token_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_token, token_fields)};
 
 static const cyaml_schema_field_t key_fields[] = {NAME("name", struct config_key, name),
-	NAME("issuer", struct config_key, issuer), NAME("token", struct config_key, token),
-	NAME("label", struct config_key, label), OPTIONAL_STRING("id", struct config_key, id),
-	OPTIONAL_STRING("attestation", struct config_key, attestation),
+	CYAML_FIELD_STRING_PTR(
+		"issuer", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_key, issuer, 1, HM_NAME_MAX),
+	NAME("token", struct config_key, token), NAME("label", struct config_key, label),
+	OPTIONAL_STRING("id", struct config_key, id), OPTIONAL_STRING("attestation", struct config_key, attestation),
 	OPTIONAL_STRING("rotate", struct config_key, written_rotate),
 	OPTIONAL_STRING("publish_ahead", struct config_key, written_publish_ahead),
 	CYAML_FIELD_ENUM("use", CYAML_FLAG_STRICT, struct config_key, use, use_words, CYAML_ARRAY_LEN(use_words)),
@@ -188,9 +190,27 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 static const cyaml_schema_value_t caller_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_caller, caller_fields)};
 
+static const cyaml_schema_field_t witness_fields[] = {
+	STRING("url", struct config_witness, url), STRING("key", struct config_witness, key), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t anchor_fields[] = {OPTIONAL_STRING("file", struct config_anchor, file),
+	OPTIONAL_STRING("token", struct config_anchor, token),
+	CYAML_FIELD_MAPPING_PTR(
+		"witness", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_anchor, witness, witness_fields),
+	CYAML_FIELD_END};
+
+static const cyaml_schema_field_t ledger_fields[] = {STRING("origin", struct config_ledger, origin),
+	OPTIONAL_STRING("directory", struct config_ledger, directory),
+	OPTIONAL_STRING("key", struct config_ledger, key),
+	OPTIONAL_STRING("shard", struct config_ledger, written_shard),
+	CYAML_FIELD_MAPPING_PTR(
+		"anchor", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_ledger, anchor, anchor_fields),
+	CYAML_FIELD_END};
+
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("listen", CYAML_FLAG_DEFAULT, struct config, listen, listen_fields),
 	STRING("state", struct config, state),
+	CYAML_FIELD_MAPPING("ledger", CYAML_FLAG_DEFAULT, struct config, ledger, ledger_fields),
 	LIST("issuers", struct config, issuers, &issuer_entry, 1, HM_ISSUERS_MAX),
 	LIST("tokens", struct config, tokens, &token_entry, 1, HM_TOKENS_MAX),
 	LIST("keys", struct config, keys, &key_entry, 1, HM_KEYS_MAX),
@@ -293,6 +313,16 @@ static void list_words(const struct complaint *complaint, char *text, size_t siz
 	text[w.used] = 0;
 }
 
+/* Configurations from before there was a ledger have none. */
+static const char *mend(const struct complaint *complaint)
+{
+	bool is_ledger =
+		begins(complaint, missing_key) && strcmp(complaint->message + strlen(missing_key), "ledger") == 0;
+	return is_ledger ? ": say where the record of every credential goes, for example "
+			   "ledger: {origin: mint.example.org/ledger, directory: /var/lib/hsmint/ledger}"
+			 : "";
+}
+
 static hm_result refuse_form(const char *path, struct complaint *complaint, cyaml_err_t error, struct hm_problem *why)
 {
 	char words[128];
@@ -300,8 +330,8 @@ static hm_result refuse_form(const char *path, struct complaint *complaint, cyam
 	if (begins(complaint, unknown_key) || begins(complaint, repeated_key) || begins(complaint, missing_key))
 		complaint->field[0] = 0; /* the message names the key; this is the one before it */
 	list_words(complaint, words, sizeof words);
-	return hm_refuse(why, "config", NULL, "%s:%u: %s%s%s%s", path, line_of(path, complaint), complaint->field,
-		complaint->field[0] ? ": " : "", message, words);
+	return hm_refuse(why, "config", NULL, "%s:%u: %s%s%s%s%s", path, line_of(path, complaint), complaint->field,
+		complaint->field[0] ? ": " : "", message, words, mend(complaint));
 }
 
 hm_result config_load(const char *path, struct config **out, struct hm_problem *why)
@@ -336,7 +366,8 @@ void config_key_frame(const struct config *config, const struct config_key *key,
 	*out = (struct token_key_config){.id_length = 0};
 	put_text(out->name, sizeof out->name, key->name);
 	put_text(out->label, sizeof out->label, label);
-	put_text(out->issuer, sizeof out->issuer, config->issuers[key->issuer_index].url);
+	put_text(out->issuer, sizeof out->issuer,
+		key->use == KEY_USE_CHECKPOINT ? config->ledger.origin : config->issuers[key->issuer_index].url);
 	out->use = (uint8_t)key->use;
 	out->algorithm = (uint8_t)key->algorithm;
 	out->hash = (uint8_t)key->hash;

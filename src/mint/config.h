@@ -100,13 +100,13 @@ struct config_token {
 };
 
 struct config_key {
-	char *name, *issuer, *token, *label, *id;
-	char *attestation; /* a file, the token vendor's word on the key; NULL: there is none */
+	char *name, *issuer, *token, *label, *id; /* issuer: NULL of a key with the use checkpoint */
+	char *attestation;                        /* a file, the token vendor's word on the key; NULL: there is none */
 	uint8_t attestation_sha256[32];
 	enum key_use use;
 	enum key_algorithm algorithm;
 	enum key_hash hash;
-	unsigned issuer_index, token_index; /* in their lists */
+	unsigned issuer_index, token_index; /* in their lists; HM_ISSUERS_MAX: it has no issuer */
 	char *written_rotate, *written_publish_ahead;
 	unsigned rotate;        /* seconds for which a version signs; 0: until it is told otherwise */
 	unsigned publish_ahead; /* seconds for which one is published before it signs */
@@ -159,9 +159,32 @@ struct config_caller {
 	uint8_t spki_sha256[32];
 };
 
+struct config_witness {
+	char *url, *key; /* its verifier key */
+};
+
+/* Where the newest checkpoint is kept besides. */
+struct config_anchor {
+	char *file;           /* NULL: in none */
+	char *token;          /* NULL: on none */
+	unsigned token_index; /* HM_TOKENS_MAX: on none */
+	struct config_witness *witness;
+};
+
+/* docs/ledger.md */
+struct config_ledger {
+	char *origin, *directory;
+	char *key;          /* that signs checkpoints; NULL: none does */
+	unsigned key_index; /* HM_KEYS_MAX: none */
+	char *written_shard;
+	unsigned shard; /* seconds after which the next one begins */
+	struct config_anchor *anchor;
+};
+
 struct config {
 	struct config_listen listen;
 	char *state;
+	struct config_ledger ledger;
 	struct config_issuer *issuers;
 	unsigned issuers_count;
 	struct config_token *tokens;

@@ -19,6 +19,7 @@ enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000, ATTESTATION_MAX = 1024 * 1024 }
 enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
 enum { PUBLISH_AHEAD_DEFAULT = 60 * 60, PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE, PERIOD_MAX = 10 * 366 * 24 * 60 * 60 };
 enum { CUSTODIANS_MIN = 2 };
+enum { SHARD_MIN = 60 * 60, SHARD_DEFAULT = 90 * 24 * 60 * 60, SHARD_NUMBER_MAX = 5 /* digits */ };
 enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
 #define RATE_MIN 0.001
 #define RATE_MAX 1e6
@@ -375,16 +376,37 @@ static hm_result check_rotation(struct config_key *key, const struct place *plac
 	return HM_OK;
 }
 
+static hm_result find_token(
+	const struct config *config, const struct place *place, const char *member, const char *name, unsigned *index)
+{
+	for (*index = 0; *index < config->tokens_count; ++*index)
+		if (strcmp(config->tokens[*index].name, name) == 0)
+			return HM_OK;
+	return complain(place, member, "there is no token '%.64s'", name);
+}
+
+/* A key belongs to one issuer, but one that signs checkpoints to the ledger. */
+static hm_result check_owner(const struct config *config, struct config_key *key, const struct place *place)
+{
+	if (key->use != KEY_USE_CHECKPOINT) {
+		if (!key->issuer)
+			return complain(place, NULL, "Missing required mapping field: issuer");
+		return find_issuer(config, place, key->issuer, &key->issuer_index);
+	}
+	key->issuer_index = HM_ISSUERS_MAX;
+	if (key->issuer)
+		return complain(place, "issuer", "none: a key for checkpoints is the ledger's, of all issuers");
+	if (key->algorithm != KEY_ES256 && key->algorithm != KEY_ED25519)
+		return complain(place, "algorithm", "a checkpoint is signed with ES256 or Ed25519");
+	return HM_OK;
+}
+
 static hm_result check_key(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_key *key = &config->keys[index];
 	HM_TRY(check_name(place, key->name));
-	HM_TRY(find_issuer(config, place, key->issuer, &key->issuer_index));
-	for (key->token_index = 0; key->token_index < config->tokens_count; key->token_index++)
-		if (strcmp(config->tokens[key->token_index].name, key->token) == 0)
-			break;
-	if (key->token_index == config->tokens_count)
-		return complain(place, "token", "there is no token '%.64s'", key->token);
+	HM_TRY(check_owner(config, key, place));
+	HM_TRY(find_token(config, place, "token", key->token, &key->token_index));
 	if (key->id && !is_hex(key->id, 2 * sizeof(((struct token_key_config *)0)->id)))
 		return complain(place, "id", "'%.64s': at most 32 bytes in hexadecimal", key->id);
 	if (key->algorithm == KEY_ED25519 && key->use == KEY_USE_JWT_SVID) /* JWT-SVID, section 2.1 */
@@ -559,7 +581,7 @@ static hm_result add_profile_key(const struct config *config, const struct place
 {
 	static const enum key_use wanted[CREDENTIAL_KINDS] = {KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID};
 	const struct config_key *key = &config->keys[index];
-	if (key->issuer_index != profile->issuer_index)
+	if (key->issuer && key->issuer_index != profile->issuer_index)
 		return complain(place, member, "'%.64s' belongs to issuer '%.64s'", key->name, key->issuer);
 	if (key->use != wanted[profile->kind])
 		return complain(place, member, "'%.64s' is for %s; kind %s needs one for %s", key->name,
@@ -661,6 +683,99 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 	return check_claims(place, profile);
 }
 
+/* ---- the ledger ---- */
+
+/* It is the name of a verifier key, too (C2SP signed-note), and has a slash and a shard's number behind. */
+static bool is_origin(const char *origin)
+{
+	size_t length = strlen(origin);
+	for (const char *c = origin; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '+')
+			return false;
+	return length <= HM_ORIGIN_MAX - 1 - SHARD_NUMBER_MAX && origin[length - 1] != '/';
+}
+
+static hm_result find_checkpoint_key(struct config *config, const struct place *place)
+{
+	struct config_ledger *ledger = &config->ledger;
+	ledger->key_index = HM_KEYS_MAX;
+	for (unsigned i = 0; i < config->keys_count; i++) {
+		const struct config_key *key = &config->keys[i];
+		if (same_text(key->name, ledger->key))
+			ledger->key_index = i;
+		else if (key->use == KEY_USE_CHECKPOINT)
+			return complain(&(struct place){place->path, "keys", (int)i, place->why}, "use",
+				"'%.64s' signs no checkpoints: name it with ledger.key, or leave it out", key->name);
+	}
+	if (!ledger->key)
+		return HM_OK;
+	if (ledger->key_index == HM_KEYS_MAX)
+		return complain(place, "key", "there is no key '%.64s'", ledger->key);
+	enum key_use use = config->keys[ledger->key_index].use;
+	if (use != KEY_USE_CHECKPOINT)
+		return complain(place, "key", "'%.64s' is for %s; the ledger needs one with use: checkpoint",
+			ledger->key, key_use_name(use));
+	return HM_OK;
+}
+
+static bool is_witness_url(const char *url)
+{
+	static const char secure[] = "https://", local[] = "http://127.0.0.1";
+	for (const char *c = url; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f)
+			return false;
+	if (strlen(url) > HM_URL_MAX)
+		return false;
+	if (strncmp(url, local, strlen(local)) == 0)
+		return strchr(":/", url[strlen(local)]); /* or the end */
+	return strncmp(url, secure, strlen(secure)) == 0 && url[strlen(secure)] && url[strlen(secure)] != '/';
+}
+
+static hm_result check_witness(
+	const struct config *config, const struct config_witness *witness, const struct place *place)
+{
+	if (config->keys[config->ledger.key_index].algorithm != KEY_ED25519)
+		return complain(place, "anchor", "witness: key '%.64s' must be Ed25519, which all witnesses verify",
+			config->ledger.key);
+	if (!is_witness_url(witness->url))
+		return complain(place, "anchor", "witness: '%.64s' is not a URL with https://, or http://127.0.0.1",
+			witness->url);
+	return HM_OK;
+}
+
+static hm_result check_anchor(const struct config *config, struct config_anchor *anchor, const struct place *place)
+{
+	if (!config->ledger.key)
+		return complain(place, "anchor", "needs key: it keeps the newest checkpoint, and nobody signs one");
+	if (!anchor->file && !anchor->token && !anchor->witness)
+		return complain(place, "anchor", "needs a file, a token or a witness");
+	if (anchor->file)
+		HM_TRY(make_absolute(place, "anchor", &anchor->file));
+	anchor->token_index = HM_TOKENS_MAX;
+	if (anchor->token)
+		HM_TRY(find_token(config, place, "anchor", anchor->token, &anchor->token_index));
+	return anchor->witness ? check_witness(config, anchor->witness, place) : HM_OK;
+}
+
+static hm_result check_ledger(struct config *config, const char *path, struct hm_problem *why)
+{
+	struct place place = {path, "ledger", -1, why};
+	struct config_ledger *ledger = &config->ledger;
+	if (!is_origin(ledger->origin))
+		return complain(&place, "origin",
+			"at most %d printable ASCII characters without space and '+', and no '/' at the end",
+			HM_ORIGIN_MAX - 1 - SHARD_NUMBER_MAX);
+	if (!ledger->directory && !(ledger->directory = strdup("ledger")))
+		return hm_broken(why, "no memory");
+	HM_TRY(make_absolute(&place, "directory", &ledger->directory));
+	ledger->shard = SHARD_DEFAULT;
+	if (ledger->written_shard &&
+		(!parse_period(ledger->written_shard, &ledger->shard) || ledger->shard < SHARD_MIN))
+		return complain(&place, "shard", "a period such as 90d, at least 1h");
+	HM_TRY(find_checkpoint_key(config, &place));
+	return ledger->anchor ? check_anchor(config, ledger->anchor, &place) : HM_OK;
+}
+
 /* ---- all ---- */
 
 typedef hm_result check_item(struct config *config, unsigned index, const struct place *place);
@@ -683,6 +798,7 @@ hm_result config_check(struct config *config, const char *path, struct hm_proble
 	HM_TRY(check_each(config, path, "issuers", config->issuers_count, check_issuer, why));
 	HM_TRY(check_each(config, path, "tokens", config->tokens_count, check_token, why));
 	HM_TRY(check_each(config, path, "keys", config->keys_count, check_key, why));
+	HM_TRY(check_ledger(config, path, why));
 	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
 	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
 }

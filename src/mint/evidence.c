@@ -168,7 +168,8 @@ static void put_key(struct hm_json *json, const struct service *service, const s
 {
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "name", key->name);
-	hm_json_member_string(json, "issuer", key->issuer);
+	if (key->issuer)
+		hm_json_member_string(json, "issuer", key->issuer);
 	hm_json_member_string(json, "use", key_use_name(key->use));
 	hm_json_member_string(json, "algorithm", key_algorithm_name(key->algorithm));
 	key_version_put(json, version);
@@ -190,11 +191,12 @@ static void put_versions(struct hm_json *json, const struct service *service, co
 	}
 }
 
-static bool may_see(const struct service *service, const struct gate_caller *caller, unsigned issuer)
+/* Callers of any issuer see a key for checkpoints: it is the ledger's, which is of them all. */
+static bool may_see(const struct service *service, const struct gate_caller *caller, const struct config_key *key)
 {
-	if (!caller)
+	if (!caller || key->use == KEY_USE_CHECKPOINT)
 		return true;
-	const struct config_caller *known = policy_find_caller(service->config, issuer, caller);
+	const struct config_caller *known = policy_find_caller(service->config, key->issuer_index, caller);
 	return known && (known->roles & (ROLE_AUDIT | ROLE_OPERATE));
 }
 
@@ -207,7 +209,7 @@ size_t evidence_write(const struct service *service, const struct gate_caller *c
 	hm_json_key(&json, "keys");
 	hm_json_begin(&json, '[');
 	for (unsigned i = 0; i < service->config->keys_count; i++)
-		if (may_see(service, caller, service->config->keys[i].issuer_index))
+		if (may_see(service, caller, &service->config->keys[i]))
 			put_versions(&json, service, &service->config->keys[i]);
 	hm_json_end(&json, ']');
 	hm_json_end(&json, '}');

@@ -9,7 +9,7 @@ enum { EVIDENCE_MAX = 512 * 1024 };
 
 /*
  * Write {"ok":true,"keys":[…]} into `text` of `size` (EVIDENCE_MAX suffices) and return the length. With `caller` only
- * keys of issuers at which it has the role audit or operate, NULL: of all.
+ * keys of issuers at which it has the role audit or operate, and the ledger's; NULL: of all.
  */
 size_t evidence_write(const struct service *service, const struct gate_caller *caller, char *text, size_t size);
 

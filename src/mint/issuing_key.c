@@ -14,7 +14,8 @@ hm_result issuing_key_learn(struct issuing_key *issuing, const struct token_key_
 			"key %s: the key labelled '%s' is another one than before: kid %s was %s. If that is meant, "
 			"remove the record state/keys",
 			config->name, version->label, issuing->jwk.kid, version->kid);
-	jwt_header(config->algorithm, config->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
+	if (config->use != KEY_USE_CHECKPOINT)
+		jwt_header(config->algorithm, config->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
 	issuing->known = true;
 	return HM_OK;
 }

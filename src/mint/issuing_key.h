@@ -14,7 +14,7 @@ struct issuing_key {
 	uint16_t place; /* among its token's keys, as frames name it */
 	bool known;     /* its token showed it: the public key is known */
 	struct jwk jwk;
-	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs under */
+	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs JWTs under */
 };
 
 /* Every version of every configured key that is in use. */

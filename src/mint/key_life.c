@@ -238,8 +238,9 @@ static hm_result retire(
 
 static void put_of(const struct config_key *key, char of[HM_KEY_OF_MAX])
 {
-	snprintf(of, HM_KEY_OF_MAX, "issuer=%s token=%s label=%s id=%s use=%s algorithm=%s", key->issuer, key->token,
-		key->label, key->id ? key->id : "", key_use_name(key->use), key_algorithm_name(key->algorithm));
+	snprintf(of, HM_KEY_OF_MAX, "issuer=%s token=%s label=%s id=%s use=%s algorithm=%s",
+		key->issuer ? key->issuer : "", key->token, key->label, key->id ? key->id : "", key_use_name(key->use),
+		key_algorithm_name(key->algorithm));
 }
 
 /* The configured label is the first version. It signs at once: there is none before it. */
@@ -590,10 +591,12 @@ static hm_result look_ahead(
 	return publish(service, key, next, due > soonest ? due : soonest, why);
 }
 
-/* Whether verifiers that keep a key set for as long as they may have this issuer's as it is. */
-static bool is_seen(const struct service *service, unsigned issuer)
+/* Whether verifiers that keep a key set for as long as they may have it as it is. A key for checkpoints is in none. */
+static bool is_seen(const struct service *service, const struct config_key *key)
 {
-	int64_t since = service->published_since[issuer];
+	if (key->use == KEY_USE_CHECKPOINT)
+		return true;
+	int64_t since = service->published_since[key->issuer_index];
 	return since && hm_time() >= since + HM_JWKS_AGE;
 }
 
@@ -602,7 +605,7 @@ static hm_result change_over(
 	struct service *service, const struct config_key *key, struct key_record *record, struct hm_problem *why)
 {
 	struct key_version *next = key_record_find(record, KEY_PUBLISHED);
-	if (!next || !next->activates || hm_time() < next->activates || !is_seen(service, key->issuer_index))
+	if (!next || !next->activates || hm_time() < next->activates || !is_seen(service, key))
 		return HM_OK;
 	const struct issuing_key *issuing = issuing_keys_find(&service->keys, next);
 	return issuing && issuing_key_can_sign(issuing) ? activate(service, key, next, why) : HM_OK;

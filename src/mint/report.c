@@ -151,13 +151,18 @@ static bool audits_issuer(const struct service *service, const struct gate_calle
 	return known && (known->roles & ROLE_AUDIT);
 }
 
+/* A key for checkpoints is of all issuers; who gets here audits one. */
+static bool audits_key(const struct service *service, const struct gate_caller *caller, const struct config_key *key)
+{
+	return key->use == KEY_USE_CHECKPOINT || audits_issuer(service, caller, key->issuer_index);
+}
+
 /* A token is told of to those who audit an issuer with a key on it. */
 static bool audits_token(const struct service *service, const struct gate_caller *caller, unsigned token)
 {
 	const struct config *config = service->config;
 	for (unsigned i = 0; i < config->keys_count; i++)
-		if (config->keys[i].token_index == token &&
-			audits_issuer(service, caller, config->keys[i].issuer_index))
+		if (config->keys[i].token_index == token && audits_key(service, caller, &config->keys[i]))
 			return true;
 	return false;
 }
@@ -242,8 +247,9 @@ static void put_key_metrics(const struct service *service, const struct gate_cal
 			reserve += issuing->config == key && issuing->known &&
 				   (issuing->version->state == KEY_CREATED || issuing->version->state == KEY_PUBLISHED);
 		}
-		if (audits_issuer(service, caller, key->issuer_index))
-			line(w, "hsmint_key_reserve{issuer=\"%s\",key=\"%s\"} %u", key->issuer, key->name, reserve);
+		if (audits_key(service, caller, key))
+			line(w, "hsmint_key_reserve{issuer=\"%s\",key=\"%s\"} %u", key->issuer ? key->issuer : "",
+				key->name, reserve);
 	}
 }
 

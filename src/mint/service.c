@@ -396,7 +396,22 @@ static hm_result open_service(struct service *service, const struct service_opti
 
 static bool same_text(const char *a, const char *b)
 {
-	return strcmp(a, b) == 0;
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool same_anchor(const struct config_anchor *a, const struct config_anchor *b)
+{
+	if (!a || !b)
+		return a == b;
+	const struct config_witness *v = a->witness, *w = b->witness;
+	return same_text(a->file, b->file) && same_text(a->token, b->token) &&
+	       (v && w ? same_text(v->url, w->url) && same_text(v->key, w->key) : v == w);
+}
+
+static bool same_ledger(const struct config_ledger *a, const struct config_ledger *b)
+{
+	return same_text(a->origin, b->origin) && same_text(a->directory, b->directory) && same_text(a->key, b->key) &&
+	       a->shard == b->shard && same_anchor(a->anchor, b->anchor);
 }
 
 static hm_result check_unchanged(const struct config *old, const struct config *new, struct hm_problem *why)
@@ -404,9 +419,10 @@ static hm_result check_unchanged(const struct config *old, const struct config *
 	const struct config_listen *a = &old->listen, *b = &new->listen;
 	if (!same_text(a->socket, b->socket) || !same_text(a->control, b->control) || !a->tls != !b->tls ||
 		(a->tls && (!same_text(a->tls->address, b->tls->address) || a->tls->port != b->tls->port)) ||
-		a->sandbox != b->sandbox || !same_text(old->state, new->state))
-		return hm_refuse(
-			why, "reload_refused", NULL, "listen and state as they are: a change of these needs a restart");
+		a->sandbox != b->sandbox || !same_text(old->state, new->state) ||
+		!same_ledger(&old->ledger, &new->ledger))
+		return hm_refuse(why, "reload_refused", NULL,
+			"listen, state and ledger as they are: a change of these needs a restart");
 	return HM_OK;
 }
 

@@ -84,6 +84,8 @@ static const char *const good[] = {
 	/* 73 */ "    issuer: b",
 	/* 74 */ "    uid: 1000",
 	/* 75 */ "    roles: [mint]",
+	/* 76 */ "ledger:",
+	/* 77 */ "  origin: mint.test/ledger",
 };
 enum { LINES = sizeof good / sizeof *good };
 
@@ -221,6 +223,22 @@ Test(config, a_tpm_is_asked_for_its_keys_where_the_module_finds_it)
 
 /* ---- logins by people ---- */
 
+static const char attendants[] = "  - {name: alice, issuer: a, uid: 2001, roles: [operate]}\n"
+				 "  - {name: alice, issuer: b, uri: \"spiffe://b.test/alice\", roles: [mint]}\n"
+				 "  - {name: bob, issuer: b, uid: 2002, roles: [operate, audit]}\n"
+				 "  - {name: carol, issuer: a, uid: 2003, roles: [operate]}\n"
+				 "  - {name: carol, issuer: b, uid: 2003, roles: [operate]}\n"
+				 "  - {name: dave, issuer: a, uid: 2004, roles: [operate]}\n"
+				 "  - {name: dave, issuer: b, uid: 2005, roles: [operate]}\n"
+				 "  - {name: erin, issuer: b, uid: 2001, roles: [operate]}\n"
+				 "  - {name: frank, issuer: a, uid: 2006, roles: [audit]}\n"
+				 "  - {name: grace, issuer: a, uri: \"spiffe://a.test/grace\", roles: [operate]}\n"
+				 "  - {name: o1, issuer: a, uid: 3001, roles: [operate]}\n"
+				 "  - {name: o2, issuer: a, uid: 3002, roles: [operate]}\n"
+				 "  - {name: o3, issuer: a, uid: 3003, roles: [operate]}\n"
+				 "  - {name: o4, issuer: a, uid: 3004, roles: [operate]}\n"
+				 "  - {name: o5, issuer: a, uid: 3005, roles: [operate]}\n";
+
 /* A token in line 20 before the others, and callers behind the others. */
 static hm_result load_attended(const char *login)
 {
@@ -229,24 +247,10 @@ static hm_result load_attended(const char *login)
 	for (int i = 0; i < LINES; i++) {
 		if (i + 1 == 20)
 			fprintf(file, "  - {name: attended, module: m, label: l, login: %s}\n", login);
+		if (i + 1 == 76)
+			fputs(attendants, file);
 		fprintf(file, "%s\n", good[i]);
 	}
-	fputs("  - {name: alice, issuer: a, uid: 2001, roles: [operate]}\n"
-	      "  - {name: alice, issuer: b, uri: \"spiffe://b.test/alice\", roles: [mint]}\n"
-	      "  - {name: bob, issuer: b, uid: 2002, roles: [operate, audit]}\n"
-	      "  - {name: carol, issuer: a, uid: 2003, roles: [operate]}\n"
-	      "  - {name: carol, issuer: b, uid: 2003, roles: [operate]}\n"
-	      "  - {name: dave, issuer: a, uid: 2004, roles: [operate]}\n"
-	      "  - {name: dave, issuer: b, uid: 2005, roles: [operate]}\n"
-	      "  - {name: erin, issuer: b, uid: 2001, roles: [operate]}\n"
-	      "  - {name: frank, issuer: a, uid: 2006, roles: [audit]}\n"
-	      "  - {name: grace, issuer: a, uri: \"spiffe://a.test/grace\", roles: [operate]}\n"
-	      "  - {name: o1, issuer: a, uid: 3001, roles: [operate]}\n"
-	      "  - {name: o2, issuer: a, uid: 3002, roles: [operate]}\n"
-	      "  - {name: o3, issuer: a, uid: 3003, roles: [operate]}\n"
-	      "  - {name: o4, issuer: a, uid: 3004, roles: [operate]}\n"
-	      "  - {name: o5, issuer: a, uid: 3005, roles: [operate]}\n",
-		file);
 	fclose(file);
 	config_free(config);
 	why = (struct hm_problem){0};
@@ -299,6 +303,149 @@ Test(config, what_makes_no_custodians_is_refused)
 		cr_expect_not_null(strstr(why.detail, ":20: "), "%s: %s", cases[i].login, why.detail);
 		cr_expect_not_null(strstr(why.detail, cases[i].said), "%s: %s", cases[i].login, why.detail);
 	}
+}
+
+/* ---- the ledger ---- */
+
+#define CHECKPOINT_KEY "  - {name: tree, token: other, label: tree, use: checkpoint, algorithm: "
+#define ES256_KEY      CHECKPOINT_KEY "ES256}\n"
+#define ED25519_KEY    CHECKPOINT_KEY "Ed25519}\n"
+#define WITNESS        "witness: {url: \"https://w.test/\", key: w.test+01234567+AAAA}"
+
+/* The good configuration with this key behind the others, in line 47, and this ledger at the end. */
+static hm_result load_ledger(const char *key, const char *ledger)
+{
+	FILE *file = fopen(path, "w");
+	cr_assert_not_null(file);
+	for (int i = 0; i < LINES - 2; i++)
+		fprintf(file, "%s%s\n", i + 1 == 47 ? key : "", good[i]);
+	fprintf(file, "%s", ledger);
+	fclose(file);
+	config_free(config);
+	why = (struct hm_problem){0};
+	return config_load(path, &config, &why);
+}
+
+Test(config, a_ledger_needs_an_origin_and_no_more)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	cr_expect_str_eq(config->ledger.origin, "mint.test/ledger");
+	expect_path(config->ledger.directory, "ledger");
+	cr_expect_null(config->ledger.key);
+	cr_expect_eq(config->ledger.key_index, HM_KEYS_MAX);
+	cr_expect_eq(config->ledger.shard, 90 * 24 * 60 * 60);
+	cr_expect_null(config->ledger.anchor);
+}
+
+Test(config, what_a_ledger_may_have_is_read)
+{
+	cr_assert_eq(load_ledger(ED25519_KEY, "ledger: {origin: o, directory: /var/log, key: tree, shard: 1h,\n"
+					      "  anchor: {file: far, token: other, " WITNESS "}}\n"),
+		HM_OK, "%s", why.detail);
+	cr_expect_str_eq(config->ledger.directory, "/var/log");
+	cr_expect_eq(config->ledger.key_index, 2);
+	cr_expect_eq(config->ledger.shard, 3600);
+	expect_path(config->ledger.anchor->file, "far");
+	cr_expect_eq(config->ledger.anchor->token_index, 1);
+	cr_expect_str_eq(config->ledger.anchor->witness->url, "https://w.test/");
+	cr_expect_str_eq(config->ledger.anchor->witness->key, "w.test+01234567+AAAA");
+	cr_assert_eq(load_ledger(ES256_KEY, "ledger: {origin: o, key: tree, anchor: {file: /far}}\n"), HM_OK, "%s",
+		why.detail);
+	cr_expect_eq(config->ledger.anchor->token_index, HM_TOKENS_MAX);
+	cr_expect_null(config->ledger.anchor->witness);
+}
+
+Test(config, a_key_for_checkpoints_is_the_ledgers_and_no_issuers)
+{
+	static struct token_config frame;
+	cr_assert_eq(load_ledger(ES256_KEY, "ledger: {origin: mint.test/tree, key: tree}\n"), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->keys[2].issuer_index, HM_ISSUERS_MAX);
+	config_token_frame(config, 1, &frame);
+	cr_assert_eq(frame.key_count, 1);
+	cr_expect_eq(frame.keys[0].use, KEY_USE_CHECKPOINT);
+	cr_expect_str_eq(frame.keys[0].issuer, "mint.test/tree");
+}
+
+Test(config, a_witness_is_asked_over_https_or_on_this_host)
+{
+	static const char *const urls[] = {"https://w.test", "https://w.test:1/a", "http://127.0.0.1",
+		"http://127.0.0.1:80/", "http://127.0.0.1/"};
+	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
+		char text[256];
+		snprintf(text, sizeof text,
+			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"%s\", key: k}}}\n", urls[i]);
+		cr_expect_eq(load_ledger(ED25519_KEY, text), HM_OK, "%s: %s", urls[i], why.detail);
+	}
+}
+
+/* Five digits of a shard's number and a slash go behind it, and 255 are all. */
+Test(config, an_origin_has_room_for_the_number_of_a_shard)
+{
+	for (int length = 249; length <= 250; length++) {
+		char text[300];
+		snprintf(text, sizeof text, "ledger: {origin: %0*d}\n", length, 1);
+		cr_expect_eq(load_ledger("", text), length == 249 ? HM_OK : HM_REFUSED, "%d: %s", length, why.detail);
+	}
+	cr_expect_not_null(strstr(why.detail, "249"), "%s", why.detail);
+}
+
+Test(config, a_ledger_that_could_not_be_kept_is_refused)
+{
+	static const struct {
+		const char *key, *ledger;
+		int told;
+		const char *said;
+	} cases[] = {{"", "", 68, "ledger: {origin: mint.example.org/ledger"},
+		{"", "ledger: {}\n", 76, "Missing required mapping field: origin"},
+		{"", "ledger:\n  origin: \"\"\n", 77, "origin"}, {"", "ledger:\n  origin: a b\n", 77, "without space"},
+		{"", "ledger:\n  origin: a+b\n", 77, "without space"},
+		{"", "ledger:\n  origin: \"a\\nb\"\n", 77, "printable"},
+		{"", "ledger:\n  origin: a\xc3\xa9\n", 77, "printable"},
+		{"", "ledger:\n  origin: a/\n", 77, "at the end"},
+		{"", "ledger: {origin: o, keys: tree}\n", 76, "keys"},
+		{"", "ledger:\n  origin: o\n  shard: 3599s\n", 78, "at least 1h"},
+		{"", "ledger:\n  origin: o\n  shard: 2w\n", 78, "at least 1h"},
+		{"", "ledger:\n  origin: o\n  key: tree\n", 78, "no key 'tree'"},
+		{"", "ledger:\n  origin: o\n  key: a-access\n", 78, "'a-access' is for access-token"},
+		{"", "ledger: {origin: o, anchor: {file: far}}\n", 76, "needs key"},
+		{ES256_KEY, "ledger: {origin: o}\n", 47, "'tree' signs no checkpoints"},
+		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {}}\n", 77, "a file, a token or a witness"},
+		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {token: t}}\n", 77, "no token 't'"},
+		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {" WITNESS "}}\n", 77, "must be Ed25519"},
+		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"http://w.test\", key: k}}}\n",
+			77, "https://"},
+		{ED25519_KEY,
+			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"http://127.0.0.1.test\", key: k}}}\n",
+			77, "https://"},
+		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"https:///a\", key: k}}}\n", 77,
+			"https://"},
+		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"https://a b\", key: k}}}\n", 77,
+			"https://"},
+		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"https://a\", key: \"\"}}}\n",
+			77, "key"},
+		{CHECKPOINT_KEY "ES384}\n", "ledger: {origin: o, key: tree}\n", 47, "ES256 or Ed25519"},
+		{CHECKPOINT_KEY "ES256, issuer: a}\n", "ledger: {origin: o, key: tree}\n", 47, "of all issuers"},
+		{"  - {name: c, token: other, label: c, use: access-token}\n", "ledger: {origin: o}\n", 47,
+			"Missing required mapping field: issuer"},
+		{"  - {name: tree2, token: other, label: tree2, use: checkpoint}\n" ES256_KEY,
+			"ledger: {origin: o, key: tree}\n", 47, "'tree2' signs no checkpoints"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char wanted[80];
+		cr_expect_eq(load_ledger(cases[i].key, cases[i].ledger), HM_REFUSED, "%zu: %s", i, cases[i].ledger);
+		snprintf(wanted, sizeof wanted, "%s:%d: ", path, cases[i].told);
+		cr_expect_eq(strncmp(why.detail, wanted, strlen(wanted)), 0, "%zu: %s", i, why.detail);
+		cr_expect_not_null(strstr(why.detail, cases[i].said), "%zu: %s", i, why.detail);
+	}
+}
+
+Test(config, no_profile_signs_with_a_key_for_checkpoints)
+{
+	cr_expect_eq(load_ledger(ES256_KEY
+			     "profiles:\n  - {name: x, issuer: a, kind: at+jwt, key: tree, lifetime: {default: "
+			     "1, maximum: 1}, audiences: [x], subjects: [\"spiffe://a.test/x\"], callers: [broker]}\n#",
+			     "ledger: {origin: o, key: tree}\n"),
+		HM_REFUSED);
+	cr_expect_not_null(strstr(why.detail, "'tree' is for checkpoint"), "%s", why.detail);
 }
 
 /* ---- rates and turns ---- */
@@ -474,7 +621,7 @@ static const struct {
 	{11, "state: state\nstate: state", 12, "state"},
 	{2, "  socket: a.sock\n  socket: b.sock", 3, "socket"},
 	{14, "    url: https://mint.test/a\n    url: https://mint.test/c", 15, "url"},
-	{11, "", 67, ":67: Missing required mapping field: state"},
+	{11, "", 76, ":76: Missing required mapping field: state"},
 	{2, "", 9, ":9: Missing required mapping field: socket"},
 	{18, "", 17, ":17: Missing required mapping field: trust_domain"},
 	{66, "", 65, ":65: Missing required mapping field: callers"},
@@ -487,7 +634,7 @@ static const struct {
 	{10, "  sandbox: off", 10, "require, best"},
 	{26, "    self_check: never", 26, "always, sampled"},
 	{32, "    login: pinpad", 32, "file, credential"},
-	{40, "    use: anything", 40, "access-token, jwt-svid"},
+	{40, "    use: anything", 40, "access-token, jwt-svid, checkpoint"},
 	{25, "    sessions: write", 25, "read-only, read-write"},
 	{25, "    stuck_after: 1", 25, "2 to 600"},
 	{25, "    stuck_after: 601", 25, "2 to 600"},
@@ -680,8 +827,8 @@ Test(config, a_path_that_becomes_too_long_is_refused_and_not_cut)
 		int line;
 		const char *before, *behind;
 	} paths[] = {{2, "  socket: ", ""}, {3, "  control: ", ""}, {7, "    certificate: ", ""}, {8, "    key: ", ""},
-		{9, "    trust: ", ""}, {11, "state: ", ""}, {21, "    module: ", ""}, {24, "    pin: ", ""},
-		{28, "      - {name: A, path: true, value: ", "}"}};
+		{9, "    trust: ", ""}, {11, "state: ", ""}, {77, "  origin: o\n  directory: ", ""},
+		{21, "    module: ", ""}, {24, "    pin: ", ""}, {28, "      - {name: A, path: true, value: ", "}"}};
 	char name[1020];
 	memset(name, 'p', sizeof name - 1);
 	name[sizeof name - 1] = 0;
