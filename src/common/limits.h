@@ -97,6 +97,11 @@ enum {
 	HM_SHARDS_MAX = 99999,    /* of a ledger */
 	HM_LEDGER_PATH_MAX = 96,  /* of what is read of it over HTTP */
 	HM_LEDGER_READS_MAX = 64, /* by anybody at once, and by callers */
+	HM_LEDGER_ENTRY_MAX = 48 * 1024,           /* bytes; 256 of them fit one frame of a segment */
+	HM_LEDGER_FLUSH_BUNDLES = 16,              /* full bundles go to their files when there are so many, */
+	HM_LEDGER_FLUSH_MOST = 64,                 /* of them at once; */
+	HM_LEDGER_SEGMENT_BYTES = 4 * 1024 * 1024, /* or the segment is so long */
+	HM_REFUSALS_MAX = 1024,                    /* different ones within a second that are told one by one */
 
 	/* Logins by people */
 	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */
@@ -105,6 +110,7 @@ enum {
 	HM_PROTECTED_PATH_SECONDS = 300,         /* a person at the PIN pad has so long */
 
 	/* mint */
+	HM_CONFIG_MAX = 4 * 1024 * 1024, /* bytes of its file */
 	HM_ISSUERS_MAX = 16,
 	HM_PROFILES_MAX = 256,
 	HM_CALLERS_MAX = 1024,

@@ -3,7 +3,9 @@
 
 #include "config_check.h"
 #include "config_where.h"
+#include "file.h"
 #include <cyaml/cyaml.h>
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -334,6 +336,24 @@ static hm_result refuse_form(const char *path, struct complaint *complaint, cyam
 		complaint->field[0] ? ": " : "", message, words, mend(complaint));
 }
 
+static hm_result hash_file(const char *path, uint8_t sha256[32], struct hm_problem *why)
+{
+	static char text[HM_CONFIG_MAX];
+	size_t length;
+	HM_TRY(file_read(path, false, text, sizeof text, &length, why));
+	if (EVP_Digest(text, length, sha256, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(why, "SHA-256 failed");
+	return HM_OK;
+}
+
+static hm_result check(struct config *config, const char *path, struct hm_problem *why)
+{
+	if (!config)
+		return hm_refuse(why, "config", NULL, "%s:1: the file is empty", path);
+	HM_TRY(hash_file(path, config->sha256, why));
+	return config_check(config, path, why);
+}
+
 hm_result config_load(const char *path, struct config **out, struct hm_problem *why)
 {
 	struct complaint complaint = {0};
@@ -346,8 +366,7 @@ hm_result config_load(const char *path, struct config **out, struct hm_problem *
 		cyaml_load_file(path, reader(&complaint, &settings), &config_schema, (cyaml_data_t **)out, NULL);
 	if (error != CYAML_OK)
 		return refuse_form(path, &complaint, error, why);
-	hm_result result =
-		*out ? config_check(*out, path, why) : hm_refuse(why, "config", NULL, "%s:1: the file is empty", path);
+	hm_result result = check(*out, path, why);
 	if (result != HM_OK) {
 		config_free(*out);
 		*out = NULL;

@@ -182,6 +182,7 @@ struct config_ledger {
 };
 
 struct config {
+	uint8_t sha256[32]; /* of the file */
 	struct config_listen listen;
 	char *state;
 	struct config_ledger ledger;

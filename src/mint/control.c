@@ -9,6 +9,7 @@
 #include "log.h"
 #include "policy.h"
 #include "problem.h"
+#include "record.h"
 #include "report.h"
 #include "unlock.h"
 #include <errno.h>
@@ -51,6 +52,7 @@ struct command {
 	const char *name;
 	unsigned roles; /* any of them */
 	const char *role_names;
+	bool changes; /* it is recorded */
 	/* Write the reply's JSON into control->reply and return its length; 0: control->asker is answered later. */
 	hm_result (*run)(struct control *control, const json_t *request, size_t *length, struct hm_problem *why);
 };
@@ -171,16 +173,25 @@ static hm_result run_clock(struct control *control, const json_t *request, size_
 
 static const struct command commands[] = {
 #ifdef HSMINT_TEST_CLOCK
-	{"clock", ROLE_OPERATE, "operate", run_clock},
+	{"clock", ROLE_OPERATE, "operate", true, run_clock},
 #endif
-	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_status},
-	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", run_keys},
-	{"reload", ROLE_OPERATE, "operate", run_reload}, {"token-unlatch", ROLE_OPERATE, "operate", run_token_unlatch},
-	{"token-unlock", ROLE_OPERATE, "operate", run_token_unlock},
-	{"key-adopt", ROLE_OPERATE, "operate", run_key_adopt},
-	{"key-activate", ROLE_OPERATE, "operate", run_key_activate},
-	{"key-retire", ROLE_OPERATE, "operate", run_key_retire},
-	{"key-forget", ROLE_OPERATE, "operate", run_key_forget}, {"fault", ROLE_OPERATE, "operate", run_fault}};
+	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", false, run_status},
+	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", false, run_keys},
+	{"reload", ROLE_OPERATE, "operate", true, run_reload},
+	{"token-unlatch", ROLE_OPERATE, "operate", true, run_token_unlatch},
+	{"token-unlock", ROLE_OPERATE, "operate", true, run_token_unlock},
+	{"key-adopt", ROLE_OPERATE, "operate", true, run_key_adopt},
+	{"key-activate", ROLE_OPERATE, "operate", true, run_key_activate},
+	{"key-retire", ROLE_OPERATE, "operate", true, run_key_retire},
+	{"key-forget", ROLE_OPERATE, "operate", true, run_key_forget},
+	{"fault", ROLE_OPERATE, "operate", true, run_fault}};
+
+/* Nothing is governed without a record of it. */
+static hm_result check_recordable(const struct service *service, struct hm_problem *why)
+{
+	const char *fault = ledger_fault(service->ledger);
+	return fault ? hm_unavailable(why, "ledger_unavailable", "%s", fault) : HM_OK;
+}
 
 static hm_result run(struct control *control, const struct client *client, const struct hm_frame *frame, size_t *length,
 	struct hm_problem *why)
@@ -199,8 +210,13 @@ static hm_result run(struct control *control, const struct client *client, const
 			continue;
 		result = policy_check_role(
 			control->service->config, &caller, commands[i].roles, commands[i].role_names, why);
+		if (result == HM_OK && commands[i].changes)
+			result = check_recordable(control->service, why);
 		if (result == HM_OK)
 			result = commands[i].run(control, request, length, why);
+		if (commands[i].changes)
+			record_command(
+				control->service, client->peer.uid, name, request, result == HM_OK ? "ok" : why->code);
 		hm_log(result == HM_OK ? HM_INFO : HM_WARNING, "command", "name=%s uid=%u pid=%d result=%s",
 			commands[i].name, client->peer.uid, client->peer.pid, result == HM_OK ? "done" : why->code);
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "evidence.h"
 
+#include "base64url.h"
 #include "json_write.h"
 #include "key_life.h"
 #include "policy.h"
@@ -151,7 +152,6 @@ static void put_shown(struct hm_json *json, const struct config_token *config, c
 {
 	const struct token_ready *holdings = token_holdings(issuing->token);
 	const struct token_key_ready *shown = token_shown(issuing->token, issuing->place);
-	hm_json_member_number(json, "shown_at", token_facts(issuing->token).shown_at);
 	put_public(json, &issuing->jwk, shown);
 	put_mechanism(json, shown);
 	put_attributes(json, shown);
@@ -160,6 +160,27 @@ static void put_shown(struct hm_json *json, const struct config_token *config, c
 	hm_json_member_string(json, "private_value", "unreadable"); /* or custody.c had refused the key */
 	put_token(json, config, holdings);
 	put_module(json, config, holdings);
+}
+
+size_t evidence_write_key(const struct service *service, const struct issuing_key *issuing, char *text, size_t size)
+{
+	struct hm_json json = hm_json(text, size);
+	hm_json_begin(&json, '{');
+	put_shown(&json, &service->config->tokens[issuing->config->token_index], issuing);
+	hm_json_end(&json, '}');
+	return json.out.failed ? 0 : json.out.used;
+}
+
+static void put_digest(struct hm_json *json, const struct service *service, const struct issuing_key *issuing)
+{
+	static char text[EVIDENCE_KEY_MAX];
+	uint8_t digest[SHA256];
+	char name[64];
+	size_t length = evidence_write_key(service, issuing, text, sizeof text);
+	if (!length || EVP_Digest(text, length, digest, NULL, EVP_sha256(), NULL) != 1)
+		return;
+	name[base64url_encode(digest, sizeof digest, name)] = 0;
+	hm_json_member_string(json, "evidence", name);
 }
 
 /* `issuing`: NULL for a version that is not in use any more. */
@@ -177,8 +198,11 @@ static void put_key(struct hm_json *json, const struct service *service, const s
 		put_hex(json, "attestation_sha256", key->attestation_sha256, sizeof key->attestation_sha256);
 	hm_json_key(json, "known");
 	hm_json_bool(json, issuing && issuing->known);
-	if (issuing && issuing->known)
+	if (issuing && issuing->known) {
+		hm_json_member_number(json, "shown_at", token_facts(issuing->token).shown_at);
 		put_shown(json, &service->config->tokens[key->token_index], issuing);
+		put_digest(json, service, issuing);
+	}
 	hm_json_end(json, '}');
 }
 

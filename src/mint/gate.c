@@ -194,21 +194,24 @@ static bool queue_reply(struct gate *gate, uint64_t id, const struct hm_writer *
 	return child_queue(gate->child, HM_GATE_REPLY, id, w->data, w->used, NULL, 0) == HM_OK;
 }
 
-void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const struct gate_reply *reply)
+bool gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const struct gate_reply *reply)
 {
 	uint8_t inline_room[32 * 1024];
 	uint8_t *room = inline_room;
 	size_t size = reply->body.length + sizeof *reply;
 	if (!gate || !gate->child || generation != gate->generation)
-		return;
+		return false;
 	if (size > sizeof inline_room && !(room = malloc(size)))
-		return; /* gate's own time limit answers */
+		return false; /* gate's own time limit answers */
 	struct hm_writer w = hm_writer(room, room == inline_room ? sizeof inline_room : size);
 	gate_reply_put(&w, reply);
-	if (w.failed || (!queue_reply(gate, id, &w) && (child_flush(gate->child), !queue_reply(gate, id, &w))))
+	bool is_queued =
+		!w.failed && (queue_reply(gate, id, &w) || (child_flush(gate->child), queue_reply(gate, id, &w)));
+	if (!is_queued)
 		child_kill(gate->child); /* it does not read: its connections are lost anyway */
 	if (room != inline_room)
 		free(room);
+	return is_queued;
 }
 
 void gate_publish_one(struct gate *gate, const struct gate_publish *publication)

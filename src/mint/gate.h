@@ -41,8 +41,8 @@ struct gate *gate_start(uv_loop_t *loop, const struct gate_sockets *sockets, con
 /* Which gate this is: rises with each start, so that an answer never goes to another one's connection. */
 uint64_t gate_generation(const struct gate *gate);
 
-/* Answer request `id` of the gate with that generation; dropped when it is gone (`gate` NULL: all are). */
-void gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const struct gate_reply *reply);
+/* Answer request `id` of the gate with that generation. False: it is gone (`gate` NULL: all are), or does not read. */
+bool gate_answer(struct gate *gate, uint64_t generation, uint64_t id, const struct gate_reply *reply);
 
 void gate_publish_one(struct gate *gate, const struct gate_publish *publish);
 

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "json_write.h"
 #include "log.h"
+#include "record.h"
 #include "signing.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -169,8 +170,9 @@ static hm_result commit(struct service *service, struct hm_problem *why)
 	return HM_OK;
 }
 
-static void log_change(const struct config_key *key, const struct key_version *version)
+static void tell_change(struct service *service, const struct config_key *key, const struct key_version *version)
 {
+	record_key(service, key, version);
 	hm_log(HM_INFO, "key", "key=%s version=%u state=%s kid=%s activates=%" PRId64 " until=%" PRId64, key->name,
 		version->number, key_state_name(version->state), version->kid, version->activates, version->until);
 }
@@ -180,9 +182,9 @@ static hm_result commit_and_log(struct service *service, const struct config_key
 	const struct key_version *version, const struct key_version *other, struct hm_problem *why)
 {
 	HM_TRY(commit(service, why));
-	log_change(key, version);
+	tell_change(service, key, version);
 	if (other)
-		log_change(key, other);
+		tell_change(service, key, other);
 	return HM_OK;
 }
 
@@ -301,6 +303,18 @@ hm_result key_life_configure(struct service *service, struct hm_problem *why)
 	return changed ? key_records_write(service->config->state, &service->records, why) : HM_OK;
 }
 
+/* Every key that this process knows is in its part of the ledger, with what its token said of it. */
+static void tell_known(struct service *service)
+{
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *issuing = &service->keys.items[i];
+		if (!issuing->known || issuing->version->told || issuing->version == &service->life->adoption.version)
+			continue;
+		record_key(service, issuing->config, issuing->version);
+		issuing->version->told = true;
+	}
+}
+
 hm_result key_life_note(struct service *service, struct hm_problem *why)
 {
 	bool changed = false;
@@ -312,6 +326,7 @@ hm_result key_life_note(struct service *service, struct hm_problem *why)
 		memcpy(issuing->version->kid, issuing->jwk.kid, sizeof issuing->version->kid);
 		changed |= issuing->version != &service->life->adoption.version;
 	}
+	tell_known(service);
 	return changed ? record(service, why) : HM_OK;
 }
 

@@ -29,6 +29,7 @@ struct key_version {
 	int64_t created, published, activates, active, retiring;
 	int64_t until;     /* a retiring one: every credential that it signed has expired then */
 	unsigned lifetime; /* the longest that a credential signed by it may live, seconds */
+	bool told;         /* the ledger has it as this process knows it; not in the record */
 };
 
 struct key_record {

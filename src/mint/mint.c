@@ -6,6 +6,8 @@
 #include "fault.h"
 #include "json_write.h"
 #include "key_choice.h"
+#include "ledger_heads.h"
+#include "record.h"
 #include "jwt.h"
 #include "log.h"
 #include "problem.h"
@@ -16,7 +18,7 @@
 #include <sys/random.h>
 
 /* A reply has, beside the header and payload that were signed, a signature and the members around it. */
-enum { REPLY_MORE = 1536, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE, ID_BYTES = 16, IDS_AT_ONCE = 16 };
+enum { REPLY_MORE = 2048, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE, ID_BYTES = 16, IDS_AT_ONCE = 16 };
 
 /* ---- answers ---- */
 
@@ -48,7 +50,18 @@ static void refuse_pending(struct service *service, const struct pending *pendin
 	mint_refuse(service, pending->gate_generation, pending->gate_request, why);
 }
 
-static size_t write_reply(const struct pending *pending, char *body, size_t size)
+static void put_receipt(const struct service *service, const struct receipt *receipt, struct hm_json *json)
+{
+	char origin[HM_ORIGIN_MAX + 1];
+	ledger_origin(service->ledger, receipt->shard, origin);
+	hm_json_key(json, "ledger");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "origin", origin);
+	hm_json_member_number(json, "index", (int64_t)receipt->index);
+	hm_json_end(json, '}');
+}
+
+static size_t write_reply(const struct service *service, const struct pending *pending, char *body, size_t size)
 {
 	struct hm_json json = hm_json(body, size);
 	hm_json_begin(&json, '{');
@@ -59,26 +72,28 @@ static size_t write_reply(const struct pending *pending, char *body, size_t size
 	hm_json_member_string(&json, "id", pending->id_text);
 	hm_json_member_number(&json, "issued_at", pending->issued);
 	hm_json_member_number(&json, "expires_at", pending->expires);
+	put_receipt(service, &pending->receipt, &json);
 	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;
 }
 
-static void give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)
+/* False: the gate that asked is gone. */
+static bool give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)
 {
 	struct gate_reply reply = {
 		.status = 200, .content_type = "application/json", .body = {(uint8_t *)body, length}};
-	gate_answer(service->gate, generation, id, &reply);
+	return gate_answer(service->gate, generation, id, &reply);
 }
 
 /* The same bytes once more, and that they are so. */
-static void give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length)
+static bool give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length)
 {
 	static const char again[] = ",\"replayed\":true}";
 	char body[REPLY_MAX + sizeof again];
 	memcpy(body, text, length - 1);
 	memcpy(body + length - 1, again, sizeof again - 1);
 	service->counters.replayed_total++;
-	give(service, generation, id, body, length - 1 + sizeof again - 1);
+	return give(service, generation, id, body, length - 1 + sizeof again - 1);
 }
 
 /* ---- the way in ---- */
@@ -274,6 +289,14 @@ static hm_result set_turn(struct pending *pending, const struct decision *decisi
 	return HM_OK;
 }
 
+/* The end of a request. One that was sent to a token and comes to nothing (`reason`: why) is told of in the ledger. */
+static void end(struct service *service, struct pending *pending, const char *reason)
+{
+	if (reason && pending->ticket)
+		record_void(service, pending, reason);
+	pending_release(service->pool, pending);
+}
+
 static void forget(struct service *service, struct pending *pending)
 {
 	if (pending->replay)
@@ -302,6 +325,7 @@ static hm_result submit(
 		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", key->config->name);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
+	HM_TRY(record_prepare(pending, decision, &asking->asked, asking->request->key.text, why));
 	if (asking->request->key.text[0])
 		HM_TRY(remember(service, asking, pending, why));
 	return token_submit(key->token, key->place, pending, why);
@@ -331,6 +355,7 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	if (service->stopping)
 		return hm_unavailable(why, "shutting_down", "stopping");
 	HM_TRY(fault_refusal(service, why));
+	HM_TRY(ledger_heads_refusal(service, why));
 	HM_TRY(set_deadline(service, asking, why));
 	HM_TRY(find_replay(service, asking, why));
 	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
@@ -348,8 +373,10 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 {
 	struct hm_problem why;
 	ASKING_AUTO asking = {.id = id, .request = request};
-	if (take_request(service, &asking, &why) != HM_OK)
-		mint_refuse(service, gate_generation(service->gate), id, &why);
+	if (take_request(service, &asking, &why) == HM_OK)
+		return;
+	record_refused(service, &request->caller, why.code);
+	mint_refuse(service, gate_generation(service->gate), id, &why);
 }
 
 /* ---- the way out ---- */
@@ -402,24 +429,33 @@ static void refuse_late(struct service *service, struct pending *pending)
 	pending_mark_answered(service->pool, pending);
 }
 
+/* Whether somebody got it, or may still by a repetition. */
+static bool give_to_all(struct service *service, struct pending *pending, const char *body, size_t length)
+{
+	struct pending *follower;
+	bool is_given = pending->replay;
+	if (!pending->answered)
+		is_given |= give(service, pending->gate_generation, pending->gate_request, body, length);
+	while ((follower = TAILQ_FIRST(&pending->followers))) {
+		is_given |= give_again(service, follower->gate_generation, follower->gate_request, body, length);
+		release_follower(service, follower);
+	}
+	return is_given;
+}
+
 static void release_credential(struct service *service, struct pending *pending)
 {
 	char body[REPLY_MAX];
-	struct pending *follower;
 	struct hm_problem why;
-	size_t length = write_reply(pending, body, sizeof body);
+	size_t length = write_reply(service, pending, body, sizeof body);
 	if (!length || (pending->replay && !replay_keep(service->replays, pending, body, length))) {
 		(void)!hm_broken(&why, "no room for the reply");
 		refuse_all(service, pending, &why);
+		end(service, pending, why.code);
 		return;
 	}
 	count_minted(service, pending);
-	if (!pending->answered)
-		give(service, pending->gate_generation, pending->gate_request, body, length);
-	while ((follower = TAILQ_FIRST(&pending->followers))) {
-		give_again(service, follower->gate_generation, follower->gate_request, body, length);
-		release_follower(service, follower);
-	}
+	end(service, pending, give_to_all(service, pending, body, length) ? NULL : "undelivered");
 }
 
 static bool append_signature(struct pending *pending, const uint8_t *signature, size_t length)
@@ -433,19 +469,70 @@ static bool append_signature(struct pending *pending, const uint8_t *signature, 
 	return true;
 }
 
+/* It is signed, and its entry is on stable storage. */
+static void release_signed(struct service *service, struct pending *pending)
+{
+	refuse_late(service, pending);
+	if (!pending->answered || !TAILQ_EMPTY(&pending->followers)) {
+		release_credential(service, pending);
+		return;
+	}
+	forget(service, pending); /* nobody waits for it any more */
+	end(service, pending, "deadline");
+}
+
+static void fail_signed(struct service *service, struct pending *pending, const struct hm_problem *why)
+{
+	refuse_all(service, pending, why);
+	end(service, pending, why->code);
+}
+
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length)
 {
 	struct hm_problem why;
-	refuse_late(service, pending);
-	if (pending->answered && TAILQ_EMPTY(&pending->followers)) {
-		forget(service, pending); /* nobody waits for it any more: it was never released */
-	} else if (append_signature(pending, signature, length)) {
-		release_credential(service, pending);
-	} else {
-		(void)!hm_broken(&why, "no room for the signature");
-		refuse_all(service, pending, &why);
+	if (pending->is_checkpoint) {
+		ledger_heads_signed(service, pending, signature, length);
+		return;
 	}
-	pending_release(service->pool, pending);
+	if (!append_signature(pending, signature, length)) {
+		(void)!hm_broken(&why, "no room for the signature");
+		fail_signed(service, pending, &why);
+	} else if (pending->ticket <= ledger_durable(service->ledger)) {
+		release_signed(service, pending);
+	} else if (ledger_heads_refusal(service, &why) != HM_OK) {
+		fail_signed(service, pending, &why);
+	} else {
+		pending->is_signed = true;
+		TAILQ_INSERT_TAIL(&service->unrecorded, pending, at_token);
+	}
+}
+
+static void take_recorded(struct service *service, struct pending *pending)
+{
+	TAILQ_REMOVE(&service->unrecorded, pending, at_token);
+	pending->is_signed = false;
+}
+
+void mint_recorded(struct service *service, uint64_t ticket)
+{
+	struct pending *next;
+	for (struct pending *pending = TAILQ_FIRST(&service->unrecorded); pending; pending = next) {
+		next = TAILQ_NEXT(pending, at_token);
+		if (pending->ticket > ticket)
+			continue;
+		take_recorded(service, pending);
+		release_signed(service, pending);
+	}
+}
+
+void mint_unrecorded(struct service *service)
+{
+	struct hm_problem why;
+	struct pending *pending;
+	while ((pending = TAILQ_FIRST(&service->unrecorded)) && ledger_heads_refusal(service, &why) != HM_OK) {
+		take_recorded(service, pending);
+		fail_signed(service, pending, &why);
+	}
 }
 
 static const struct config_profile *profile_of(const struct service *service, const struct pending *pending)
@@ -487,18 +574,22 @@ static bool move(struct pending *pending, const struct issuing_key *key)
 	memcpy(pending->kid, key->jwk.kid, sizeof pending->kid);
 	pending->moved = true;
 	pending->tries = 0;
-	return token_submit(key->token, key->place, pending, &why) == HM_OK;
+	return record_moved(pending, &why) == HM_OK && token_submit(key->token, key->place, pending, &why) == HM_OK;
 }
 
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
 	struct hm_problem why = {.code = code};
+	if (pending->is_checkpoint) {
+		ledger_heads_failed(service, pending, detail);
+		return;
+	}
 	const struct issuing_key *key = strcmp(code, "token_unavailable") == 0 ? another_key(service, pending) : NULL;
 	if (key && move(pending, key))
 		return;
 	snprintf(why.detail, sizeof why.detail, "%s", detail);
 	refuse_all(service, pending, &why);
-	pending_release(service->pool, pending);
+	end(service, pending, code);
 }
 
 /* ---- time ---- */
@@ -512,8 +603,10 @@ static void on_deadline(uv_timer_t *timer)
 static void abandon(struct service *service, struct pending *pending)
 {
 	forget(service, pending);
+	if (pending->is_signed)
+		take_recorded(service, pending);
 	if (!pending->token || token_forget(pending->token, pending))
-		pending_release(service->pool, pending);
+		end(service, pending, "deadline");
 }
 
 static void expire_follower(struct service *service, struct pending *follower)
@@ -526,6 +619,10 @@ static void expire_follower(struct service *service, struct pending *follower)
 
 static void expire_one(struct service *service, struct pending *pending)
 {
+	if (pending->is_checkpoint) {
+		ledger_heads_expired(service, pending);
+		return;
+	}
 	/* One that waits for a token's process is not late by the caller's doing: the token is away. */
 	const struct pending *at = pending->leader ? pending->leader : pending;
 	bool is_away = !at->at_work && at->token && token_facts(at->token).state != TOKEN_READY;

@@ -12,6 +12,11 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail);
 
+/* Entries up to this ticket are on stable storage; or the ledger cannot be written: what waits for that goes out, or is
+ * refused. */
+void mint_recorded(struct service *service, uint64_t ticket);
+void mint_unrecorded(struct service *service);
+
 /* Whether another of its profile's keys can sign it now; mint_failed then takes it there, once. */
 bool mint_may_move(const struct service *service, const struct pending *pending) HM_MUST_USE;
 

@@ -4,6 +4,7 @@
 #define HSMINT_PENDING_H
 
 #include "config.h"
+#include "ledger.h"
 #include "limits.h"
 #include <sys/queue.h>
 
@@ -21,10 +22,13 @@ TAILQ_HEAD(pending_list, pending);
 
 struct pending {
 	TAILQ_ENTRY(pending) by_deadline; /* in the pool's list of those that are not answered */
-	TAILQ_ENTRY(pending) at_token;    /* in a line at the token, among those it works on, or among the followers */
-	uint64_t id;                      /* names this use of this place; frames to the token carry it */
-	bool in_use, answered;            /* answered: the caller has its reply; the token may still be at work */
-	bool at_work;                     /* the token's process has it; else it is in the token's queue, or at none */
+	TAILQ_ENTRY(pending)
+	at_token;              /* in a line at the token, among those it works on, those that are signed, or
+				  the followers */
+	uint64_t id;           /* names this use of this place; frames to the token carry it */
+	bool in_use, answered; /* answered: the caller has its reply; the token may still be at work */
+	bool is_checkpoint;    /* of the ledger, and nobody's request: ledger_heads.c */
+	bool at_work;          /* the token's process has it; else it is in the token's queue, or at none */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
@@ -56,6 +60,13 @@ struct pending {
 	char id_text[HM_ID_MAX + 1];
 	int64_t issued, expires;
 
+	/* its entry in the ledger */
+	uint64_t ticket;                           /* of the newest that tells of it; 0: none does yet */
+	struct receipt receipt;                    /* of the one that tells of the credential */
+	size_t entry_length, entry_kid, entry_tbs; /* and where in it the key's and the bytes' names are */
+	char entry[HM_LEDGER_ENTRY_MAX];
+
+	bool is_signed; /* it waits for that entry alone */
 	size_t tbs_length;
 	char jwt[HM_JWT_MAX]; /* what is signed; then a dot and the signature behind it */
 };

@@ -6,6 +6,7 @@
 #include "credentials.h"
 #include "documents.h"
 #include "evidence.h"
+#include "ledger_heads.h"
 #include "listen.h"
 #include "key_life.h"
 #include "log.h"
@@ -13,6 +14,7 @@
 #include "policy.h"
 #include "process.h"
 #include "rate.h"
+#include "record.h"
 #include "replay.h"
 #include "report.h"
 #include "signing.h"
@@ -64,6 +66,9 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 	snprintf(reason, size, "%s", service->stopping ? "stopping" : "");
 	if (!reason[0] && !gate_facts(service->gate).ready)
 		snprintf(reason, size, "the gate is starting");
+	struct hm_problem why;
+	if (!reason[0] && ledger_fault(service->ledger))
+		snprintf(reason, size, "the ledger cannot be written: %s", ledger_fault(service->ledger));
 	for (unsigned i = 0; i < service->token_count && !reason[0]; i++) {
 		struct token_facts facts = token_facts(service->tokens[i]);
 		if (service->reported_ready && can_do_without(service, i))
@@ -77,6 +82,8 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 	for (unsigned i = 0; i < service->keys.count && !reason[0]; i++)
 		if (!service->keys.items[i].known && issuing_key_is_public(&service->keys.items[i]))
 			snprintf(reason, size, "key %s is not used", service->keys.items[i].config->name);
+	if (!reason[0] && ledger_heads_refusal(service, &why) != HM_OK)
+		snprintf(reason, size, "the ledger: %s", why.detail);
 	return !reason[0];
 }
 
@@ -209,15 +216,22 @@ static void on_gate_ready(void *context, const struct gate_ready *ready)
 		service_fail_start(service, ready->detail);
 }
 
+static void end_tokens(struct service *service)
+{
+	signing_end(service);
+	if (!service->ending_tokens)
+		service_end_ledger(service);
+}
+
+/* Nobody asks any more: a last checkpoint, then the tokens end, and what they counted is recorded. */
 static void on_gate_ended(void *context)
 {
 	struct service *service = context;
 	service->gate = NULL;
 	control_close(service->control);
 	service->control = NULL;
-	signing_end(service);
-	if (!service->ending_tokens)
-		service_close_handles(service);
+	record_stop(service);
+	ledger_heads_finish(service, end_tokens);
 }
 
 /* ---- the loop ---- */
@@ -240,6 +254,7 @@ static void gather(const struct service *service)
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct service *service = prepare->data;
+	ledger_write_waiting(service->ledger);
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_flush(service->tokens[i]);
 	if (service->gate)
@@ -257,6 +272,8 @@ static void on_tick(uv_timer_t *tick)
 	if (service->documents_due)
 		(void)!service_publish_documents(service, &why); /* what failed was told when it did */
 	key_life_tick(service);
+	record_tick(service);
+	ledger_heads_tick(service);
 	service_update_readiness(service);
 }
 
@@ -281,11 +298,14 @@ static void on_parent(uv_poll_t *poll, int status, int events)
 	service_stop(poll->data);
 }
 
-void service_close_handles(struct service *service)
+static void close_handles(void *context)
 {
+	struct service *service = context;
+
 	uv_handle_t *const handles[] = {(uv_handle_t *)&service->prepare, (uv_handle_t *)&service->tick,
-		(uv_handle_t *)&service->deadline, (uv_handle_t *)&service->terminate,
-		(uv_handle_t *)&service->interrupt, (uv_handle_t *)&service->hang_up, (uv_handle_t *)&service->parent};
+		(uv_handle_t *)&service->deadline, (uv_handle_t *)&service->last_checkpoint,
+		(uv_handle_t *)&service->terminate, (uv_handle_t *)&service->interrupt,
+		(uv_handle_t *)&service->hang_up, (uv_handle_t *)&service->parent};
 	for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
 		if (handles[i]->data && !uv_is_closing(handles[i]))
 			uv_close(handles[i], NULL);
@@ -307,11 +327,12 @@ static void open_loop(struct service *service, int parent)
 	uv_prepare_init(&service->loop, &service->prepare);
 	uv_timer_init(&service->loop, &service->tick);
 	uv_timer_init(&service->loop, &service->deadline);
+	uv_timer_init(&service->loop, &service->last_checkpoint);
 	uv_signal_init(&service->loop, &service->terminate);
 	uv_signal_init(&service->loop, &service->interrupt);
 	uv_signal_init(&service->loop, &service->hang_up);
-	service->prepare.data = service->tick.data = service->deadline.data = service->terminate.data =
-		service->interrupt.data = service->hang_up.data = service;
+	service->prepare.data = service->tick.data = service->deadline.data = service->last_checkpoint.data =
+		service->terminate.data = service->interrupt.data = service->hang_up.data = service;
 	uv_prepare_start(&service->prepare, on_prepare);
 	uv_timer_start(&service->tick, on_tick, TICK_MS, TICK_MS);
 	uv_signal_start(&service->terminate, on_stop_signal, SIGTERM);
@@ -323,6 +344,51 @@ static void open_loop(struct service *service, int parent)
 		uv_poll_start(&service->parent, UV_READABLE, on_parent);
 	}
 	service->started_ms = uv_now(&service->loop);
+}
+
+void service_end_ledger(struct service *service)
+{
+	ledger_end(service->ledger, close_handles, service);
+}
+
+/* ---- the ledger ---- */
+
+static void on_durable(void *context, uint64_t ticket)
+{
+	struct service *service = context;
+	mint_recorded(service, ticket);
+	ledger_heads_look(service);
+}
+
+static void on_ledger_changed(void *context, const char *fault)
+{
+	struct service *service = context;
+	if (fault)
+		mint_unrecorded(service);
+	service_update_readiness(service);
+}
+
+void service_publish_checkpoint(struct service *service, unsigned shard, const char *note, size_t length)
+{
+	static const char path[] = "/ledger/checkpoint";
+	if (shard == ledger_shard(service->ledger) &&
+		publications_set(
+			service->publications, path, 200, "text/plain; charset=utf-8", CACHING_ASK_AGAIN, note, length))
+		publish(service, publications_find(service->publications, path));
+}
+
+static hm_result open_ledger(struct service *service, struct hm_problem *why)
+{
+	const struct config_ledger *ledger = &service->config->ledger;
+	const struct ledger_events events = {on_durable, on_ledger_changed, service};
+	TAILQ_INIT(&service->unrecorded);
+	HM_TRY(ledger_open(&service->loop, ledger->directory, ledger->origin, &events, &service->ledger, why));
+	ledger_heads_open(service);
+	service->refusals = refusals_open();
+	if (!service->heads || !service->refusals)
+		return hm_unavailable(why, "system", "no memory");
+	record_start(service);
+	return ledger_heads_verify(service, why);
 }
 
 /* ---- start and reload ---- */
@@ -384,6 +450,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 		return hm_unavailable(why, "system", "no memory");
 
 	open_loop(service, options->parent);
+	HM_TRY(open_ledger(service, why));
 	HM_TRY(key_life_configure(service, why));
 	HM_TRY(signing_adopt(service, why));
 	service->gate = gate_start(&service->loop, &service->sockets, service->publications, &events);
@@ -454,9 +521,11 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 		return result;
 	}
 	documents_withdraw(service->config, new, service->publications, publish, service);
+	record_tick(service); /* what it has of callers is of the configuration before */
 	config_free(service->config);
 	service->config = new;
 	service->configuration++;
+	record_configuration(service);
 	memset(service->counters.minted, 0, sizeof service->counters.minted);
 	if (new->listen.tls)
 		give_certificates(service, &sockets);
@@ -479,6 +548,9 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.socket);
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
+	ledger_close(service->ledger);
+	ledger_heads_close(service->heads);
+	refusals_close(service->refusals);
 	key_life_close(service);
 	pending_close(service->pool);
 	replays_close(service->replays);

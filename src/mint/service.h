@@ -17,6 +17,8 @@
 
 struct control;
 struct key_life;
+struct ledger_heads;
+struct refusals;
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
 
@@ -31,14 +33,18 @@ struct counters {
 struct service {
 	uv_loop_t loop;
 	uv_prepare_t prepare;
-	uv_timer_t tick, deadline;
+	uv_timer_t tick, deadline, last_checkpoint;
 	uv_signal_t terminate, interrupt, hang_up;
 	uv_poll_t parent; /* `dev`: the process that started us */
 	const char *config_path;
 	struct config *config;
 	struct pending_pool *pool;
+	struct pending_list unrecorded; /* signed, and waiting for their entries to be on stable storage */
 	struct replays *replays;
-	unsigned configuration; /* counts those that were in force */
+	struct ledger *ledger;
+	struct ledger_heads *heads; /* ledger_heads.h */
+	struct refusals *refusals;  /* record.h */
+	unsigned configuration;     /* counts those that were in force */
 	struct rates *caller_rates, *profile_rates;
 	unsigned followers[HM_CALLERS_MAX]; /* that wait for another request's answer, by group modulo HM_CALLERS_MAX */
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */
@@ -96,6 +102,11 @@ void service_fail_start(struct service *service, const char *detail);
 hm_result service_publish_documents(struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 void service_update_readiness(struct service *service);
-void service_close_handles(struct service *service); /* every child has ended: let the loop end */
+void service_end_ledger(
+	struct service *service); /* every child has ended: write what is recorded, and let the loop end */
+
+/* ---- for ledger_heads.c ---- */
+
+void service_publish_checkpoint(struct service *service, unsigned shard, const char *note, size_t length);
 
 #endif

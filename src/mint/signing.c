@@ -2,8 +2,10 @@
 #include "signing.h"
 
 #include "key_life.h"
+#include "ledger_heads.h"
 #include "log.h"
 #include "mint.h"
+#include "record.h"
 #include "unlock.h"
 #include <stdio.h>
 #include <string.h>
@@ -101,6 +103,8 @@ static hm_result learn_and_publish(struct service *service, const struct token *
 	struct hm_problem another;
 	hm_result learned = learn_keys(service, token, why);
 	hm_result published = service_publish_documents(service, learned == HM_OK ? why : &another);
+	if (ledger_heads_verify(service, &another) != HM_OK) /* what a false checkpoint covers is not gone on with */
+		service_fail_start(service, another.detail);
 	return learned == HM_OK ? published : learned;
 }
 
@@ -181,6 +185,16 @@ static void on_failed(void *context, struct pending *pending, const char *code, 
 	mint_failed(context, pending, code, detail);
 }
 
+/* A checkpoint is of the ledger, not in it. */
+static bool on_sending(void *context, struct pending *pending)
+{
+	struct service *service = context;
+	struct hm_problem why;
+	if (pending->is_checkpoint)
+		return true;
+	return ledger_heads_refusal(service, &why) == HM_OK && record_sending(service, pending);
+}
+
 static bool may_move(void *context, const struct pending *pending)
 {
 	return mint_may_move(context, pending);
@@ -192,7 +206,7 @@ static void on_token_ended(void *context, struct token *token)
 	(void)token;
 	service->ending_tokens--;
 	if (service->stopping && !service->gate && !service->ending_tokens)
-		service_close_handles(service);
+		service_end_ledger(service);
 }
 
 /* ---- starting and ending ---- */
@@ -206,8 +220,8 @@ static void end_token(struct service *service, struct token *token)
 
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
-	struct token_events events = {on_token_ready, on_token_stopped, on_start_failed, on_signed, on_failed, may_move,
-		on_token_learned, on_token_ended, service};
+	struct token_events events = {on_token_ready, on_token_stopped, on_start_failed, on_signed, on_failed,
+		on_sending, may_move, on_token_learned, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
 

@@ -90,6 +90,10 @@ void token_dispatch(struct token *token)
 	struct pending *pending;
 	bool may_send = token->state == TOKEN_READY && !pace_is_paused(&token->pace, uv_now(token->loop));
 	while (may_send && token->outstanding < room_at_token(token) && (pending = fair_next(token->queue))) {
+		if (!token->events.sending(token->events.context, pending)) {
+			token_give_up(token, pending, "ledger_unavailable");
+			continue;
+		}
 		if (send_request(token, pending) != HM_OK) {
 			fair_wait_first(token->queue, pending);
 			break; /* the process does not read; the tick ends it if that lasts */
@@ -171,6 +175,22 @@ hm_result token_submit(struct token *token, uint16_t key, struct pending *pendin
 	pending->was_with = token;
 	pending->key = key;
 	fair_wait(token->queue, pending);
+	token_dispatch(token);
+	return HM_OK;
+}
+
+hm_result token_submit_first(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
+{
+	if (!token_takes_requests(token))
+		return hm_unavailable(
+			why, "token_unavailable", "token %s is %s", token->config.name, token_state_name(token->state));
+	pending->who = (struct fair_who){.group = 0, .weight = 1}; /* no caller's number */
+	if (!fair_join(token->queue, pending, HM_PENDING_MAX))
+		return hm_unavailable(why, "token_unavailable", "too many wait for token %s", token->config.name);
+	pending->token = token;
+	pending->was_with = token;
+	pending->key = key;
+	fair_wait_first(token->queue, pending);
 	token_dispatch(token);
 	return HM_OK;
 }

@@ -24,6 +24,9 @@ struct token_events {
 	void (*start_failed)(void *context, struct token *token); /* a process ended before it was ready */
 	void (*signed_)(void *context, struct pending *pending, const uint8_t *signature, size_t length);
 	void (*failed)(void *context, struct pending *pending, const char *code, const char *detail);
+	/* Before a request is sent to its process, the first time and again. False: it may not be, and fails as
+	 * ledger_unavailable. */
+	bool (*sending)(void *context, struct pending *pending);
 	/* Whether another token would serve it: then it is given up as token_unavailable when this one does not, at
 	 * once. */
 	bool (*may_move)(void *context, const struct pending *pending);
@@ -73,6 +76,10 @@ void token_set_stuck_after(struct token *token, unsigned seconds);
 /* Queue a request (its token and key are set here; whose turn it takes, `who`, by the caller). HM_UNAVAILABLE:
  * token_unavailable (it is stopped, or fails again and again), or overload, with the time that those who wait take. */
 hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
+
+/* The same, before all that wait, whatever their number. HM_UNAVAILABLE: token_unavailable. */
+hm_result token_submit_first(
+	struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why) HM_MUST_USE;
 
 /* Whether it is ready, and the key's last request did not fail; whether it takes requests at all, now or to wait;
  * whether it would take this one. */

@@ -3,6 +3,7 @@
 
 #include "json_write.h"
 #include "log.h"
+#include "record.h"
 #include <stdlib.h>
 
 struct unlocks {
@@ -59,6 +60,9 @@ hm_result unlock_give(struct service *service, struct token *token, uint32_t uid
 	if (result == HM_OK)
 		hm_log(HM_INFO, "token_unlock", "token=%s uid=%u missing=%u", token_configuration(token)->name, uid,
 			facts.parts_missing);
+	if (result == HM_OK)
+		record_unlock(service, token_configuration(token)->name, uid,
+			facts.state == TOKEN_WAITING ? "part" : "whole");
 	if (result == HM_OK && facts.state != TOKEN_WAITING)
 		return HM_OK;
 	place->token = NULL;

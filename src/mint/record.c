@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record.h"
+
+#include "base64url.h"
+#include "clock.h"
+#include "evidence.h"
+#include "json_write.h"
+#include "ledger.h"
+#include "log.h"
+#include "problem.h"
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HASH_TEXT = 43, SMALL_MAX = 4096, VERSION = 1 };
+
+static hm_result hash_text(const void *data, size_t length, char text[HASH_TEXT + 1], struct hm_problem *why)
+{
+	uint8_t hash[32];
+	if (EVP_Digest(data, length, hash, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(why, "SHA-256 failed");
+	text[base64url_encode(hash, sizeof hash, text)] = 0;
+	return HM_OK;
+}
+
+static void put_end(struct hm_json *json, const char *type)
+{
+	hm_json_member_number(json, "time", hm_time());
+	hm_json_member_string(json, "type", type);
+	hm_json_member_number(json, "v", VERSION);
+	hm_json_end(json, '}');
+}
+
+static void put_optional(struct hm_json *json, const char *name, const char *text)
+{
+	if (text && text[0])
+		hm_json_member_string(json, name, text);
+}
+
+static uint64_t add(struct service *service, const struct hm_json *json, bool quiet)
+{
+	if (json->out.failed) { /* every text in it has a limit */
+		hm_log(HM_ERROR, "internal", "detail=\"no room for an entry of the ledger\"");
+		return 0;
+	}
+	return ledger_add(service->ledger, json->out.data, json->out.used, quiet, NULL);
+}
+
+/* ---- credentials ---- */
+
+/* RFC 8785, section 3.2.3: by UTF-16 code units. Those of U+E000 and above come behind the surrogates of what UTF-8
+ * writes with four bytes. */
+static int compare_names(const void *a, const void *b)
+{
+	const unsigned char *one = *(const unsigned char *const *)a, *other = *(const unsigned char *const *)b;
+	while (*one && *one == *other) {
+		one++;
+		other++;
+	}
+	if (*one >= 0xee && *other >= 0xee && (*one >= 0xf0) != (*other >= 0xf0))
+		return *one >= 0xf0 ? -1 : 1;
+	return *one - *other;
+}
+
+static unsigned sorted_names(json_t *object, const char **names, unsigned most)
+{
+	const char *name;
+	json_t *value;
+	unsigned count = 0;
+	json_object_foreach(object, name, value) if (count < most) names[count++] = name;
+	qsort(names, count, sizeof *names, compare_names);
+	return count;
+}
+
+static void put_claims(struct hm_json *json, json_t *claims)
+{
+	const char *names[HM_CLAIMS_MAX];
+	unsigned count = sorted_names(claims, names, HM_CLAIMS_MAX);
+	if (!count)
+		return;
+	hm_json_key(json, "claims");
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < count; i++)
+		hm_json_string(json, names[i]);
+	hm_json_end(json, ']');
+}
+
+static void put_context(struct hm_json *json, json_t *context)
+{
+	const char *names[HM_CONTEXT_MAX];
+	unsigned count = sorted_names(context, names, HM_CONTEXT_MAX);
+	if (!count)
+		return;
+	hm_json_key(json, "context");
+	hm_json_begin(json, '{');
+	for (unsigned i = 0; i < count; i++) {
+		json_t *value = json_object_get(context, names[i]);
+		hm_json_key(json, names[i]);
+		hm_json_text(json, json_string_value(value), json_string_length(value));
+	}
+	hm_json_end(json, '}');
+}
+
+static void put_audiences(struct hm_json *json, const struct mint_request *request)
+{
+	hm_json_key(json, "audience");
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < request->audience_count; i++)
+		hm_json_string(json, request->audiences[i]);
+	hm_json_end(json, ']');
+}
+
+/* A member whose value has always the same length, so that another may take its place; returns where it begins. */
+static size_t put_fixed(struct hm_json *json, const char *name, const char *text)
+{
+	hm_json_member_string(json, name, text);
+	return json->out.used - HASH_TEXT - 1;
+}
+
+hm_result record_prepare(struct pending *pending, const struct decision *decision, const struct mint_request *request,
+	const char *idempotency_key, struct hm_problem *why)
+{
+	char tbs[HASH_TEXT + 1];
+	struct hm_json json = hm_json(pending->entry, sizeof pending->entry);
+	HM_TRY(hash_text(pending->jwt, pending->tbs_length, tbs, why));
+	hm_json_begin(&json, '{');
+	put_audiences(&json, request);
+	hm_json_member_string(&json, "caller", decision->caller->name);
+	put_claims(&json, request->claims);
+	put_context(&json, request->context);
+	hm_json_member_number(&json, "expires", pending->expires);
+	hm_json_member_string(&json, "id", pending->id_text);
+	put_optional(&json, "idempotency_key", idempotency_key);
+	hm_json_member_number(&json, "issued", pending->issued);
+	hm_json_member_string(&json, "issuer", decision->issuer->name);
+	pending->entry_kid = put_fixed(&json, "kid", pending->kid);
+	hm_json_member_string(&json, "kind", credential_kind_name(pending->kind));
+	hm_json_member_string(&json, "profile", pending->profile);
+	put_optional(&json, "scope", request->scope);
+	hm_json_member_string(&json, "subject", request->subject);
+	pending->entry_tbs = put_fixed(&json, "tbs", tbs);
+	put_end(&json, "credential");
+	pending->entry_length = json.out.used;
+	return json.out.failed ? hm_broken(why, "no room for the ledger's entry") : HM_OK;
+}
+
+hm_result record_moved(struct pending *pending, struct hm_problem *why)
+{
+	char tbs[HASH_TEXT + 1];
+	HM_TRY(hash_text(pending->jwt, pending->tbs_length, tbs, why));
+	memcpy(pending->entry + pending->entry_kid, pending->kid, HASH_TEXT);
+	memcpy(pending->entry + pending->entry_tbs, tbs, HASH_TEXT);
+	return HM_OK;
+}
+
+/* An entry of the open shard is named by its index alone. */
+static void put_of(const struct service *service, struct hm_json *json, const struct pending *pending)
+{
+	hm_json_member_number(json, "of", (int64_t)pending->receipt.index);
+	if (pending->receipt.shard == ledger_shard(service->ledger))
+		return;
+	char origin[HM_ORIGIN_MAX + 1];
+	ledger_origin(service->ledger, pending->receipt.shard, origin);
+	hm_json_member_string(json, "origin", origin);
+}
+
+static uint64_t add_retry(struct service *service, const struct pending *pending)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "kid", pending->kid);
+	put_of(service, &json, pending);
+	hm_json_key(&json, "tbs");
+	hm_json_text(&json, pending->entry + pending->entry_tbs, HASH_TEXT);
+	put_end(&json, "retry");
+	return add(service, &json, false);
+}
+
+bool record_sending(struct service *service, struct pending *pending)
+{
+	if (pending->ticket)
+		pending->ticket = add_retry(service, pending);
+	else
+		pending->ticket =
+			ledger_add(service->ledger, pending->entry, pending->entry_length, false, &pending->receipt);
+	return pending->ticket;
+}
+
+void record_void(struct service *service, const struct pending *pending, const char *reason)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	put_of(service, &json, pending);
+	hm_json_member_string(&json, "reason", reason);
+	put_end(&json, "void");
+	(void)add(service, &json, false);
+}
+
+/* ---- refusals ---- */
+
+struct refusals {
+	unsigned count, others; /* others: for those there was no place */
+	struct refusal {
+		const struct config_caller *caller;
+		const struct problem_kind *kind;
+		unsigned count;
+	} items[HM_REFUSALS_MAX]; /* found by hashing; count 0: free */
+};
+
+struct refusals *refusals_open(void)
+{
+	return calloc(1, sizeof(struct refusals));
+}
+
+void refusals_close(struct refusals *refusals)
+{
+	free(refusals);
+}
+
+static struct refusal *find_refusal(
+	struct refusals *refusals, const struct config_caller *caller, const struct problem_kind *kind)
+{
+	size_t at =
+		((size_t)(uintptr_t)caller / sizeof *caller * 31 + (size_t)(kind - problem_kinds)) % HM_REFUSALS_MAX;
+	for (unsigned tried = 0; tried < HM_REFUSALS_MAX; tried++, at = (at + 1) % HM_REFUSALS_MAX) {
+		struct refusal *refusal = &refusals->items[at];
+		if (!refusal->count || (refusal->caller == caller && refusal->kind == kind))
+			return refusal;
+	}
+	return NULL;
+}
+
+static const struct config_caller *known_caller(const struct config *config, const struct gate_caller *caller)
+{
+	const struct config_caller *known = NULL;
+	for (unsigned i = 0; i < config->issuers_count && !known; i++)
+		known = policy_find_caller(config, i, caller);
+	return known;
+}
+
+void record_refused(struct service *service, const struct gate_caller *caller, const char *code)
+{
+	struct refusals *refusals = service->refusals;
+	const struct config_caller *known = known_caller(service->config, caller);
+	if (!known)
+		return;
+	struct refusal *refusal = find_refusal(refusals, known, problem_kind(code));
+	if (!refusal) {
+		refusals->others++;
+		return;
+	}
+	refusal->caller = known;
+	refusal->kind = problem_kind(code);
+	refusals->count += !refusal->count++;
+}
+
+static void add_refused(struct service *service, const struct refusal *refusal)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	if (refusal->caller)
+		hm_json_member_string(&json, "caller", refusal->caller->name);
+	if (refusal->kind)
+		hm_json_member_string(&json, "code", refusal->kind->code);
+	hm_json_member_number(&json, "count", refusal->count);
+	if (refusal->caller)
+		hm_json_member_string(&json, "issuer", refusal->caller->issuer);
+	put_end(&json, "refused");
+	(void)add(service, &json, false);
+}
+
+void record_tick(struct service *service)
+{
+	struct refusals *refusals = service->refusals;
+	for (unsigned i = 0; i < HM_REFUSALS_MAX && refusals->count; i++) {
+		if (!refusals->items[i].count)
+			continue;
+		add_refused(service, &refusals->items[i]);
+		refusals->items[i].count = 0;
+		refusals->count--;
+	}
+	if (refusals->others)
+		add_refused(service, &(struct refusal){.count = refusals->others});
+	refusals->others = 0;
+}
+
+/* ---- what governs ---- */
+
+static void put_configuration(const struct service *service, struct hm_json *json, const char *name)
+{
+	char text[HASH_TEXT + 1];
+	text[base64url_encode(service->config->sha256, sizeof service->config->sha256, text)] = 0;
+	hm_json_member_string(json, name, text);
+}
+
+static void add_start(struct service *service, const char *type)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	put_configuration(service, &json, "configuration");
+	hm_json_member_number(&json, "time", hm_time());
+	hm_json_member_string(&json, "type", type);
+	hm_json_member_number(&json, "v", VERSION);
+	hm_json_member_string(&json, "version", HSMINT_VERSION);
+	hm_json_end(&json, '}');
+	(void)add(service, &json, false);
+}
+
+void record_start(struct service *service)
+{
+	add_start(service, "start");
+}
+
+void record_stop(struct service *service)
+{
+	record_tick(service);
+	add_start(service, "stop");
+}
+
+void record_configuration(struct service *service)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	put_configuration(service, &json, "sha256");
+	put_end(&json, "configuration");
+	(void)add(service, &json, false);
+}
+
+/* What a command is about: texts with a limit, or it was refused for them. */
+static void put_named(struct hm_json *json, const char *name, const json_t *request)
+{
+	const char *text = json_string_value(json_object_get(request, name));
+	if (text && strlen(text) <= HM_NAME_MAX)
+		hm_json_member_string(json, name, text);
+}
+
+void record_command(
+	struct service *service, uint32_t uid, const char *command, const json_t *request, const char *result)
+{
+	char text[SMALL_MAX];
+	const struct gate_caller caller = {.kind = CALLER_UNIX, .uid = uid};
+	const struct config_caller *known = known_caller(service->config, &caller);
+	const json_t *version = json_object_get(request, "version");
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	if (known)
+		hm_json_member_string(&json, "caller", known->name);
+	hm_json_member_string(&json, "command", command);
+	put_named(&json, "key", request);
+	hm_json_member_string(&json, "result", result);
+	hm_json_member_number(&json, "time", hm_time());
+	put_named(&json, "token", request);
+	hm_json_member_string(&json, "type", "command");
+	hm_json_member_number(&json, "uid", uid);
+	hm_json_member_number(&json, "v", VERSION);
+	if (json_is_integer(version) && json_integer_value(version) >= 0 &&
+		json_integer_value(version) <= HM_INTEGER_MAX)
+		hm_json_member_number(&json, "version", json_integer_value(version));
+	hm_json_end(&json, '}');
+	(void)add(service, &json, false);
+}
+
+void record_unlock(struct service *service, const char *token, uint32_t uid, const char *event)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "event", event);
+	hm_json_member_number(&json, "time", hm_time());
+	hm_json_member_string(&json, "token", token);
+	hm_json_member_string(&json, "type", "unlock");
+	hm_json_member_number(&json, "uid", uid);
+	hm_json_member_number(&json, "v", VERSION);
+	hm_json_end(&json, '}');
+	(void)add(service, &json, false);
+}
+
+static void put_hash(struct hm_json *json, const char *name, const void *data, size_t length)
+{
+	char text[HASH_TEXT + 1];
+	struct hm_problem why;
+	if (hash_text(data, length, text, &why) == HM_OK)
+		hm_json_member_string(json, name, text);
+}
+
+void record_key(struct service *service, const struct config_key *key, const struct key_version *version)
+{
+	static char text[SMALL_MAX], evidence[EVIDENCE_KEY_MAX];
+	char spki[(HM_SPKI_MAX * 4 + 2) / 3 + 1];
+	const struct issuing_key *issuing = issuing_keys_find(&service->keys, version);
+	const struct token_key_ready *shown =
+		issuing && issuing->known ? token_shown(issuing->token, issuing->place) : NULL;
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "event", key_state_name(version->state));
+	if (shown)
+		put_hash(&json, "evidence", evidence, evidence_write_key(service, issuing, evidence, sizeof evidence));
+	hm_json_member_string(&json, "key", key->name);
+	put_optional(&json, "kid", version->kid);
+	hm_json_member_number(&json, "number", version->number);
+	if (shown) {
+		spki[base64url_encode(shown->spki, shown->spki_length, spki)] = 0;
+		hm_json_member_string(&json, "spki", spki);
+	}
+	hm_json_member_number(&json, "time", hm_time());
+	hm_json_member_string(&json, "type", "key");
+	hm_json_member_string(&json, "use", key_use_name(key->use));
+	hm_json_member_number(&json, "v", VERSION);
+	hm_json_end(&json, '}');
+	(void)add(service, &json, false);
+}
