@@ -114,7 +114,10 @@ HSMINT_API const char *hsmint_reply_id(const hsmint_reply *reply);     /* the cr
 HSMINT_API int64_t hsmint_reply_issued_at(const hsmint_reply *reply);  /* seconds since 1970; 0 of NULL */
 HSMINT_API int64_t hsmint_reply_expires_at(const hsmint_reply *reply); /* seconds since 1970; 0 of NULL */
 HSMINT_API int hsmint_reply_replayed(const hsmint_reply *reply);       /* 1: it was given before for this key */
-HSMINT_API const char *hsmint_reply_json(const hsmint_reply *reply);   /* the whole reply as it came */
+/* Where the credential is recorded: the shard's origin, "" without; the entry's index in it, -1 without. */
+HSMINT_API const char *hsmint_reply_ledger_origin(const hsmint_reply *reply);
+HSMINT_API int64_t hsmint_reply_ledger_index(const hsmint_reply *reply);
+HSMINT_API const char *hsmint_reply_json(const hsmint_reply *reply); /* the whole reply as it came */
 HSMINT_API void hsmint_reply_free(hsmint_reply *reply);
 
 /* ---- public documents ---- */

@@ -10,6 +10,8 @@ struct hsmint_reply {
 	json_t *members; /* the strings below live in it */
 	const char *credential, *kind, *profile, *kid, *id;
 	json_int_t issued_at, expires_at;
+	const char *ledger_origin; /* "": it has no receipt, and the index is -1 */
+	json_int_t ledger_index;
 	int replayed;
 };
 
@@ -23,13 +25,16 @@ hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
 		return NULL;
 	}
 	reply->text = text;
+	reply->ledger_origin = "";
+	reply->ledger_index = -1;
 	reply->members = json_loadb(text ? text : "", length, JSON_REJECT_DUPLICATES, &where);
 	if (!reply->members)
 		error_make(error, "client_reply", "%s", where.text);
-	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b}", "credential",
-			 &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid", &reply->kid, "id",
-			 &reply->id, "issued_at", &reply->issued_at, "expires_at", &reply->expires_at, "replayed",
-			 &reply->replayed) < 0)
+	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b, s?{s:s, s:I}}",
+			 "credential", &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid",
+			 &reply->kid, "id", &reply->id, "issued_at", &reply->issued_at, "expires_at",
+			 &reply->expires_at, "replayed", &reply->replayed, "ledger", "origin", &reply->ledger_origin,
+			 "index", &reply->ledger_index) < 0)
 		error_make(error, "client_reply", "%s", where.text);
 	else
 		return reply;
@@ -75,6 +80,16 @@ int64_t hsmint_reply_expires_at(const hsmint_reply *reply)
 int hsmint_reply_replayed(const hsmint_reply *reply)
 {
 	return reply ? reply->replayed : 0;
+}
+
+const char *hsmint_reply_ledger_origin(const hsmint_reply *reply)
+{
+	return reply ? reply->ledger_origin : "";
+}
+
+int64_t hsmint_reply_ledger_index(const hsmint_reply *reply)
+{
+	return reply ? reply->ledger_index : -1;
 }
 
 const char *hsmint_reply_json(const hsmint_reply *reply)

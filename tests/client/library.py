@@ -30,6 +30,8 @@ FUNCTIONS = {  # name: result, arguments
     "reply_issued_at": (c_int64, [c_void_p]),
     "reply_expires_at": (c_int64, [c_void_p]),
     "reply_replayed": (c_int, [c_void_p]),
+    "reply_ledger_origin": (c_char_p, [c_void_p]),
+    "reply_ledger_index": (c_int64, [c_void_p]),
     "reply_json": (c_char_p, [c_void_p]),
     "reply_free": (None, [c_void_p]),
     "get": (c_void_p, [c_void_p, c_char_p, POINTER(c_size_t), ERROR]),
@@ -52,6 +54,7 @@ for _name, (_result, _arguments) in FUNCTIONS.items():
 
 REPLY_TEXTS = ("credential", "kind", "profile", "kid", "id", "json")
 REPLY_TIMES = ("issued_at", "expires_at", "replayed")
+RECEIPT = ("ledger_origin", "ledger_index")
 ERROR_TEXTS = ("code", "title", "field", "accepts", "retry", "message")
 ERROR_NUMBERS = ("status", "retry_after")
 
@@ -141,7 +144,7 @@ class Client:
     def mint_request(self, request, kind="jwt"):
         reply = result_of(lib.hsmint_mint, self.pointer, kind.encode(), request)
         try:
-            return members_of("reply", reply, REPLY_TEXTS + REPLY_TIMES)
+            return members_of("reply", reply, REPLY_TEXTS + REPLY_TIMES + RECEIPT)
         finally:
             lib.hsmint_reply_free(reply)
 

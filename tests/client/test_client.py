@@ -19,7 +19,7 @@ from ctypes import byref, c_size_t, c_void_p
 from certificates import Authority
 from false_server import REPLY, FalseServer, answer
 from harness import AUDIENCE, SUBJECT, Case, SharedCase, read, verify
-from library import (ERROR_NUMBERS, ERROR_TEXTS, FUNCTIONS, REPLY_TEXTS, REPLY_TIMES, Client, Failure, control_call, lib,
+from library import (ERROR_NUMBERS, ERROR_TEXTS, FUNCTIONS, RECEIPT, REPLY_TEXTS, REPLY_TIMES, Client, Failure, control_call, lib,
                      members_of, request_of, result_of, text_of)
 
 HEADER = os.path.join(os.path.dirname(__file__), "..", "..", "include", "hsmint", "client.h")
@@ -55,6 +55,7 @@ class Header(unittest.TestCase):
     def test_every_accessor_and_every_release_takes_null(self):
         self.assertEqual(members_of("reply", None, REPLY_TEXTS + REPLY_TIMES),
                          {**dict.fromkeys(REPLY_TEXTS, ""), **dict.fromkeys(REPLY_TIMES, 0)})
+        self.assertEqual(members_of("reply", None, RECEIPT), {"ledger_origin": "", "ledger_index": -1})
         self.assertEqual(members_of("error", None, ERROR_TEXTS + ERROR_NUMBERS),
                          {**dict.fromkeys(ERROR_TEXTS, ""), **dict.fromkeys(ERROR_NUMBERS, 0)})
         for what in ("client", "request", "reply", "text", "error"):
@@ -173,6 +174,8 @@ class AgainstTheService(SharedCase, Failing):
                 self.assertEqual(reply["expires_at"] - reply["issued_at"], 60)
                 whole = json.loads(reply.pop("json"))
                 self.assertEqual(reply.pop("replayed"), 0)
+                receipt = {name: reply.pop("ledger_" + name) for name in ("origin", "index")}
+                self.assertEqual(receipt, whole.get("ledger", {"origin": "", "index": -1}))
                 self.assertEqual({name: whole[name] for name in reply}, reply)
                 self.assertEqual((reply["kind"], reply["profile"]), ("at+jwt", "demo-access"))
 
@@ -376,14 +379,25 @@ class AgainstFalseServers(Case, Failing):
         bodies = [b"", b"null", b"[]", b"{", b"\x00", b"\xff", REPLY + b"x", REPLY[:-1] + b',"kid":"again"}']
         bodies += [json.dumps({key: value for key, value in members.items() if key != name}).encode() for name in members]
         bodies += [json.dumps({**members, name: None}).encode() for name in members]
+        bodies += [json.dumps({**members, "ledger": value}).encode()
+                   for value in (None, "o", {}, {"origin": "o"}, {"index": 1}, {"origin": 1, "index": 1}, {"origin": "o", "index": "1"})]
         bodies += [json.dumps({**members, "expires_at": "2"}).encode(), REPLY.replace(b'"a.b.c"', b'"a\\u0000c"')]
         for body in bodies:
             with self.subTest(body):
                 self.after("client_reply", answer(body=body))
 
     def test_members_that_come_later_are_let_pass(self):
-        self.server(["request", answer(body=REPLY[:-1] + b',"ledger":{"origin":"o","index":1}}')])
-        self.assertIn("ledger", self.client().mint(**MEMBERS)["json"])
+        self.server(["request", answer(body=REPLY[:-1] + b',"later":{"origin":"o","index":1}}')])
+        self.assertIn("later", self.client().mint(**MEMBERS)["json"])
+
+    def test_the_receipt_says_where_the_credential_is_recorded(self):
+        self.server(["request", answer(body=REPLY[:-1] + b',"ledger":{"index":9007199254740991,"later":1,"origin":"o/1"}}')],
+                    ["request", answer()])
+        client = self.client()
+        reply = client.mint(**MEMBERS)
+        self.assertEqual((reply["ledger_origin"], reply["ledger_index"]), ("o/1", 9007199254740991))
+        reply = client.mint(**MEMBERS)
+        self.assertEqual((reply["ledger_origin"], reply["ledger_index"]), ("", -1))
 
     def test_what_is_not_http(self):
         for sent in (b"garbage\r\n\r\n", b"HTTP/9.9 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
