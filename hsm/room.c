@@ -62,7 +62,8 @@ static hm_result find_key(
 			"the "
 			"token's tpm_parent, so that the TPM is asked",
 			key->config->name);
-	HM_TRY(jose_open(key, &room->jose[place], why));
+	if (key->config->use != KEY_USE_CHECKPOINT)
+		HM_TRY(jose_open(key, &room->jose[place], why));
 	HM_TRY(try_out(room, session, key, slowest_us, why));
 	atomic_store(&room->holds[place], true);
 	return HM_OK;
@@ -132,6 +133,7 @@ hm_result room_open(struct token_config *config, struct pin_parts *parts, struct
 	room->config = config;
 	pthread_mutex_init(&room->sessions, NULL);
 	pthread_mutex_init(&room->learning, NULL);
+	pthread_mutex_init(&room->heads, NULL);
 	HM_TRY(login_lock(config, &lock, why));
 	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "mint is gone");

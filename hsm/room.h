@@ -3,6 +3,7 @@
 #ifndef HSMINT_ROOM_H
 #define HSMINT_ROOM_H
 
+#include "checkpoint.h"
 #include "jose.h"
 #include "key.h"
 #include "module.h"
@@ -15,9 +16,11 @@ struct room {
 	struct module module;
 	CK_SESSION_HANDLE login; /* idle, open for life: closing the last session logs out */
 	struct key keys[HM_KEYS_MAX];
-	struct jose jose[HM_KEYS_MAX];
-	atomic_bool holds[HM_KEYS_MAX]; /* whether a key was found, checked and tried at this place */
-	pthread_mutex_t learning;       /* held to look for one more */
+	struct jose jose[HM_KEYS_MAX];                   /* of those that sign JWTs */
+	struct checkpoint_last checkpoints[HM_KEYS_MAX]; /* of those that sign checkpoints, */
+	pthread_mutex_t heads;                           /* one at a time */
+	atomic_bool holds[HM_KEYS_MAX];                  /* whether a key was found, checked and tried at this place */
+	pthread_mutex_t learning;                        /* held to look for one more */
 	unsigned threads;
 	uint32_t probe_us;            /* the quickest probe with the slowest key, at the start */
 	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */

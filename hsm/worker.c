@@ -59,20 +59,51 @@ static bool holds(struct room *room, uint16_t key)
 	return key < HM_KEYS_MAX && atomic_load(&room->holds[key]);
 }
 
-static hm_result sign_request(
-	struct worker *worker, const struct hm_frame *frame, struct signature *signature, struct token_failure *why)
+static hm_result sign_jwt(
+	struct worker *worker, const struct token_sign *asked, struct signature *signature, struct token_failure *why)
 {
 	struct room *room = worker->room;
-	struct token_sign asked;
-	struct hm_reader reader = hm_reader(frame->payload, frame->length);
-	if (!token_sign_get(&reader, &asked) || !holds(room, asked.key))
-		return HM_BROKEN;
-	HM_TRY(jose_check(&room->jose[asked.key], asked.tbs, why));
+	const struct key *key = &room->keys[asked->key];
+	HM_TRY(jose_check(&room->jose[asked->key], asked->tbs, why));
 	if (worker->session == CK_INVALID_HANDLE)
 		HM_TRY(room_open_session(room, &worker->session, why));
 	wait_as_told(room);
-	const struct key *key = &room->keys[asked.key];
-	return sign(&room->module, worker->session, key, asked.tbs, wants_check(room, key), signature, why);
+	return sign(&room->module, worker->session, key, asked->tbs, wants_check(room, key), signature, why);
+}
+
+/* Under the lock, so that of two threads the second sees what the first signed. */
+static hm_result sign_head(
+	struct worker *worker, const struct token_sign *asked, struct signature *signature, struct token_failure *why)
+{
+	struct room *room = worker->room;
+	struct checkpoint_last next;
+	HM_TRY(checkpoint_check(&room->keys[asked->key], &room->checkpoints[asked->key], asked->tbs, &next, why));
+	if (worker->session == CK_INVALID_HANDLE)
+		HM_TRY(room_open_session(room, &worker->session, why));
+	/* It counts as signed before it is: what becomes of the answer is not known here. */
+	room->checkpoints[asked->key] = next;
+	return sign(&room->module, worker->session, &room->keys[asked->key], asked->tbs, true, signature, why);
+}
+
+static hm_result sign_checkpoint(
+	struct worker *worker, const struct token_sign *asked, struct signature *signature, struct token_failure *why)
+{
+	pthread_mutex_lock(&worker->room->heads);
+	hm_result result = sign_head(worker, asked, signature, why);
+	pthread_mutex_unlock(&worker->room->heads);
+	return result;
+}
+
+static hm_result sign_request(
+	struct worker *worker, const struct hm_frame *frame, struct signature *signature, struct token_failure *why)
+{
+	struct token_sign asked;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (!token_sign_get(&reader, &asked) || !holds(worker->room, asked.key))
+		return HM_BROKEN;
+	if (worker->room->keys[asked.key].config->use == KEY_USE_CHECKPOINT)
+		return sign_checkpoint(worker, &asked, signature, why);
+	return sign_jwt(worker, &asked, signature, why);
 }
 
 static hm_result probe_request(struct worker *worker, const struct hm_frame *frame, struct token_failure *why)

@@ -388,7 +388,7 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 	if (!service->heads || !service->refusals)
 		return hm_unavailable(why, "system", "no memory");
 	record_start(service);
-	return ledger_heads_verify(service, why);
+	return HM_OK;
 }
 
 /* ---- start and reload ---- */
@@ -453,6 +453,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	HM_TRY(open_ledger(service, why));
 	HM_TRY(key_life_configure(service, why));
 	HM_TRY(signing_adopt(service, why));
+	HM_TRY(ledger_heads_verify(service, why));
 	service->gate = gate_start(&service->loop, &service->sockets, service->publications, &events);
 	service->control = control_open(service, control);
 	if (!service->gate || !service->control)

@@ -102,9 +102,9 @@ static hm_result learn_and_publish(struct service *service, const struct token *
 {
 	struct hm_problem another;
 	hm_result learned = learn_keys(service, token, why);
-	hm_result published = service_publish_documents(service, learned == HM_OK ? why : &another);
 	if (ledger_heads_verify(service, &another) != HM_OK) /* what a false checkpoint covers is not gone on with */
 		service_fail_start(service, another.detail);
+	hm_result published = service_publish_documents(service, learned == HM_OK ? why : &another);
 	return learned == HM_OK ? published : learned;
 }
 

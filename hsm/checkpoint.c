@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static hm_result refuse(struct token_failure *why, const char *what)
+{
+	return fail(why, TOKEN_REFUSED, "%s", what);
+}
+
+/* Read, and written again: there is one way to write it. */
+static bool is_checkpoint(struct hm_bytes tbs, struct checkpoint *checkpoint)
+{
+	char again[NOTE_TEXT_MAX];
+	struct hm_problem why;
+	return checkpoint_read((const char *)tbs.data, tbs.length, checkpoint, &why) == HM_OK &&
+	       checkpoint_write(checkpoint, again) == tbs.length && memcmp(again, tbs.data, tbs.length) == 0;
+}
+
+/* The number of the shard when its origin is the key's own, a slash and a number; else 0. */
+static unsigned shard_of(const struct key *key, const char *origin)
+{
+	char again[HM_URL_MAX + 16];
+	size_t length = strlen(key->config->issuer);
+	if (strncmp(origin, key->config->issuer, length) != 0 || origin[length] != '/')
+		return 0;
+	unsigned long number = strtoul(origin + length + 1, NULL, 10);
+	if (number < 1 || number > HM_SHARDS_MAX)
+		return 0;
+	snprintf(again, sizeof again, "%s/%lu", key->config->issuer, number);
+	return strcmp(origin, again) == 0 ? (unsigned)number : 0;
+}
+
+hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *last, struct hm_bytes tbs,
+	struct checkpoint_last *next, struct token_failure *why)
+{
+	struct checkpoint checkpoint;
+	if (!is_checkpoint(tbs, &checkpoint))
+		return refuse(why, "not a checkpoint");
+	*next = (struct checkpoint_last){shard_of(key, checkpoint.origin), checkpoint.size, checkpoint.root};
+	if (!next->shard)
+		return refuse(why, "a checkpoint of another ledger than this key's");
+	if (next->shard < last->shard || (next->shard == last->shard && next->size < last->size))
+		return refuse(why, "a checkpoint behind one that was signed already");
+	if (next->shard == last->shard && next->size == last->size && !merkle_equal(&next->root, &last->root))
+		return refuse(why, "a checkpoint that contradicts one that was signed already");
+	return HM_OK;
+}
