@@ -130,10 +130,12 @@ static void put_waivers(struct hm_json *json, const struct config_token *config)
 static void put_public(struct hm_json *json, const struct jwk *jwk, const struct token_key_ready *shown)
 {
 	uint8_t digest[SHA256];
-	char text[JWK_MEMBERS_MAX + 2];
+	char text[JWK_MEMBERS_MAX + 2], spki[HM_SPKI_MAX * 4 / 3 + 4];
 	int length = snprintf(text, sizeof text, "{%s}", jwk->members);
 	hm_json_key(json, "jwk");
 	hm_json_raw(json, text, (size_t)length);
+	spki[base64url_encode(shown->spki, shown->spki_length, spki)] = 0;
+	hm_json_member_string(json, "spki", spki);
 	if (EVP_Digest(shown->spki, shown->spki_length, digest, NULL, EVP_sha256(), NULL) == 1)
 		put_hex(json, "spki_sha256", digest, sizeof digest);
 }
@@ -189,7 +191,9 @@ static void put_key(struct hm_json *json, const struct service *service, const s
 {
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "name", key->name);
-	if (key->issuer)
+	if (key->use == KEY_USE_CHECKPOINT)
+		hm_json_member_string(json, "origin", service->config->ledger.origin);
+	else
 		hm_json_member_string(json, "issuer", key->issuer);
 	hm_json_member_string(json, "use", key_use_name(key->use));
 	hm_json_member_string(json, "algorithm", key_algorithm_name(key->algorithm));
