@@ -35,6 +35,7 @@ static const char config_text[] =
 	"  tls: {address: 127.0.0.1, port: %2$u, certificate: tls/server.crt, key: tls/server.key, trust: tls/ca.crt}\n"
 	"  sandbox: best\n"
 	"state: state\n"
+	"ledger: {origin: demo.test/ledger, directory: ledger, key: demo-checkpoint}\n"
 	"issuers:\n"
 	"  - {name: demo, url: \"https://" DEV_ISSUER_HOST ":%2$u" DEV_ISSUER_PATH "\", trust_domain: demo.test}\n"
 	"tokens:\n"
@@ -55,6 +56,8 @@ static const char config_text[] =
 	"  - {name: demo-access, issuer: demo, token: soft, label: demo-access, id: \"01\", use: access-token, "
 	"algorithm: ES256}\n"
 	"  - {name: demo-svid, issuer: demo, token: soft, label: demo-svid, id: \"02\", use: jwt-svid, algorithm: "
+	"ES256}\n"
+	"  - {name: demo-checkpoint, token: soft, label: demo-checkpoint, id: \"03\", use: checkpoint, algorithm: "
 	"ES256}\n"
 	"profiles:\n"
 	"  - name: demo-access\n"
@@ -97,13 +100,25 @@ static hm_result check_ours(const char *path, struct hm_problem *why)
 	return HM_OK;
 }
 
+static hm_result load(const struct dev_directory *dir, struct config **config, struct hm_problem *why)
+{
+	hm_result result = config_load(dir->config, config, why);
+	if (result != HM_OK && strstr(why->detail, "mapping field: ledger"))
+		return hm_refuse(why, "config", NULL,
+			"made by an earlier version of hsmint, which kept no ledger: remove the directory, and `hsmint "
+			"dev` "
+			"makes it anew, or choose another --dir: %s",
+			dir->path);
+	return result;
+}
+
 /* Keep the runtime directory that an earlier run wrote into the configuration: the environment may differ by now. */
 static hm_result keep_sockets(struct dev_directory *dir, const char *name, struct hm_problem *why)
 {
 	struct config *config;
 	if (!dev_directory_is_made(dir))
 		return HM_OK;
-	HM_TRY(config_load(dir->config, &config, why));
+	HM_TRY(load(dir, &config, why));
 	const char *socket = config->listen.socket;
 	const char *end = socket ? strrchr(socket, '/') : NULL;
 	size_t length = end ? (size_t)(end - socket) : 0;
@@ -305,7 +320,7 @@ hm_result dev_directory_make(const struct dev_directory *dir, uint16_t port, str
 hm_result dev_directory_port(const struct dev_directory *dir, uint16_t *port, struct hm_problem *why)
 {
 	struct config *config;
-	HM_TRY(config_load(dir->config, &config, why));
+	HM_TRY(load(dir, &config, why));
 	*port = config->listen.tls ? config->listen.tls->port : 0;
 	bool has_tls = config->listen.tls != NULL;
 	config_free(config);

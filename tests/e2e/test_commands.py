@@ -6,7 +6,7 @@ import re
 import subprocess
 import unittest
 
-from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, read, run, verify
+from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, leave_unsigned, read, run, verify
 
 COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "token")
 MINT = ["mint", "jwt", "--profile", "demo-access", "--subject", SUBJECT, "--audience", AUDIENCE]
@@ -186,7 +186,17 @@ class Commands(SharedCase):
 
     def test_check(self):
         good = os.path.join(os.path.dirname(os.path.dirname(self.service.ready["ca"])), "hsmint.yaml")
-        self.outcome(["check", "--config", good], 0, r"ok\n", NOTHING)
+        self.outcome(["check", "--config", good], 0, r"ok\n", r"hsmint: warning: ledger has no anchor[^\n]+\n")
+        bare = os.path.join(self.work, "bare.yaml")
+        for file in ("tls", "softhsm2.conf"):
+            os.symlink(os.path.join(os.path.dirname(good), file), os.path.join(self.work, file))
+        with open(bare, "w") as out:
+            out.write(read(good).replace("key: demo-checkpoint}", "key: demo-checkpoint, anchor: {file: x}}"))
+        self.outcome(["check", "--config", bare], 0, r"ok\n", NOTHING)
+        with open(bare, "w") as out:
+            out.write(read(good))
+        leave_unsigned(bare)
+        self.outcome(["check", "--config", bare], 0, r"ok\n", r"hsmint: warning: ledger has no key[^\n]+\n")
         bad = os.path.join(self.work, "bad.yaml")
         with open(bad, "w") as out:
             out.write(read(good) + "surprise: yes\n")

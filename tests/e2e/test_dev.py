@@ -10,7 +10,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, Case, read, run, start_dev, verify
+from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, Case, edit, leave_unsigned, read, run, start_dev, verify
 
 
 class Dev(Case):
@@ -108,6 +108,17 @@ class Dev(Case):
         directory = os.path.join(self.work, "dev")
         os.remove(directory + "/hsmint.yaml")
         os.remove(directory + "/tls/server.key")
+        self.assertEqual(self.dev().mint().status, 200)
+
+    def test_a_directory_from_before_there_was_a_ledger_says_what_to_do(self):
+        self.dev().stop()
+        config = os.path.join(self.work, "dev", "hsmint.yaml")
+        leave_unsigned(config)
+        edit(config, "ledger: {origin: demo.test/ledger, directory: ledger}\n", "")
+        result = run([HSMINT, "dev", "--dir", self.work + "/dev"], check=False)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("remove the directory", result.stderr)
+        shutil.rmtree(self.work + "/dev")
         self.assertEqual(self.dev().mint().status, 200)
 
     def test_a_path_too_long_for_a_socket_works(self):

@@ -2,9 +2,10 @@
 """Two issuers in one service: nothing crosses between them."""
 import os
 import re
+import signal
 import unittest
 
-from harness import AUDIENCE, SUBJECT, Case, decode, edit, read, start_serve, verify
+from harness import AUDIENCE, SUBJECT, Case, decode, edit, read, start_serve, verify, wait_for
 from token_admin import create_key
 
 
@@ -81,6 +82,17 @@ class Issuers(Case):
         metrics = self.service.ask("GET", "/metrics").body.decode()
         self.assertIn('profile="demo-access"', metrics)
         self.assertNotIn("other-access", metrics)
+
+    def test_who_audits_any_of_them_sees_the_ledgers_key(self):
+        edit(self.config, "    uid: %d\n" % os.geteuid(), "")
+        edit(self.config, "uri: 'spiffe://demo.test/client', roles: [mint]", "uid: %d, roles: [audit]" % os.geteuid())
+        self.service.process.send_signal(signal.SIGHUP)
+        answer = wait_for(lambda: (lambda a: a.status == 200 and b"demo-access" not in a.body and a)(
+            self.service.ask("GET", "/v1/keys")), "the reload")
+        self.assertEqual([key["name"] for key in answer.json["keys"]], ["demo-checkpoint", "other-access"])
+        metrics = self.service.ask("GET", "/metrics").body.decode()
+        self.assertEqual(re.findall(r'hsmint_key_reserve{issuer="(\w*)",key="([\w-]+)"}', metrics),
+                         [("", "demo-checkpoint"), ("other", "other-access")])
 
 
 if __name__ == "__main__":

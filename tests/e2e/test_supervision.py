@@ -10,8 +10,8 @@ import threading
 import unittest
 
 from certificates import Authority
-from harness import (AUDIENCE, HSMINT, PATIENCE, SUBJECT, Case, children_of, edit, process_exists, read, start_serve,
-                     verify_all, wait_for)
+from harness import (AUDIENCE, HSMINT, PATIENCE, SUBJECT, Case, children_of, edit, leave_unsigned, process_exists, read,
+                     start_serve, verify_all, wait_for)
 
 CLIENTS = 16
 KILLS = 20 if os.environ.get("HSMINT_LONG") else 5
@@ -171,9 +171,11 @@ class Ends(Case):
 
 
 class Reload(Case):
-    def serve(self):
+    def serve(self, old="", new=""):
         directory = self.made()
         self.config = os.path.join(directory, "hsmint.yaml")
+        if old:
+            edit(self.config, old, new)
         service = start_serve(self.config, directory)
         self.addCleanup(service.stop)
         return service
@@ -205,8 +207,22 @@ class Reload(Case):
         self.assertEqual(service.mint().status, 200)
 
     def test_what_needs_a_restart_is_refused(self):
-        service = self.serve()
-        edit(self.config, "state: state", "state: elsewhere")
+        service = self.serve("ledger: {", "ledger: {anchor: {file: anchor}, ")
+        for old, new in (("state: state", "state: elsewhere"), ("demo.test/ledger", "demo.test/other"),
+                         ("directory: ledger", "directory: elsewhere"), ("ledger: {", "ledger: {shard: 1d, "),
+                         ("{file: anchor}", "{file: other}"), ("{file: anchor}", "{token: soft}"),
+                         ("anchor: {file: anchor}, ", "")):
+            text = read(self.config)
+            with self.subTest(new or "no anchor"):
+                edit(self.config, old, new)
+                self.restart_is_wanted(service)
+            with open(self.config, "w") as out:
+                out.write(text)
+        edit(self.config, "anchor: {file: anchor}, ", "")
+        leave_unsigned(self.config)
+        self.restart_is_wanted(service)
+
+    def restart_is_wanted(self, service):
         result = service.command("reload", "--control", service.control, check=False)
         self.assertEqual(result.returncode, 1)
         self.assertIn("restart", result.stderr)

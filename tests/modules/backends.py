@@ -11,7 +11,7 @@ import sys
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SCRIPTS = os.path.join(os.path.dirname(TESTS), "hsm")
 sys.path[:0] = [os.path.join(TESTS, "e2e"), os.path.join(TESTS, "token")]
-from harness import BUILD, process_exists, read, run, wait_for  # noqa: E402
+from harness import BUILD, leave_unsigned, process_exists, read, run, wait_for  # noqa: E402
 from token_admin import create_key  # noqa: E402
 
 NUMBERS = {"ES256": 0, "ES384": 1, "RS256": 2, "PS256": 3, "Ed25519": 4}
@@ -41,6 +41,7 @@ class Backend:
         self.direct = self.module, self.environment  # one that exports every function, for ctypes
         shutil.rmtree(os.path.join(directory, "state"))  # what is known of the keys in the other token
         os.mkdir(os.path.join(directory, "state"), 0o700)
+        leave_unsigned(self.config)
         self.write_config(re.sub(r"(?s)tokens:\n.*(?=keys:\n)", lambda _: snippet, self.read_config()))
 
     def use(self):

@@ -5,7 +5,7 @@ import re
 import unittest
 
 from softhsm_keys import make_keys, module_of
-from token_case import TokenCase, edit, read, run, verify, wait_for
+from token_case import PATIENCE, TokenCase, edit, read, run, verify, wait_for
 
 # What is wrong with the key, how it is made, and how it is refused.
 MADE = [
@@ -58,6 +58,15 @@ OTHERS = [
 
 
 class Custody(TokenCase):
+    def test_a_key_for_checkpoints_is_nobody_elses(self):
+        """Nor under another token's name, which turns out to be the same device."""
+        token = re.search(r"  - name: soft\n(?:    .*\n)+", read(self.config)).group(0)
+        self.edit(token, token + token.replace("name: soft", "name: again"))
+        self.edit('token: soft, label: demo-checkpoint, id: "03"', 'token: again, label: demo-access, id: "01"')
+        service = self.serve(wait=False)
+        self.assertEqual(service.process.wait(PATIENCE), 1)
+        self.assertIn("keys demo-access and demo-checkpoint are the same key in the token", service.log())
+
     def setUp(self):
         super().setUp()
         self.good = read(self.config)

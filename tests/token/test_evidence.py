@@ -36,7 +36,7 @@ class Evidence(TokenCase):
     def test_a_document_says_where_the_key_lives_and_what_the_token_told(self):
         service = self.serve()
         documents = self.documents(service)
-        self.assertEqual(set(documents), {"demo-access", "demo-svid"})
+        self.assertEqual(set(documents), {"demo-access", "demo-svid", "demo-checkpoint"})
         document, slot = documents["demo-access"], self.softhsm_says()
         self.assertEqual((document["issuer"], document["use"], document["algorithm"], document["label"], document["id"]),
                          ("demo", "access-token", "ES256", "demo-access", "01"))
@@ -57,12 +57,17 @@ class Evidence(TokenCase):
     def test_the_public_key_is_the_one_that_is_published(self):
         service = self.serve()
         published = service.ask("GET", "/demo/.well-known/jwks.json").json["keys"]
-        for document in self.documents(service).values():
+        documents = self.documents(service)
+        checkpoint = documents.pop("demo-checkpoint")
+        self.assertEqual((checkpoint["use"], checkpoint["origin"], checkpoint.get("issuer")),
+                         ("checkpoint", "demo.test/ledger", None))
+        self.assertEqual({key["kid"] for key in published}, {document["kid"] for document in documents.values()})
+        for document in documents.values():
             key = next(key for key in published if key["kid"] == document["kid"])
             self.assertEqual(document["jwk"], {name: key[name] for name in ("kty", "crv", "x", "y")})
             point = b"\x04" + unbase64(key["x"]) + unbase64(key["y"])
             prefix = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")  # RFC 5480, section 2
-            self.assertEqual(document["spki_sha256"], sha256(prefix + point))
+            self.assertEqual((unbase64(document["spki"]), document["spki_sha256"]), (prefix + point, sha256(prefix + point)))
 
     def test_what_the_operator_adds_is_in_it(self):
         write(os.path.join(self.directory, "attestation.bin"), "the vendor's word")
@@ -97,9 +102,9 @@ class Evidence(TokenCase):
         self.assertEqual(json.loads(run([HSMINT, "key", "evidence", "demo-svid", *control]).stdout), documents["demo-svid"])
         self.assertEqual(json.loads(run([HSMINT, "key", "evidence", *control]).stdout), list(documents.values()))
         lines = run([HSMINT, "key", "list", *control]).stdout.splitlines()
-        self.assertEqual(len(lines), 2)
+        self.assertEqual(len(lines), 3)
         for line, document in zip(lines, documents.values()):
-            for word in (document["name"], "demo", document["use"], "ES256", "on soft", "kid " + document["kid"]):
+            for word in (document["name"], document.get("issuer", "-"), document["use"], "ES256", "on soft", "kid " + document["kid"]):
                 self.assertIn(word, line)
         self.assertEqual(json.loads(run([HSMINT, "key", "list", "--json", *control]).stdout)["keys"], list(documents.values()))
         for words, status in ((("evidence", "nobody"), 1), (("burn",), 2), ((), 2), (("list", "demo-svid"), 2)):
@@ -122,7 +127,7 @@ class Evidence(TokenCase):
         service = self.serve(wait=False)
         wait_for(lambda: service.status_if_any(), "the control socket")
         documents = json.loads(run([HSMINT, "key", "evidence", "--control", service.control]).stdout)
-        self.assertEqual([document["known"] for document in documents], [False, False])
+        self.assertEqual([document["known"] for document in documents], [False] * 3)
         self.assertNotIn("attributes", documents[0])
 
     # ---- waivers ----
