@@ -44,13 +44,17 @@ struct anchor_finding {
 	enum anchor_relation relation;
 	uint64_t behind;  /* entries that are missing at least; 0 when a whole shard is */
 	int64_t since;    /* time of the last entry that is there; 0: there is none, or it does not say */
-	char detail[320]; /* BEHIND, CONTRADICTS: what was found, with the names of both, and what mends it */
+	char detail[400]; /* BEHIND, CONTRADICTS: what was found, with the names of both, and what mends it */
 };
 
 /* Compare the ledger's directory with what `where` ("file /mnt/…", "token hsm") remembers. HM_UNAVAILABLE, HM_REFUSED:
  * the directory cannot be read. Source: anchor_compare.c */
 hm_result anchor_compare(const struct config_ledger *ledger, const char *where, const struct anchor_memory *memory,
 	struct anchor_finding *finding, struct hm_problem *why) HM_MUST_USE;
+
+/* The newest checkpoint that is in the directory, and of which shard; `*shard` 0: there is none yet. */
+hm_result anchor_newest(const struct config_ledger *ledger, unsigned *shard, char note[NOTE_MAX], size_t *length,
+	struct hm_problem *why) HM_MUST_USE;
 
 /*
  * At start: read what the file and the witness remember, and compare. A witness that is behind is told the directory's
@@ -62,10 +66,10 @@ hm_result anchor_read(struct anchor *anchor, struct hm_problem *why) HM_MUST_USE
 /*
  * Keep a new checkpoint of shard `shard`: the file is replaced; the witness is given it with a proof from the shard's
  * directory, and its cosignature is verified and appended to the note. Each is tried, whatever the others do; the first
- * failure is returned. HM_REFUSED: the witness knows a larger or another tree: go no further (what anchor_read refuses).
- * HM_UNAVAILABLE: later may succeed; the next checkpoint makes up for this one.
+ * failure is returned. HM_REFUSED: the witness knows a larger or another tree: go no further (what anchor_read
+ * refuses). HM_UNAVAILABLE: later may succeed; the next checkpoint makes up for this one.
  */
-hm_result anchor_keep(struct anchor *anchor, unsigned shard, char note[NOTE_MAX], size_t *length,
-	struct hm_problem *why) HM_MUST_USE;
+hm_result anchor_keep(
+	struct anchor *anchor, unsigned shard, char note[NOTE_MAX], size_t *length, struct hm_problem *why) HM_MUST_USE;
 
 #endif
