@@ -46,6 +46,16 @@ static void print_gate(const json_t *gate)
 		number(gate, "pid"), number(gate, "restarts"), text(gate, "sandbox"));
 }
 
+static void print_ledger(const json_t *ledger)
+{
+	const char *error = text(ledger, "last_error"), *anchor = text(ledger, "anchor");
+	printf("ledger %s  %s  entries %" JSON_INTEGER_FORMAT "  under a checkpoint %" JSON_INTEGER_FORMAT
+	       "  anchor %s%s%s\n",
+		text(ledger, "origin"), text(ledger, "state"), number(ledger, "size"),
+		number(ledger, "checkpoint_size"), *anchor ? anchor : "none: an old copy of it would not be noticed",
+		*error ? "\n  " : "", error);
+}
+
 /* What the people who log it in have to do. */
 static void print_unlock(const json_t *token)
 {
@@ -92,6 +102,7 @@ static int print_status(const char *reply)
 	json_t *status = json_loads(reply, 0, NULL); /* the library has parsed it before */
 	print_service(status);
 	print_gate(json_object_get(status, "gate"));
+	print_ledger(json_object_get(status, "ledger"));
 	json_array_foreach(json_object_get(status, "tokens"), i, part) print_token(part);
 	json_array_foreach(json_object_get(status, "issuers"), i, part) print_issuer(part);
 	json_decref(status);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger_heads.h"
 
+#include "anchor.h"
 #include "clock.h"
 #include "file.h"
 #include "log.h"
@@ -19,7 +20,15 @@ struct ledger_heads {
 	struct ledger_head wanted; /* to be signed when it is on stable storage */
 	bool has_wanted;
 	bool is_verified; /* the newest checkpoint of before the start, or there is none */
-	char fault[HM_NAME_MAX + 256];
+	char fault[sizeof((struct hm_problem *)0)->detail]; /* why there is no newer checkpoint, or it is not kept */
+
+	struct anchor *anchor;
+	bool is_anchored; /* what it remembers is in the directory */
+	bool is_reading;
+	uv_work_t reading;
+	hm_result read;
+	struct hm_problem unread; /* why it is not known yet */
+
 	unsigned signed_shard;
 	uint64_t signed_size;
 	int64_t signed_at;
@@ -35,23 +44,60 @@ struct ledger_heads {
 	char note[NOTE_MAX];
 	size_t note_length;
 	struct hm_problem why;
-	hm_result written;
+	hm_result written, kept;
+	struct hm_problem unkept;
 
 	void (*done)(struct service *service);
 };
 
-void ledger_heads_open(struct service *service)
+static void finish_if_done(struct ledger_heads *heads);
+
+/* ---- what was kept elsewhere ---- */
+
+static void read_in_worker(uv_work_t *work)
 {
-	struct ledger_heads *heads = calloc(1, sizeof *heads);
-	service->heads = heads;
+	struct ledger_heads *heads = work->data;
+	heads->read = anchor_read(heads->anchor, &heads->unread);
+}
+
+/* An anchor that cannot be asked is asked again each second; one that knows better ends the service. */
+static void on_read(uv_work_t *work, int status)
+{
+	struct ledger_heads *heads = work->data;
+	(void)status;
+	heads->is_reading = false;
+	heads->is_anchored = heads->read == HM_OK;
+	if (heads->read == HM_REFUSED)
+		service_fail_start(heads->service, heads->unread.detail);
+	else
+		service_update_readiness(heads->service);
+}
+
+static void read_anchor(struct ledger_heads *heads)
+{
+	if (!heads->is_anchored && !heads->is_reading)
+		heads->is_reading = uv_queue_work(&heads->service->loop, &heads->reading, read_in_worker, on_read) == 0;
+}
+
+hm_result ledger_heads_open(struct service *service, struct hm_problem *why)
+{
+	struct ledger_heads *heads = service->heads = calloc(1, sizeof *heads);
 	if (!heads)
-		return;
+		return hm_unavailable(why, "system", "no memory");
 	heads->service = service;
-	heads->work.data = heads;
+	heads->work.data = heads->reading.data = heads;
+	HM_TRY(anchor_open(&service->config->ledger, &heads->anchor, why));
+	heads->read = anchor_read(heads->anchor, &heads->unread); /* before anything is added to what may be old */
+	heads->is_anchored = heads->read == HM_OK;
+	if (heads->read == HM_REFUSED)
+		*why = heads->unread;
+	return heads->read == HM_REFUSED ? HM_REFUSED : HM_OK;
 }
 
 void ledger_heads_close(struct ledger_heads *heads)
 {
+	if (heads)
+		anchor_close(heads->anchor);
 	free(heads);
 }
 
@@ -154,8 +200,6 @@ static void set_fault(struct ledger_heads *heads, const char *fault)
 	snprintf(heads->fault, sizeof heads->fault, "%s", fault);
 }
 
-static void finish_if_done(struct ledger_heads *heads);
-
 static hm_result submit(struct service *service, const struct ledger_head *head, struct hm_problem *why)
 {
 	struct ledger_heads *heads = service->heads;
@@ -193,7 +237,7 @@ void ledger_heads_look(struct service *service)
 {
 	struct ledger_heads *heads = service->heads;
 	struct ledger_head closed;
-	if (!has_key(service) || heads->pending || heads->is_writing || !heads->is_verified)
+	if (!has_key(service) || heads->pending || heads->is_writing || !heads->is_verified || !heads->is_anchored)
 		return;
 	if (ledger_unsigned_close(service->ledger, &closed))
 		sign(service, &closed);
@@ -220,6 +264,7 @@ void ledger_heads_tick(struct service *service)
 {
 	struct ledger_heads *heads = service->heads;
 	ledger_tick(service->ledger);
+	read_anchor(heads);
 	start_shard_if_due(service);
 	if (!heads->pending && !heads->is_writing && ledger_wants_checkpoint(service->ledger))
 		want_head(service);
@@ -228,10 +273,18 @@ void ledger_heads_tick(struct service *service)
 
 /* ---- what a token made of it ---- */
 
+/* In the directory first: an anchor is never ahead of it. What a witness adds goes there, too. */
 static void write_in_worker(uv_work_t *work)
 {
 	struct ledger_heads *heads = work->data;
+	size_t before = heads->note_length;
 	heads->written = file_replace(heads->path, heads->note, heads->note_length, 0600, &heads->why);
+	if (heads->written != HM_OK)
+		return;
+	heads->kept =
+		anchor_keep(heads->anchor, heads->signing.shard, heads->note, &heads->note_length, &heads->unkept);
+	if (heads->note_length != before)
+		heads->written = file_replace(heads->path, heads->note, heads->note_length, 0600, &heads->why);
 }
 
 static void on_written(uv_work_t *work, int status)
@@ -245,7 +298,9 @@ static void on_written(uv_work_t *work, int status)
 		finish_if_done(heads);
 		return;
 	}
-	set_fault(heads, "");
+	set_fault(heads, heads->kept == HM_OK ? "" : heads->unkept.detail);
+	if (heads->kept == HM_REFUSED)
+		service_fail_start(service, heads->unkept.detail);
 	if (heads->signing.shard < ledger_shard(service->ledger))
 		ledger_close_signed(service->ledger);
 	else if (heads->signing.size == heads->wanted.size)
@@ -333,6 +388,14 @@ void ledger_heads_finish(struct service *service, void (*done)(struct service *s
 	finish_if_done(heads);
 }
 
+static const char *anchors_of(const struct config_ledger *ledger)
+{
+	static const char *const names[] = {"", "file", "token", "file, token", "witness", "file, witness",
+		"token, witness", "file, token, witness"};
+	const struct config_anchor *anchor = ledger->anchor;
+	return names[anchor ? !!anchor->file + 2 * !!anchor->token + 4 * !!anchor->witness : 0];
+}
+
 struct ledger_heads_facts ledger_heads_facts(const struct service *service)
 {
 	const struct ledger_heads *heads = service->heads;
@@ -341,5 +404,6 @@ struct ledger_heads_facts ledger_heads_facts(const struct service *service)
 		.shard = head.shard,
 		.signed_size = heads->signed_shard == head.shard ? heads->signed_size : 0,
 		.signed_at = heads->signed_at,
+		.anchor = anchors_of(&service->config->ledger),
 		.fault = has_key(service) ? heads->fault : "no key is configured"};
 }

@@ -10,8 +10,9 @@
 
 struct ledger_heads; /* opaque; in service->heads, made by ledger_heads_open */
 
-/* NULL in service->heads: no memory. */
-void ledger_heads_open(struct service *service);
+/* Read what the anchors remember; one that cannot be asked is asked again later. HM_REFUSED: one cannot be used, or it
+ * remembers what the directory does not have. */
+hm_result ledger_heads_open(struct service *service, struct hm_problem *why) HM_MUST_USE;
 void ledger_heads_close(struct ledger_heads *heads); /* NULL is fine */
 
 /* Whether credentials may be struck, as far as the ledger goes. HM_UNAVAILABLE: ledger_unavailable. */
@@ -35,12 +36,14 @@ void ledger_heads_expired(struct service *service, struct pending *pending);
 /* A last checkpoint of all there is, if it can be had within HM_REQUEST_MS; then `done`. */
 void ledger_heads_finish(struct service *service, void (*done)(struct service *service));
 
-/* For reports: the newest signed checkpoint, "" if there is none, and its size. */
+/* For reports. */
 struct ledger_heads_facts {
-	uint64_t size, signed_size;
-	unsigned shard;
-	int64_t signed_at; /* seconds since 1970; 0: not since the start */
-	const char *fault; /* why there is no newer one; "" */
+	unsigned shard;       /* the open one, */
+	uint64_t size;        /* its entries, */
+	uint64_t signed_size; /* and those of them that its newest checkpoint covers */
+	int64_t signed_at;    /* seconds since 1970; 0: not since the start */
+	const char *anchor;   /* where else the newest is kept: "file", "file, witness", …; "" */
+	const char *fault;    /* why there is no newer one, or it is not kept; "" */
 };
 struct ledger_heads_facts ledger_heads_facts(const struct service *service);
 

@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include "json_write.h"
+#include "ledger_heads.h"
 #include "policy.h"
 #include "problem.h"
 #include "replay.h"
@@ -77,6 +78,24 @@ static void put_gate(const struct service *service, struct hm_json *json)
 	hm_json_end(json, '}');
 }
 
+static void put_ledger(const struct service *service, struct hm_json *json)
+{
+	struct ledger_heads_facts facts = ledger_heads_facts(service);
+	const char *unwritable = ledger_fault(service->ledger);
+	char origin[HM_ORIGIN_MAX + 1];
+	ledger_origin(service->ledger, facts.shard, origin);
+	hm_json_key(json, "ledger");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "origin", origin);
+	hm_json_member_string(json, "state", unwritable ? "unavailable" : "ready");
+	hm_json_member_number(json, "size", (int64_t)facts.size);
+	hm_json_member_number(json, "checkpoint_size", (int64_t)facts.signed_size);
+	hm_json_member_number(json, "checkpoint_at", facts.signed_at);
+	hm_json_member_string(json, "anchor", facts.anchor);
+	hm_json_member_string(json, "last_error", unwritable ? unwritable : facts.fault);
+	hm_json_end(json, '}');
+}
+
 static void put_readiness(const struct service *service, struct hm_json *json)
 {
 	char reason[HM_NAME_MAX + 128];
@@ -102,6 +121,7 @@ size_t report_status(const struct service *service, char *text, size_t size)
 	hm_json_member_number(&json, "uptime_s", (int64_t)(uv_now(&service->loop) - service->started_ms) / 1000);
 	put_readiness(service, &json);
 	put_gate(service, &json);
+	put_ledger(service, &json);
 	hm_json_key(&json, "tokens");
 	hm_json_begin(&json, '[');
 	for (unsigned i = 0; i < service->token_count; i++)
@@ -253,6 +273,20 @@ static void put_key_metrics(const struct service *service, const struct gate_cal
 	}
 }
 
+static void put_ledger_metrics(const struct service *service, struct hm_writer *w)
+{
+	struct ledger_heads_facts facts = ledger_heads_facts(service);
+	family(w, "hsmint_ledger_ready", "gauge", "1 when the ledger can be written.");
+	line(w, "hsmint_ledger_ready %d", !ledger_fault(service->ledger));
+	family(w, "hsmint_ledger_entries", "gauge", "Entries of the open shard.");
+	line(w, "hsmint_ledger_entries{shard=\"%u\"} %" PRIu64, facts.shard, facts.size);
+	family(w, "hsmint_ledger_checkpoint_entries", "gauge", "Those of them that its newest checkpoint covers.");
+	line(w, "hsmint_ledger_checkpoint_entries{shard=\"%u\"} %" PRIu64, facts.shard, facts.signed_size);
+	family(w, "hsmint_ledger_checkpoint_seconds", "gauge",
+		"When that was signed, seconds since 1970; 0: not since the start.");
+	line(w, "hsmint_ledger_checkpoint_seconds %" PRId64, facts.signed_at);
+}
+
 static void put_gate_metrics(const struct service *service, struct hm_writer *w)
 {
 	static const struct {
@@ -280,6 +314,7 @@ size_t report_metrics(const struct service *service, const struct gate_caller *c
 	put_minted(service, caller, &w);
 	put_token_metrics(service, caller, &w);
 	put_key_metrics(service, caller, &w);
+	put_ledger_metrics(service, &w);
 	put_gate_metrics(service, &w);
 	return w.failed ? 0 : w.used;
 }

@@ -383,10 +383,10 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 	const struct ledger_events events = {on_durable, on_ledger_changed, service};
 	TAILQ_INIT(&service->unrecorded);
 	HM_TRY(ledger_open(&service->loop, ledger->directory, ledger->origin, &events, &service->ledger, why));
-	ledger_heads_open(service);
 	service->refusals = refusals_open();
-	if (!service->heads || !service->refusals)
+	if (!service->refusals)
 		return hm_unavailable(why, "system", "no memory");
+	HM_TRY(ledger_heads_open(service, why));
 	record_start(service);
 	return HM_OK;
 }
@@ -436,6 +436,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->fault.allowed = options->faults;
 	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
+	service->started_with = service->config;
 	HM_TRY(lock_state(service, why));
 	HM_TRY(key_life_open(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
@@ -523,7 +524,8 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 	}
 	documents_withdraw(service->config, new, service->publications, publish, service);
 	record_tick(service); /* what it has of callers is of the configuration before */
-	config_free(service->config);
+	if (service->config != service->started_with)
+		config_free(service->config);
 	service->config = new;
 	service->configuration++;
 	record_configuration(service);
@@ -559,7 +561,9 @@ static void close_service(struct service *service)
 	rates_close(service->profile_rates);
 	publications_close(service->publications);
 	unlocks_close(service->unlocks);
-	config_free(service->config);
+	if (service->config != service->started_with)
+		config_free(service->config);
+	config_free(service->started_with);
 	credentials_close(&service->before);
 	credentials_close(&service->sockets);
 	const int fds[] = {service->sockets.unix_socket, service->sockets.tcp_socket, service->lock};

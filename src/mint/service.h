@@ -38,6 +38,7 @@ struct service {
 	uv_poll_t parent; /* `dev`: the process that started us */
 	const char *config_path;
 	struct config *config;
+	struct config *started_with; /* what it says of the ledger holds for life */
 	struct pending_pool *pool;
 	struct pending_list unrecorded; /* signed, and waiting for their entries to be on stable storage */
 	struct replays *replays;
