@@ -5,6 +5,7 @@
 #include "config_where.h"
 #include "file.h"
 #include "identity.h"
+#include "note.h"
 #include "spiffe.h"
 #include <arpa/inet.h>
 #include <libgen.h>
@@ -734,12 +735,18 @@ static bool is_witness_url(const char *url)
 static hm_result check_witness(
 	const struct config *config, const struct config_witness *witness, const struct place *place)
 {
+	struct hm_problem problem;
+	struct note_key key;
 	if (config->keys[config->ledger.key_index].algorithm != KEY_ED25519)
 		return complain(place, "anchor", "witness: key '%.64s' must be Ed25519, which all witnesses verify",
 			config->ledger.key);
 	if (!is_witness_url(witness->url))
 		return complain(place, "anchor", "witness: '%.64s' is not a URL with https://, or http://127.0.0.1",
 			witness->url);
+	if (note_key_read(witness->key, &key, &problem) != HM_OK)
+		return complain(place, "anchor", "witness: %s", problem.detail);
+	if (key.algorithm != NOTE_COSIGNATURE) /* C2SP tlog-cosignature */
+		return complain(place, "anchor", "witness: the key of a witness is of type 4, an Ed25519 cosignature");
 	return HM_OK;
 }
 

@@ -310,7 +310,10 @@ Test(config, what_makes_no_custodians_is_refused)
 #define CHECKPOINT_KEY "  - {name: tree, token: other, label: tree, use: checkpoint, algorithm: "
 #define ES256_KEY      CHECKPOINT_KEY "ES256}\n"
 #define ED25519_KEY    CHECKPOINT_KEY "Ed25519}\n"
-#define WITNESS        "witness: {url: \"https://w.test/\", key: w.test+01234567+AAAA}"
+/* Made by another program, of one random key: type 4, a cosignature; and type 1, which signs notes alone. */
+#define WITNESS_KEY "w.test+7e155399+BNEOyp5aUaJ7VA673+JPnlcqdS09LTPcybVQaC/XPVAv"
+#define NOTE_KEY    "w.test+2b21e9c6+AdEOyp5aUaJ7VA673+JPnlcqdS09LTPcybVQaC/XPVAv"
+#define WITNESS     "witness: {url: \"https://w.test/\", key: " WITNESS_KEY "}"
 
 /* The good configuration with this key behind the others, in line 47, and this ledger at the end. */
 static hm_result load_ledger(const char *key, const char *ledger)
@@ -348,7 +351,7 @@ Test(config, what_a_ledger_may_have_is_read)
 	expect_path(config->ledger.anchor->file, "far");
 	cr_expect_eq(config->ledger.anchor->token_index, 1);
 	cr_expect_str_eq(config->ledger.anchor->witness->url, "https://w.test/");
-	cr_expect_str_eq(config->ledger.anchor->witness->key, "w.test+01234567+AAAA");
+	cr_expect_str_eq(config->ledger.anchor->witness->key, WITNESS_KEY);
 	cr_assert_eq(load_ledger(ES256_KEY, "ledger: {origin: o, key: tree, anchor: {file: /far}}\n"), HM_OK, "%s",
 		why.detail);
 	cr_expect_eq(config->ledger.anchor->token_index, HM_TOKENS_MAX);
@@ -373,7 +376,8 @@ Test(config, a_witness_is_asked_over_https_or_on_this_host)
 	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
 		char text[256];
 		snprintf(text, sizeof text,
-			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"%s\", key: k}}}\n", urls[i]);
+			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"%s\", key: " WITNESS_KEY "}}}\n",
+			urls[i]);
 		cr_expect_eq(load_ledger(ED25519_KEY, text), HM_OK, "%s: %s", urls[i], why.detail);
 	}
 }
@@ -423,6 +427,14 @@ Test(config, a_ledger_that_could_not_be_kept_is_refused)
 			"https://"},
 		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"https://a\", key: \"\"}}}\n",
 			77, "key"},
+		{ED25519_KEY,
+			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"https://w.test\", key: "
+			"w.test+7e155399+BNEO}}}\n",
+			77, "a verifier key is name+id+base64"},
+		{ED25519_KEY,
+			"ledger: {origin: o, key: tree, anchor: {witness: {url: \"https://w.test\", key: " NOTE_KEY
+			"}}}\n",
+			77, "type 4"},
 		{CHECKPOINT_KEY "ES384}\n", "ledger: {origin: o, key: tree}\n", 47, "ES256 or Ed25519"},
 		{CHECKPOINT_KEY "ES256, issuer: a}\n", "ledger: {origin: o, key: tree}\n", 47, "of all issuers"},
 		{"  - {name: c, token: other, label: c, use: access-token}\n", "ledger: {origin: o}\n", 47,
