@@ -15,6 +15,7 @@ int command_mint(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_reload(int argc, char **argv);
 int command_key(int argc, char **argv);
+int command_ledger(int argc, char **argv);
 int command_token(int argc, char **argv);
 
 #endif

@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import unittest
+from base64 import b64encode
+from hashlib import sha256
 
-from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, leave_unsigned, read, run, verify
+from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, leave_unsigned, read, run, unbase64, verify
 
-COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "token")
+COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "ledger", "token")
 MINT = ["mint", "jwt", "--profile", "demo-access", "--subject", SUBJECT, "--audience", AUDIENCE]
 JWT = r"[\w-]+\.[\w-]+\.[\w-]+\n"
 NOTHING = r""
@@ -183,6 +185,21 @@ class Commands(SharedCase):
         self.outcome(["token", "unlock", "--token", "nobody", *control], 1, NOTHING, REFUSED % "unknown_token")
         self.outcome(["token", "unlock", *control], 2, NOTHING, r".*--token NAME.*")
         self.outcome(["token", "open", "--token", "soft", *control], 2, NOTHING, r".*unlatch, unlock.*")
+
+    def test_ledger_vkey(self):
+        """C2SP signed-note, as docs/ledger.md has it: worked out here from the public key that the evidence shows."""
+        control = ["--control", self.service.control]
+        [key] = [key for key in self.service.ask("GET", "/v1/keys").json["keys"] if key["use"] == "checkpoint"]
+        spki = unbase64(key["spki"])
+        vkey = "demo.test/ledger+%s+%s" % (sha256(spki).hexdigest()[:8], b64encode(b"\2" + spki).decode())
+        self.outcome(["ledger", "vkey", *control], 0, re.escape(vkey) + "\n", NOTHING)
+        result = self.outcome(["ledger", "vkey", *control, "--json"], 0, r"\[.*\]\n", NOTHING)
+        self.assertEqual(json.loads(result.stdout), [{"version": 1, "state": "active", "vkey": vkey}])
+        self.usage("ledger", "vkey", says="--control PATH or HSMINT_CONTROL", command="ledger vkey")
+        self.usage("ledger", "vkey", "surplus", says="'surplus' is not wanted", command="ledger vkey")
+        self.usage("ledger", says="vkey")
+        self.usage("ledger", "burn", says="burn")
+        self.outcome(["ledger", "vkey", "--help"], 0, "Usage: hsmint ledger vkey .*", NOTHING)
 
     def test_check(self):
         good = os.path.join(os.path.dirname(os.path.dirname(self.service.ready["ca"])), "hsmint.yaml")

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of `hsmint ledger`. Each gets its own arguments, argv[0] being "ledger VERB", and returns the exit status.
+ */
+#ifndef HSMINT_CLI_LEDGER_H
+#define HSMINT_CLI_LEDGER_H
+
+int ledger_vkey(int argc, char **argv); /* Source: ledger_vkey.c */
+
+#endif
