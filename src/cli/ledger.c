@@ -10,6 +10,7 @@ static struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } verbs[] = {
+	{"ledger forget", ledger_forget, "delete the salt under which it names a human"},
 	{"ledger vkey", ledger_vkey, "print the verifier keys of its checkpoints"},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -4,6 +4,7 @@
 #ifndef HSMINT_CLI_LEDGER_H
 #define HSMINT_CLI_LEDGER_H
 
-int ledger_vkey(int argc, char **argv); /* Source: ledger_vkey.c */
+int ledger_forget(int argc, char **argv); /* Source: ledger_forget.c */
+int ledger_vkey(int argc, char **argv);   /* Source: ledger_vkey.c */
 
 #endif

@@ -95,6 +95,13 @@ hm_result file_replace(const char *path, const void *data, size_t length, mode_t
 	return HM_OK;
 }
 
+hm_result file_remove(const char *path, struct hm_problem *why)
+{
+	if (unlink(path) == 0 && sync_directory(path))
+		return HM_OK;
+	return hm_unavailable(why, "system", "%s: %s", path, strerror(errno));
+}
+
 hm_result file_make_directory(const char *path, struct hm_problem *why)
 {
 	if (mkdir(path, 0700) == 0 ? sync_directory(path) : errno == EEXIST)

@@ -20,6 +20,9 @@ hm_result file_read(
 hm_result file_replace(
 	const char *path, const void *data, size_t length, mode_t mode, struct hm_problem *why) HM_MUST_USE;
 
+/* Remove a file, durably. HM_UNAVAILABLE: it is not there, or cannot be removed. */
+hm_result file_remove(const char *path, struct hm_problem *why) HM_MUST_USE;
+
 /* Make a directory (0700) that outlives a power cut; one that is there already is fine. */
 hm_result file_make_directory(const char *path, struct hm_problem *why) HM_MUST_USE;
 

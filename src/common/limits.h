@@ -93,15 +93,16 @@ enum {
 	HM_CEREMONY_DOCUMENT_MAX = 48 * 1024, /* a record, and any other file of a ceremony twice over */
 
 	/* The ledger */
-	HM_ORIGIN_MAX = 255,      /* of a shard: the configured origin, a slash and a number */
-	HM_SHARDS_MAX = 99999,    /* of a ledger */
-	HM_LEDGER_PATH_MAX = 96,  /* of what is read of it over HTTP */
-	HM_LEDGER_READS_MAX = 64, /* by anybody at once, and by callers */
+	HM_ORIGIN_MAX = 255,                       /* of a shard: the configured origin, a slash and a number */
+	HM_SHARDS_MAX = 99999,                     /* of a ledger */
+	HM_LEDGER_PATH_MAX = 96,                   /* of what is read of it over HTTP */
+	HM_LEDGER_READS_MAX = 64,                  /* by anybody at once, and by callers */
 	HM_LEDGER_ENTRY_MAX = 48 * 1024,           /* bytes; 256 of them fit one frame of a segment */
 	HM_LEDGER_FLUSH_BUNDLES = 16,              /* full bundles go to their files when there are so many, */
 	HM_LEDGER_FLUSH_MOST = 64,                 /* of them at once; */
 	HM_LEDGER_SEGMENT_BYTES = 4 * 1024 * 1024, /* or the segment is so long */
-	HM_REFUSALS_MAX = 1024,                    /* different ones within a second that are told one by one */
+	HM_HUMANS_MAX = 4,      /* members of a request that name one, by its profile; twice, as context and as claim */
+	HM_REFUSALS_MAX = 1024, /* different ones within a second that are told one by one */
 
 	/* Logins by people */
 	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */

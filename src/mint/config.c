@@ -168,6 +168,7 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	LIST("audiences", struct config_profile, audiences, &text_entry, 1, HM_PATTERNS_MAX),
 	LIST("subjects", struct config_profile, subjects, &text_entry, 1, HM_PATTERNS_MAX),
 	OPTIONAL_LIST("scopes", struct config_profile, scopes, &text_entry, HM_PATTERNS_MAX),
+	OPTIONAL_LIST("humans", struct config_profile, humans, &text_entry, HM_HUMANS_MAX / 2),
 	LIST("callers", struct config_profile, callers, &text_entry, 1, HM_CALLERS_MAX),
 	OPTIONAL_LIST("claims", struct config_profile, claims, &claim_entry, HM_CLAIMS_MAX), CYAML_FIELD_END};
 static const cyaml_schema_value_t profile_entry = {

@@ -134,7 +134,8 @@ struct config_profile {
 	unsigned *written_burst, burst;
 	enum rate_per per;
 	char **audiences, **subjects, **scopes, **callers;
-	unsigned audiences_count, subjects_count, scopes_count, callers_count;
+	char **humans; /* members of context, and claims, whose value is a person */
+	unsigned audiences_count, subjects_count, scopes_count, callers_count, humans_count;
 	struct config_claim *claims;
 	unsigned claims_count;
 	char **other_keys;

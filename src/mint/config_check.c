@@ -652,6 +652,16 @@ static bool is_scope(const char *scope)
 	return true;
 }
 
+/* A claim that names a person is what the caller says, as a string. */
+static hm_result check_human(const struct place *place, const struct config_profile *profile, const char *name)
+{
+	for (unsigned i = 0; i < profile->claims_count; i++)
+		if (strcmp(profile->claims[i].name, name) == 0 &&
+			(profile->claims[i].type != CLAIM_STRING || profile->claims[i].constant))
+			return complain(place, "humans", "claim '%.64s' must be a string that callers give", name);
+	return HM_OK;
+}
+
 static hm_result check_profile_lists(
 	const struct config *config, const struct place *place, const struct config_profile *profile)
 {
@@ -664,6 +674,8 @@ static hm_result check_profile_lists(
 		if (!is_scope(profile->scopes[i]))
 			return complain(place, "scopes", "'%.64s' is not a scope of at most %d characters",
 				profile->scopes[i], HM_SCOPE_MAX);
+	for (unsigned i = 0; i < profile->humans_count; i++)
+		HM_TRY(check_human(place, profile, profile->humans[i]));
 	for (unsigned i = 0; i < profile->callers_count; i++)
 		HM_TRY(check_profile_caller(config, place, profile, profile->callers[i]));
 	return HM_OK;

@@ -150,6 +150,18 @@ static hm_result run_key_forget(struct control *control, const json_t *request, 
 	return done(control, length);
 }
 
+static hm_result run_ledger_forget(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	char commitment[COMMITMENT_MAX + 1];
+	const char *name = json_string_value(json_object_get(request, "human"));
+	if (!name)
+		return hm_refuse(why, "missing_member", "human", "a name as it stood in a request");
+	HM_TRY(humans_forget(control->service->config->state, name, commitment, why));
+	record_forgotten(control->service, commitment);
+	return done(control, length);
+}
+
 static hm_result run_fault(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
 {
 	HM_TRY(fault_command(control->service, request, why));
@@ -184,6 +196,7 @@ static const struct command commands[] = {
 	{"key-activate", ROLE_OPERATE, "operate", true, run_key_activate},
 	{"key-retire", ROLE_OPERATE, "operate", true, run_key_retire},
 	{"key-forget", ROLE_OPERATE, "operate", true, run_key_forget},
+	{"ledger-forget", ROLE_OPERATE, "operate", true, run_ledger_forget},
 	{"fault", ROLE_OPERATE, "operate", true, run_fault}};
 
 /* Nothing is governed without a record of it. */
@@ -204,7 +217,7 @@ static hm_result run(struct control *control, const struct client *client, const
 	const char *name = json_string_value(json_object_get(request, "command"));
 	hm_result result = hm_refuse(why, "unknown_command", "command",
 		"status, keys, reload, token-unlatch, token-unlock, key-adopt, key-activate, key-retire, key-forget, "
-		"fault");
+		"ledger-forget, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
 			continue;

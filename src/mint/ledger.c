@@ -420,7 +420,7 @@ const char *ledger_directory(const struct ledger *ledger)
 	return ledger->directory;
 }
 
-void ledger_forget(struct ledger *ledger)
+void ledger_drop(struct ledger *ledger)
 {
 	while (TAILQ_FIRST(&ledger->bundles))
 		drop_first_bundle(ledger);
@@ -431,7 +431,7 @@ void ledger_close(struct ledger *ledger)
 {
 	if (!ledger)
 		return;
-	ledger_forget(ledger);
+	ledger_drop(ledger);
 	forget_tiles(&ledger->flush.tiles);
 	if (ledger->segment >= 0)
 		close(ledger->segment);

@@ -106,7 +106,7 @@ bool ledger_take_entry(struct ledger *ledger, const void *entry, size_t length);
 /* Every entry from `bundled` on as frames of a new segment. False: no memory. */
 bool ledger_all_frames(const struct ledger *ledger, struct block *block);
 bool block_reserve(struct block *block, size_t more);
-void ledger_forget(struct ledger *ledger); /* bundles and tiles, all of them */
+void ledger_drop(struct ledger *ledger); /* bundles and tiles, all of them */
 void ledger_set_fault(struct ledger *ledger, const char *fault);
 
 /* ---- ledger_open.c ---- */

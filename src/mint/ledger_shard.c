@@ -77,7 +77,7 @@ static bool write_close(struct ledger *ledger, struct ledger_head *closed)
 /* Nothing of the shard before is left in memory: its files have it all. */
 static void forget_shard(struct ledger *ledger)
 {
-	ledger_forget(ledger);
+	ledger_drop(ledger);
 	close(ledger->shard_fd);
 	close(ledger->segment);
 	ledger->segment = -1;

@@ -325,7 +325,8 @@ static hm_result submit(
 		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", key->config->name);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
-	HM_TRY(record_prepare(pending, decision, &asking->asked, asking->request->key.text, why));
+	HM_TRY(record_prepare(
+		pending, service->config->state, decision, &asking->asked, asking->request->key.text, why));
 	if (asking->request->key.text[0])
 		HM_TRY(remember(service, asking, pending, why));
 	return token_submit(key->token, key->place, pending, why);

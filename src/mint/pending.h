@@ -4,6 +4,7 @@
 #define HSMINT_PENDING_H
 
 #include "config.h"
+#include "humans.h"
 #include "ledger.h"
 #include "limits.h"
 #include <sys/queue.h>
@@ -64,6 +65,7 @@ struct pending {
 	uint64_t ticket;                           /* of the newest that tells of it; 0: none does yet */
 	struct receipt receipt;                    /* of the one that tells of the credential */
 	size_t entry_length, entry_kid, entry_tbs; /* and where in it the key's and the bytes' names are */
+	struct humans humans;                      /* whom it names */
 	char entry[HM_LEDGER_ENTRY_MAX];
 
 	bool is_signed; /* it waits for that entry alone */

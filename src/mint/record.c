@@ -86,7 +86,7 @@ static void put_claims(struct hm_json *json, json_t *claims)
 	hm_json_end(json, ']');
 }
 
-static void put_context(struct hm_json *json, json_t *context)
+static void put_context(struct hm_json *json, const struct config_profile *profile, json_t *context)
 {
 	const char *names[HM_CONTEXT_MAX];
 	unsigned count = sorted_names(context, names, HM_CONTEXT_MAX);
@@ -95,11 +95,37 @@ static void put_context(struct hm_json *json, json_t *context)
 	hm_json_key(json, "context");
 	hm_json_begin(json, '{');
 	for (unsigned i = 0; i < count; i++) {
+		if (humans_name(profile, names[i]))
+			continue;
 		json_t *value = json_object_get(context, names[i]);
 		hm_json_key(json, names[i]);
 		hm_json_text(json, json_string_value(value), json_string_length(value));
 	}
 	hm_json_end(json, '}');
+}
+
+static void put_humans(struct hm_json *json, const struct humans *humans)
+{
+	if (!humans->count)
+		return;
+	hm_json_key(json, "humans");
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < humans->count; i++)
+		hm_json_string(json, humans->items[i].commitment);
+	hm_json_end(json, ']');
+}
+
+/* What is to be signed, by its hash; under the humans' salts where it names one. */
+static hm_result hash_tbs(const struct pending *pending, char text[HASH_TEXT + 1], struct hm_problem *why)
+{
+	if (pending->humans.in_claims)
+		return humans_hash(&pending->humans, pending->jwt, pending->tbs_length, text, why);
+	return hash_text(pending->jwt, pending->tbs_length, text, why);
+}
+
+static const char *tbs_name(const struct pending *pending)
+{
+	return pending->humans.in_claims ? "tbs_hmac" : "tbs";
 }
 
 static void put_audiences(struct hm_json *json, const struct mint_request *request)
@@ -118,18 +144,20 @@ static size_t put_fixed(struct hm_json *json, const char *name, const char *text
 	return json->out.used - HASH_TEXT - 1;
 }
 
-hm_result record_prepare(struct pending *pending, const struct decision *decision, const struct mint_request *request,
-	const char *idempotency_key, struct hm_problem *why)
+hm_result record_prepare(struct pending *pending, const char *state, const struct decision *decision,
+	const struct mint_request *request, const char *idempotency_key, struct hm_problem *why)
 {
 	char tbs[HASH_TEXT + 1];
 	struct hm_json json = hm_json(pending->entry, sizeof pending->entry);
-	HM_TRY(hash_text(pending->jwt, pending->tbs_length, tbs, why));
+	HM_TRY(humans_find(state, decision->profile, request, &pending->humans, why));
+	HM_TRY(hash_tbs(pending, tbs, why));
 	hm_json_begin(&json, '{');
 	put_audiences(&json, request);
 	hm_json_member_string(&json, "caller", decision->caller->name);
 	put_claims(&json, request->claims);
-	put_context(&json, request->context);
+	put_context(&json, decision->profile, request->context);
 	hm_json_member_number(&json, "expires", pending->expires);
+	put_humans(&json, &pending->humans);
 	hm_json_member_string(&json, "id", pending->id_text);
 	put_optional(&json, "idempotency_key", idempotency_key);
 	hm_json_member_number(&json, "issued", pending->issued);
@@ -139,7 +167,7 @@ hm_result record_prepare(struct pending *pending, const struct decision *decisio
 	hm_json_member_string(&json, "profile", pending->profile);
 	put_optional(&json, "scope", request->scope);
 	hm_json_member_string(&json, "subject", request->subject);
-	pending->entry_tbs = put_fixed(&json, "tbs", tbs);
+	pending->entry_tbs = put_fixed(&json, tbs_name(pending), tbs);
 	put_end(&json, "credential");
 	pending->entry_length = json.out.used;
 	return json.out.failed ? hm_broken(why, "no room for the ledger's entry") : HM_OK;
@@ -148,7 +176,7 @@ hm_result record_prepare(struct pending *pending, const struct decision *decisio
 hm_result record_moved(struct pending *pending, struct hm_problem *why)
 {
 	char tbs[HASH_TEXT + 1];
-	HM_TRY(hash_text(pending->jwt, pending->tbs_length, tbs, why));
+	HM_TRY(hash_tbs(pending, tbs, why));
 	memcpy(pending->entry + pending->entry_kid, pending->kid, HASH_TEXT);
 	memcpy(pending->entry + pending->entry_tbs, tbs, HASH_TEXT);
 	return HM_OK;
@@ -172,7 +200,7 @@ static uint64_t add_retry(struct service *service, const struct pending *pending
 	hm_json_begin(&json, '{');
 	hm_json_member_string(&json, "kid", pending->kid);
 	put_of(service, &json, pending);
-	hm_json_key(&json, "tbs");
+	hm_json_key(&json, tbs_name(pending));
 	hm_json_text(&json, pending->entry + pending->entry_tbs, HASH_TEXT);
 	put_end(&json, "retry");
 	return add(service, &json, false);
@@ -363,6 +391,16 @@ void record_command(
 		json_integer_value(version) <= HM_INTEGER_MAX)
 		hm_json_member_number(&json, "version", json_integer_value(version));
 	hm_json_end(&json, '}');
+	(void)add(service, &json, false);
+}
+
+void record_forgotten(struct service *service, const char *commitment)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "human", commitment);
+	put_end(&json, "forgotten");
 	(void)add(service, &json, false);
 }
 

@@ -8,9 +8,10 @@
 
 /* ---- credentials ---- */
 
-/* Write the entry of a credential into its pending, which has its to-be-signed bytes by now. HM_BROKEN: no room. */
-hm_result record_prepare(struct pending *pending, const struct decision *decision, const struct mint_request *request,
-	const char *idempotency_key, struct hm_problem *why) HM_MUST_USE;
+/* Write the entry of a credential into its pending, which has its to-be-signed bytes by now. `state` has the humans'
+ * salts. HM_UNAVAILABLE: ledger_unavailable, one of them cannot be kept. */
+hm_result record_prepare(struct pending *pending, const char *state, const struct decision *decision,
+	const struct mint_request *request, const char *idempotency_key, struct hm_problem *why) HM_MUST_USE;
 
 /* Its to-be-signed bytes are to be signed by another key now. */
 hm_result record_moved(struct pending *pending, struct hm_problem *why) HM_MUST_USE;
@@ -35,6 +36,7 @@ void record_stop(struct service *service);
 void record_configuration(struct service *service); /* a new one is in force */
 void record_command(
 	struct service *service, uint32_t uid, const char *command, const json_t *request, const char *result);
+void record_forgotten(struct service *service, const char *commitment);
 void record_unlock(struct service *service, const char *token, uint32_t uid, const char *event);
 void record_key(struct service *service, const struct config_key *key, const struct key_version *version);
 

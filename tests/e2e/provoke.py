@@ -274,6 +274,7 @@ class Provoker:
         "unknown_command": {"command": "dance"},
         "unknown_token": {"command": "token-unlatch", "token": "nobody"},
         "unknown_key": {"command": "key-activate", "key": "nobody"},
+        "unknown_human": {"command": "ledger-forget", "human": "nobody@example.org"},
         "key_refused": {"command": "key-adopt", "key": "demo-access", "label": "not in the token"},
         "unlock_refused": {"command": "token-unlock", "token": "soft"},
         "key_state": {"command": "key-retire", "key": "demo-access", "version": 1},

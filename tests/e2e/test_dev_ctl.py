@@ -11,7 +11,7 @@ from harness import AUDIENCE, HSMINT, SUBJECT, Case, SharedCase, process_exists,
 from test_control import Operator
 
 ERRORS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "errors.md")
-NOT_OF_MINTING = {"unknown_command", "unknown_token", "reload_refused", "unknown_key", "key_refused", "key_state",
+NOT_OF_MINTING = {"unknown_command", "unknown_token", "reload_refused", "unknown_key", "unknown_human", "key_refused", "key_state",
                   "unlock_refused"}  # they answer operators
 PATIENCE_S = 4.99  # mint's 5 s run from the millisecond in which its loop woke up
 REQUEST = json.dumps({"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE})

@@ -15,7 +15,7 @@ from harness import AUDIENCE, SUBJECT, Answer, Case, SharedCase, start_serve, wa
 from provoke import Provoker  # noqa: E402
 
 # What only operators meet, over the control socket.
-CONTROL_ONLY = {"unknown_command", "unknown_token", "reload_refused", "unknown_key", "key_refused", "key_state", "unlock_refused"}
+CONTROL_ONLY = {"unknown_command", "unknown_token", "reload_refused", "unknown_key", "unknown_human", "key_refused", "key_state", "unlock_refused"}
 DOCUMENTS = ["/demo/.well-known/jwks.json", "/demo/.well-known/openid-configuration",
              "/.well-known/oauth-authorization-server/demo", "/demo/spiffe/bundle.json"]
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
