@@ -376,6 +376,31 @@ hm_result shard_tile(struct shard *shard, const struct tile_name *name, struct m
 	return fill(shard, (unsigned)name->level, name->number, 0, name->width, hashes, why);
 }
 
+/* ---- files of what is in the segment ---- */
+
+static bool is_in_segment(const struct shard *shard, const struct tile_name *name)
+{
+	unsigned shift = name->level == TILE_ENTRIES ? TILE_HEIGHT : TILE_HEIGHT * ((unsigned)name->level + 1);
+	return shift >= 64 || name->number >= shard->segment.first >> shift;
+}
+
+hm_result shard_check_file(
+	struct shard *shard, const struct tile_name *name, const void *data, size_t length, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX];
+	BYTES_AUTO file = NULL;
+	size_t file_length = 0;
+	if (name->width < TILE_WIDTH || !is_in_segment(shard, name))
+		return HM_OK;
+	HM_TRY(tile_path(shard, name, path, why));
+	if (access(path, F_OK) < 0 && errno == ENOENT)
+		return HM_OK;
+	HM_TRY(read_new(path, TILE_BUNDLE_MAX, &file, &file_length, why));
+	if (file_length != length || memcmp(file, data, length) != 0)
+		return hm_refuse(why, "ledger", NULL, "%s: differs from the segment", path);
+	return HM_OK;
+}
+
 /* ---- subtrees ---- */
 
 static hm_result subtree(

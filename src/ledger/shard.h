@@ -33,6 +33,13 @@ hm_result shard_tile(struct shard *shard, const struct tile_name *name, struct m
 hm_result shard_bundle(struct shard *shard, const struct tile_name *name, uint8_t **bundle, size_t *length,
 	struct hm_problem *why) HM_MUST_USE;
 
+/*
+ * What is full has a file soon, though its entries are still in the segment, from which it is read: HM_REFUSED when
+ * that file is there and holds something else.
+ */
+hm_result shard_check_file(struct shard *shard, const struct tile_name *name, const void *data, size_t length,
+	struct hm_problem *why) HM_MUST_USE;
+
 /* For merkle_root and the proofs; keeps the tile that was read last of each level. */
 struct merkle_source shard_source(struct shard *shard);
 

@@ -269,6 +269,29 @@ Test(shard, a_tile_file_that_is_lost_or_has_another_length_is_named)
 	shard_close(shard);
 }
 
+Test(shard, a_file_of_what_is_in_the_segment_must_be_the_same)
+{
+	static uint8_t bundle[TILE_WIDTH * ENTRY_ROOM];
+	struct tile_name name = {.level = TILE_ENTRIES, .number = 1, .width = TILE_WIDTH};
+	struct shard *shard = make(0, 600);
+	size_t length = put_entries(256, 256, bundle);
+	cr_expect_eq(shard_check_file(shard, &name, bundle, length, &why), HM_OK, "there is none");
+	write_bundle(1);
+	cr_expect_eq(shard_check_file(shard, &name, bundle, length, &why), HM_OK, "%s", why.detail);
+	cr_expect_eq(shard_check_file(shard, &name, bundle, length - 1, &why), HM_REFUSED);
+	bundle[length - 1] ^= 1;
+	cr_expect_eq(shard_check_file(shard, &name, bundle, length, &why), HM_REFUSED);
+	cr_expect(strstr(why.detail, "/1/tile/entries/001: differs"), "%s", why.detail);
+
+	name = (struct tile_name){.level = 0, .number = 0, .width = TILE_WIDTH};
+	write_tile(&name, leaves, TILE_BYTES);
+	cr_expect_eq(shard_check_file(shard, &name, leaves, TILE_BYTES, &why), HM_OK);
+	cr_expect_eq(shard_check_file(shard, &name, leaves + 1, TILE_BYTES, &why), HM_REFUSED);
+	name.width = 255;
+	cr_expect_eq(shard_check_file(shard, &name, leaves + 1, TILE_BYTES, &why), HM_OK, "partial ones have no file");
+	shard_close(shard);
+}
+
 /* ---- subtrees ---- */
 
 static void expect_root(struct shard *shard, uint64_t size)
