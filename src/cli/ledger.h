@@ -6,5 +6,6 @@
 
 int ledger_forget(int argc, char **argv); /* Source: ledger_forget.c */
 int ledger_vkey(int argc, char **argv);   /* Source: ledger_vkey.c */
+int ledger_verify(int argc, char **argv); /* Source: ledger_verify.c */
 
 #endif
