@@ -4,7 +4,7 @@
 #include "options.h"
 #include <stdio.h>
 
-bool ledger_add_key(struct ledger_keys *keys, const char *verb, const char *text)
+bool ledger_input_key(struct ledger_keys *keys, const char *verb, const char *text)
 {
 	struct hm_problem why;
 	if (keys->count == LEDGER_KEYS_MAX)
@@ -18,14 +18,14 @@ bool ledger_add_key(struct ledger_keys *keys, const char *verb, const char *text
 	return false;
 }
 
-int ledger_failed(const struct hm_problem *why)
+int ledger_input_failed(const struct hm_problem *why)
 {
 	fprintf(stderr, "hsmint: %s\n", why->detail);
 	return EXIT_FAILED;
 }
 
-bool ledger_open(const char *place, struct log_ledger *ledger)
+bool ledger_input_open(const char *place, struct log_ledger *ledger)
 {
 	struct hm_problem why;
-	return log_directory(place, ledger, &why) == HM_OK || (ledger_failed(&why), false);
+	return log_directory(place, ledger, &why) == HM_OK || (ledger_input_failed(&why), false);
 }

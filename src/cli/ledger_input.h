@@ -15,12 +15,12 @@ struct ledger_keys {
 
 /* Add the key that --vkey gives. False: it is none, or there are too many; the usage error stands on standard error.
  * Source: ledger_input.c */
-bool ledger_add_key(struct ledger_keys *keys, const char *verb, const char *text);
+bool ledger_input_key(struct ledger_keys *keys, const char *verb, const char *text);
 
 /* The ledger in this directory. False: why stands on standard error. */
-bool ledger_open(const char *place, struct log_ledger *ledger);
+bool ledger_input_open(const char *place, struct log_ledger *ledger);
 
 /* Print why a verb failed. Returns EXIT_FAILED. */
-int ledger_failed(const struct hm_problem *why);
+int ledger_input_failed(const struct hm_problem *why);
 
 #endif

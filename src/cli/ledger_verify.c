@@ -197,7 +197,7 @@ static int verify(const struct log_ledger *ledger, const struct verify_terms *te
 	clear_bar(&report);
 	if (result != HM_OK) {
 		json_decref(report.json);
-		return ledger_failed(&why);
+		return ledger_input_failed(&why);
 	}
 	int status = as_json ? print_json(&report, faults) : print_end(&report, faults);
 	return faults ? EXIT_FAILED : status;
@@ -219,7 +219,7 @@ int ledger_verify(int argc, char **argv)
 	bool as_json = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == OPTION_VKEY && !ledger_add_key(&keys, argv[0], optarg))
+		if (option == OPTION_VKEY && !ledger_input_key(&keys, argv[0], optarg))
 			return EXIT_USAGE;
 		if (option == OPTION_TRUSTED)
 			terms.trusted = optarg;
@@ -237,8 +237,8 @@ int ledger_verify(int argc, char **argv)
 	terms.count = keys.count;
 	if (terms.trusted) {
 		if (file_read(terms.trusted, false, trusted, sizeof trusted - 1, &terms.trusted_length, &why) != HM_OK)
-			return ledger_failed(&why);
+			return ledger_input_failed(&why);
 		terms.trusted = trusted;
 	}
-	return ledger_open(argv[optind], &ledger) ? verify(&ledger, &terms, as_json) : EXIT_FAILED;
+	return ledger_input_open(argv[optind], &ledger) ? verify(&ledger, &terms, as_json) : EXIT_FAILED;
 }
