@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import statistics
@@ -48,6 +49,7 @@ are up and idle. Other numbers of threads would give another figure: they conten
                        what they would take before K servers that need exactly L and nothing else (simulated).
   other objects        the same service twice, once with 1,000 data objects and 500 key pairs beside its two keys: CPU of a
                        credential with them ÷ without, by turns; and how much longer until `hsmint dev` is ready.
+  ledger verify        entries in a second of CPU time (user and system) of `hsmint ledger verify`, on a ledger made for it.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
@@ -60,6 +62,7 @@ AIMS = {"jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev
 SLOW = [(8, 5), (1, 6), (30, 2)]  # tokens that sign so many at a time, in so many milliseconds
 AIMS.update({"slow_%dx%dms_p99_factor" % token: 1.5 for token in SLOW})
 LEAST = {"slow_%dx%dms_use" % token: 0.98 for token in SLOW}
+LEAST["ledger_verify_per_s"] = 500000
 OTHER_DATA, OTHER_PAIRS = 1000, 500  # objects that are not hsmint's
 BATCH = 64  # requests in a batch
 HURRY_MS, HURRIED_BY_MS = 30, 200  # a Deadline-Ms, and how long the token takes
@@ -389,6 +392,20 @@ class Bench:
                 service.stop()
         self.note("others_start_s", statistics.median(starts[1]) - statistics.median(starts[0]))
 
+    def ledger(self):
+        """How fast a ledger is verified."""
+        directory, entries = os.path.join(self.work, "ledger"), self.options.entries
+        key = subprocess.run([self.program("bench-ledger"), "--directory", directory, "--entries", str(entries)],
+                             stdout=subprocess.PIPE, check=True, text=True).stdout.strip()
+        for _ in range(self.options.starts + 2):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([self.program("hsmint"), "ledger", "verify", directory, "--vkey", key],
+                           stdout=subprocess.DEVNULL, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            self.note("ledger_verify_per_s", entries / spent)
+        shutil.rmtree(directory)
+
     def share(self):
         """How a tenant that asks little fares beside one that asks for more than ten times the capacity."""
         directory = os.path.join(self.work, "fair")
@@ -472,6 +489,7 @@ def table(flat):
         row(flat, "  p99 ÷ ideal queue's", name + "_p99_factor", "%.2f")
     row(flat, "%d objects, %d key pairs more: CPU ÷ without" % (OTHER_DATA, OTHER_PAIRS), "others_ratio", "%.2f")
     row(flat, "  the start takes longer by", "others_start_s", "%.2f", " s")
+    row(flat, "ledger verify: entries/s", "ledger_verify_per_s", "%.0f")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -515,6 +533,7 @@ def parse():
     parser.add_argument("--warm-up", type=positive, help="warm-up before each load (default 1, quick 0.5)")
     parser.add_argument("--starts", type=count, help="cold and warm starts of each service (default 3, quick 1)")
     parser.add_argument("--connections", type=count, default=16, help="keep-alive connections (default 16)")
+    parser.add_argument("--entries", type=int, default=200000, help="of the ledger that is verified (default 200000)")
     parser.add_argument("--build", metavar="DIR", default=os.path.join(REPOSITORY, "build", "release"),
                         help="measure this build as it is; without, build/release is built first")
     options = parser.parse_args()
@@ -536,6 +555,7 @@ def measure(options):
         bench.hurry()
         bench.share()
         bench.others()
+        bench.ledger()
         for parallel, ms in SLOW:
             bench.slow(parallel, ms)
         return bench.flat()
