@@ -400,6 +400,11 @@ void ledger_head_taken(struct ledger *ledger)
 	ledger->wants_checkpoint = false;
 }
 
+uint64_t ledger_size(const struct ledger *ledger)
+{
+	return ledger->edge.size;
+}
+
 unsigned ledger_shard(const struct ledger *ledger)
 {
 	return ledger->shard;

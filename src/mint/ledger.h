@@ -71,8 +71,9 @@ bool ledger_head_is_durable(const struct ledger *ledger, const struct ledger_hea
 bool ledger_wants_checkpoint(const struct ledger *ledger);
 void ledger_head_taken(struct ledger *ledger);
 
-/* The open shard's number, and the time in its first entry. */
+/* The open shard's number, how many entries it has by now, and the time in the first. */
 unsigned ledger_shard(const struct ledger *ledger);
+uint64_t ledger_size(const struct ledger *ledger);
 int64_t ledger_shard_began(const struct ledger *ledger);
 
 /*

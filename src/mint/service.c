@@ -7,6 +7,7 @@
 #include "documents.h"
 #include "evidence.h"
 #include "ledger_heads.h"
+#include "ledger_serve.h"
 #include "listen.h"
 #include "key_life.h"
 #include "log.h"
@@ -170,13 +171,6 @@ static void answer_keys(struct service *service, uint64_t id, const struct gate_
 	gate_answer(service->gate, gate_generation(service->gate), id, &reply);
 }
 
-static void answer_ledger(struct service *service, uint64_t id)
-{
-	struct hm_problem why;
-	(void)!hm_refuse(&why, "not_found", NULL, "a path of the API");
-	mint_refuse(service, gate_generation(service->gate), id, &why);
-}
-
 static void on_request(void *context, uint64_t id, const struct gate_request *request)
 {
 	struct service *service = context;
@@ -185,7 +179,7 @@ static void on_request(void *context, uint64_t id, const struct gate_request *re
 	else if (request->operation == OPERATION_KEYS)
 		answer_keys(service, id, &request->caller);
 	else if (request->operation >= OPERATION_LEDGER_PUBLIC)
-		answer_ledger(service, id);
+		ledger_serve_request(service->ledger_serve, id, request);
 	else
 		mint_request(service, id, request);
 }
@@ -384,7 +378,8 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 	TAILQ_INIT(&service->unrecorded);
 	HM_TRY(ledger_open(&service->loop, ledger->directory, ledger->origin, &events, &service->ledger, why));
 	service->refusals = refusals_open();
-	if (!service->refusals)
+	service->ledger_serve = ledger_serve_open(service);
+	if (!service->refusals || !service->ledger_serve)
 		return hm_unavailable(why, "system", "no memory");
 	HM_TRY(ledger_heads_open(service, why));
 	record_start(service);
@@ -551,6 +546,7 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.socket);
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
+	ledger_serve_close(service->ledger_serve);
 	ledger_close(service->ledger);
 	ledger_heads_close(service->heads);
 	refusals_close(service->refusals);

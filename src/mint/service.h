@@ -18,6 +18,7 @@
 struct control;
 struct key_life;
 struct ledger_heads;
+struct ledger_serve;
 struct refusals;
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
@@ -44,8 +45,9 @@ struct service {
 	struct replays *replays;
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
-	struct refusals *refusals;  /* record.h */
-	unsigned configuration;     /* counts those that were in force */
+	struct ledger_serve *ledger_serve;
+	struct refusals *refusals; /* record.h */
+	unsigned configuration;    /* counts those that were in force */
 	struct rates *caller_rates, *profile_rates;
 	unsigned followers[HM_CALLERS_MAX]; /* that wait for another request's answer, by group modulo HM_CALLERS_MAX */
 	struct token *tokens[HM_TOKENS_MAX]; /* in the configuration's order */

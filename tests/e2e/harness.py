@@ -206,11 +206,18 @@ def run(arguments, check=True, **more):
     return result
 
 
-def start_dev(directory, *arguments, check=True, **more):
+def small_disk(directory, size):
+    """What stands before a command, for which `directory` is then a file system of its own, of this size, and empty."""
+    own = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", "--mount", *own, "sh", "-c", 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"', "sh",
+            size, directory]
+
+
+def start_dev(directory, *arguments, check=True, before=(), **more):
     """`hsmint dev`, ready; None when it ended instead and check is false."""
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen([HSMINT, "dev", "--dir", directory, "--ready-fd", str(writer), *arguments],
+        process = subprocess.Popen([*before, HSMINT, "dev", "--dir", directory, "--ready-fd", str(writer), *arguments],
                                    pass_fds=[writer], stderr=log, **more)
         os.close(writer)
         with os.fdopen(reader) as ready:

@@ -9,7 +9,7 @@ import socket
 
 import frames
 from certificates import Authority
-from harness import AUDIENCE, SUBJECT, Answer, edit, read, start_dev, wait_for
+from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, wait_for
 
 MINT, BATCH = "/v1/mint/jwt", "/v1/mint/batch"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
@@ -56,7 +56,7 @@ class Provoker:
         self.filler = Authority(directory, "ca", made_by_dev=dev).issue("filler", ["URI:spiffe://demo.test/filler"])
         self.unknown = Authority(directory, "ca", made_by_dev=dev).issue("unknown", ["URI:spiffe://demo.test/unknown"])
         self.foreign = Authority(directory, "foreign-ca").issue("foreign", ["URI:spiffe://demo.test/client"])
-        self.config, self.leaving = config, os.path.join(directory, "leaving")
+        self.config, self.leaving, self.full = config, os.path.join(directory, "leaving"), os.path.join(directory, "full")
         self.key = itertools.count()
         self.service = start_dev(dev)
 
@@ -255,10 +255,45 @@ class Provoker:
 
     def provoke_deadline(self):
         self.ctl("slow", "400ms")
-        found = self.mint(REQUEST, headers={"Deadline-Ms": "30"})
+
+        def late():  # behind a checkpoint there is no time from the start, which is another problem
+            found = self.mint(REQUEST, headers={"Deadline-Ms": "30"})
+            return found if found.problem["code"] == "deadline" else None
+        found = wait_for(late, "the token to be free")
         self.ctl("off")
         wait_for(lambda: not self.service.status()["pending"], "the token to be done")
         return found
+
+    def provoke_checkpoint_pending(self):
+        """What is recorded while the token that signs checkpoints is away."""
+        self.ctl("token-down", "60s")
+
+        def pending():
+            checkpoint = self.service.ask("GET", "/ledger/1/checkpoint")
+            size = int(checkpoint.body.split(b"\n")[1]) if checkpoint.status == 200 else 0
+            found = self.ask("GET", "/v1/ledger/proof/%d" % size)
+            return found if found.answer.status == 503 else None
+        try:
+            return wait_for(pending, "an entry behind the checkpoint")
+        finally:
+            self.ctl("off")
+            self.service.wait_ready()
+
+    def provoke_ledger_unavailable(self):
+        """A service of its own, whose ledger fills its disk."""
+        start_dev(self.full).stop()
+        service = start_dev(self.full, before=small_disk(self.full + "/ledger", "512k"))
+
+        def fill():
+            answer = service.mint()
+            if answer.status != 200:
+                return Provoked("POST", MINT, answer)
+            service.ask("POST", BATCH, {"requests": [dict(REQUEST, kind="jwt")] * 100})
+            return None
+        try:
+            return wait_for(fill, "the disk to be full")
+        finally:
+            service.stop()
 
     # ---- by an operator ----
 

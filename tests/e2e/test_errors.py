@@ -28,6 +28,12 @@ class Rows(unittest.TestCase):
     def signed(self):
         return self.provoker.service.status()["tokens"][0]["signed"]
 
+    def signs_nothing(self, provoke, code):
+        """False also when a checkpoint was signed meanwhile, which happens each second, and not each time."""
+        before = self.signed()
+        provoke(code)
+        return self.signed() == before
+
     def check_members(self, problem, code, status, retry):
         self.assertEqual((problem["code"], problem["status"], problem["retry"]), (code, int(status), retry))
         self.assertEqual(problem["type"], "urn:hsmint:problem:" + code)
@@ -61,9 +67,7 @@ class Rows(unittest.TestCase):
             with self.subTest(code):
                 if code in before_them:
                     provoke(code)
-                before = self.signed()
-                provoke(code)
-                self.assertEqual(self.signed(), before)
+                self.assertTrue(any(self.signs_nothing(provoke, code) for _ in range(10)))
 
     def test_there_is_a_way_to_each(self):
         self.assertEqual({row[0] for row in self.rows} - self.provoker.codes() - set(Provoker.CONTROL), set())

@@ -37,7 +37,8 @@ def kinds():
 
 
 def reply(method, path, answer, request=None):
-    told = {"method": method, "path": path, "status": answer.status, "body": answer.body.decode(),
+    text = answer.headers["Content-Type"] != "application/octet-stream"
+    told = {"method": method, "path": path, "status": answer.status, "body": answer.body.decode("utf-8" if text else "latin-1"),
             "headers": {name.lower(): value for name, value in answer.headers.items()}}
     if request is not None:
         told["request"] = request
@@ -122,11 +123,31 @@ class Replies(SharedCase):
                 self.assertEqual(self.ask("GET", path, headers={"If-None-Match": answer.headers["ETag"]}).status, 304)
         self.assertEqual(self.ask("GET", "/nobody/.well-known/jwks.json").status, 404)
 
+    def read_ledger(self):
+        """Of what was recorded before, in a shard that is still small."""
+        wait_for(lambda: self.service.ask("GET", "/v1/ledger/proof/3").status == 200, "a checkpoint")
+        again = ["/ledger/checkpoint", "/ledger/1/checkpoint", "/ledger/tile/0/000.p/3", "/ledger/tile/entries/000.p/3"]
+        once = ["/ledger/1/tile/0/000.p/3", "/ledger/1/tile/entries/000.p/3", "/v1/ledger/proof/3", "/v1/ledger/proof/1/3"]
+        nobody = self.service.tls(None)
+        for path in again + once:
+            answer = self.ask("GET", path)
+            self.assertEqual(answer.status, 200, path)
+            self.assertEqual(self.ask("DELETE", path).status, 405)
+            self.assertEqual(self.ask("GET", path + "?x=1").status, 400)
+            if path in again:
+                self.assertEqual(self.ask("GET", path, headers={"If-None-Match": answer.headers["ETag"]}).status, 304)
+            if "entries" in path or "proof" in path:
+                self.assertEqual(self.ask("GET", path, connection=nobody).status, 401)
+        for path in ("/ledger/2/checkpoint", "/ledger/1/tile/0/x999/999", "/ledger/tile/entries/x999/999", "/v1/ledger/proof/999999"):
+            self.assertEqual(self.ask("GET", path).status, 404)
+        nobody.close()
+
     def test_it_describes_what_the_service_answers(self):
         self.mint_all()
         self.mint_batch()
         self.refuse_all()
         self.read_all()
+        self.read_ledger()
         verdict = judge(self.replies)
         self.assertEqual(verdict["faults"], [])
         self.assertEqual(set(verdict["operations"]) - set(verdict["covered"]), set(), "paths that nobody asked for")
