@@ -186,7 +186,7 @@ hm_result ledger_heads_refusal(const struct service *service, struct hm_problem 
 	if (fault)
 		return hm_unavailable(why, "ledger_unavailable", "%s", fault);
 	if (!service->heads->is_verified)
-		return hm_unavailable(why, "ledger_unavailable",
+		return hm_unavailable(why, "token_unavailable",
 			"its newest checkpoint is not verified yet: key %s is not known", service->config->ledger.key);
 	return HM_OK;
 }

@@ -15,7 +15,8 @@ struct ledger_heads; /* opaque; in service->heads, made by ledger_heads_open */
 hm_result ledger_heads_open(struct service *service, struct hm_problem *why) HM_MUST_USE;
 void ledger_heads_close(struct ledger_heads *heads); /* NULL is fine */
 
-/* Whether credentials may be struck, as far as the ledger goes. HM_UNAVAILABLE: ledger_unavailable. */
+/* Whether credentials may be struck, as far as the ledger goes. HM_UNAVAILABLE: ledger_unavailable, or
+ * token_unavailable while the key that verifies its newest checkpoint is not known. */
 hm_result ledger_heads_refusal(const struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 /* Keys may have become known: the newest checkpoint is verified with the one that signed it, once. HM_REFUSED: it is
