@@ -161,6 +161,7 @@ static hm_result verify_newest(struct service *service, struct hm_problem *why)
 		checkpoint_read(heads->note, length, &checkpoint, why) == HM_OK) {
 		heads->signed_size = checkpoint.size;
 		heads->signed_shard = ledger_shard(service->ledger);
+		service_publish_checkpoint(service, heads->signed_shard, heads->note, length);
 		return HM_OK;
 	}
 	memcpy(detail, why->detail, sizeof detail);
