@@ -11,6 +11,7 @@ static struct {
 	const char *summary;
 } verbs[] = {
 	{"ledger forget", ledger_forget, "delete the salt under which it names a human"},
+	{"ledger restore", ledger_restore_command, "accept an old copy, under a new origin"},
 	{"ledger verify", ledger_verify, "check every signature, hash and count of a copy"},
 	{"ledger vkey", ledger_vkey, "print the verifier keys of its checkpoints"},
 };

@@ -2,6 +2,7 @@
 #include "anchor.h"
 
 #include "entry.h"
+#include "ledger_restore.h"
 #include "shard.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,18 +46,6 @@ hm_result anchor_newest(const struct config_ledger *ledger, unsigned *shard, cha
 		}
 	}
 	return HM_OK;
-}
-
-/* The shard's number when the origin is one of this ledger's; 0: it is another's. */
-static unsigned shard_of(const struct config_ledger *ledger, const char *origin)
-{
-	char again[HM_ORIGIN_MAX + 16];
-	size_t length = strlen(ledger->origin);
-	if (strncmp(origin, ledger->origin, length) != 0 || origin[length] != '/')
-		return 0;
-	unsigned long number = strtoul(origin + length + 1, NULL, 10);
-	snprintf(again, sizeof again, "%s/%lu", ledger->origin, number);
-	return number <= HM_SHARDS_MAX && strcmp(origin, again) == 0 ? (unsigned)number : 0;
 }
 
 /* ---- when the last entry was written ---- */
@@ -125,7 +114,7 @@ static hm_result find_behind(const struct comparison *of, struct shard *shard)
 static hm_result find_without_shard(const struct comparison *of, unsigned first)
 {
 	struct anchor_finding *finding = of->finding;
-	unsigned number = shard_of(of->ledger, of->newest->origin);
+	unsigned number = ledger_shard_of(of->ledger->origin, of->newest->origin);
 	bool was_moved = first && number < first;
 	finding->relation = ANCHOR_BEHIND;
 	snprintf(finding->detail, sizeof finding->detail,
@@ -167,10 +156,14 @@ hm_result anchor_compare(const struct config_ledger *ledger, const char *where, 
 	*finding = (struct anchor_finding){.relation = ANCHOR_NONE};
 	if (!memory->is_known)
 		return HM_OK;
-	unsigned number = shard_of(ledger, memory->newest.origin);
+	unsigned number = ledger_shard_of(ledger->origin, memory->newest.origin);
 	if (!number)
 		return find_contradiction(&of, "it has another origin");
 	HM_TRY(shard_numbers(ledger->directory, &first, &last, why));
+	if (ledger_was_restored(ledger, &memory->newest, memory->has_root)) {
+		finding->relation = ANCHOR_AHEAD; /* its end was given up, and an entry says so */
+		return HM_OK;
+	}
 	if (number < first || number > last)
 		return find_without_shard(&of, first);
 	SHARD_AUTO *shard = NULL;

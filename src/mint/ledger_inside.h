@@ -6,6 +6,7 @@
 
 #include "edge.h"
 #include "ledger.h"
+#include "note.h"
 #include "segment.h"
 #include <sys/queue.h>
 
@@ -109,16 +110,30 @@ bool block_reserve(struct block *block, size_t more);
 void ledger_drop(struct ledger *ledger); /* bundles and tiles, all of them */
 void ledger_set_fault(struct ledger *ledger, const char *fault);
 
+/* What the entry that begins a shard says of those before; each may be NULL. */
+struct ledger_beginning {
+	const struct checkpoint *previous; /* how the shard before ended */
+	const struct checkpoint *restored; /* what was accepted as lost: an anchor's newest checkpoint */
+	const char *carried;               /* a JSON array */
+};
+
 /* ---- ledger_open.c ---- */
+
+/* One with nothing in it. NULL: no memory. */
+struct ledger *ledger_make(const char *directory, const char *origin);
+
+/* Begin a shard with its first entry, durably. */
+hm_result ledger_begin(struct ledger *ledger, unsigned shard, const struct ledger_beginning *beginning,
+	struct hm_problem *why) HM_MUST_USE;
 
 /* Write all that is in memory to a segment of its own, here and now. */
 hm_result ledger_write_all(struct ledger *ledger, struct hm_problem *why) HM_MUST_USE;
 
 /* ---- ledger_shard.c ---- */
 
-/* The entry that begins the open shard. `previous` and `carried` (a JSON array) may be NULL. 0: no room. */
+/* That entry, of the open shard. 0: no room. */
 size_t ledger_write_open(
-	const struct ledger *ledger, const struct ledger_head *previous, const char *carried, char *entry, size_t size);
+	const struct ledger *ledger, const struct ledger_beginning *beginning, char *entry, size_t size);
 
 /* Begin the shard after one that is closed. False: it could not be written yet. */
 bool ledger_begin_next(struct ledger *ledger, int shard_fd, const struct ledger_head *closed, const char *carried,

@@ -265,12 +265,13 @@ static hm_result open_shard(struct ledger *ledger, struct hm_problem *why)
 	return HM_OK;
 }
 
-static hm_result begin_first(struct ledger *ledger, struct hm_problem *why)
+hm_result ledger_begin(
+	struct ledger *ledger, unsigned shard, const struct ledger_beginning *beginning, struct hm_problem *why)
 {
 	char entry[LEDGER_OPEN_MAX];
-	ledger->shard = 1;
+	ledger->shard = shard;
 	ledger->began = hm_time();
-	size_t length = ledger_write_open(ledger, NULL, NULL, entry, sizeof entry);
+	size_t length = ledger_write_open(ledger, beginning, entry, sizeof entry);
 	if (!length || !ledger_add(ledger, entry, length, false, NULL))
 		return hm_unavailable(why, "system", "no memory for the ledger");
 	return ledger_write_all(ledger, why);
@@ -284,17 +285,15 @@ static hm_result open_newest(struct ledger *ledger, struct hm_problem *why)
 	if (last && is_bare(ledger->directory, last))
 		last--;
 	ledger->shard = last;
-	return last ? open_shard(ledger, why) : begin_first(ledger, why);
+	const struct ledger_beginning first_of_all = {.previous = NULL};
+	return last ? open_shard(ledger, why) : ledger_begin(ledger, 1, &first_of_all, why);
 }
 
-hm_result ledger_open(uv_loop_t *loop, const char *directory, const char *origin, const struct ledger_events *events,
-	struct ledger **out, struct hm_problem *why)
+struct ledger *ledger_make(const char *directory, const char *origin)
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
 	if (!ledger)
-		return hm_unavailable(why, "system", "no memory for the ledger");
-	ledger->loop = loop;
-	ledger->events = *events;
+		return NULL;
 	ledger->shard_fd = ledger->segment = -1;
 	ledger->write.ledger = ledger->flush.ledger = ledger;
 	ledger->write.work.data = &ledger->write;
@@ -304,6 +303,17 @@ hm_result ledger_open(uv_loop_t *loop, const char *directory, const char *origin
 	TAILQ_INIT(&ledger->bundles);
 	STAILQ_INIT(&ledger->tiles);
 	STAILQ_INIT(&ledger->flush.tiles);
+	return ledger;
+}
+
+hm_result ledger_open(uv_loop_t *loop, const char *directory, const char *origin, const struct ledger_events *events,
+	struct ledger **out, struct hm_problem *why)
+{
+	struct ledger *ledger = ledger_make(directory, origin);
+	if (!ledger)
+		return hm_unavailable(why, "system", "no memory for the ledger");
+	ledger->loop = loop;
+	ledger->events = *events;
 	hm_result result = open_newest(ledger, why);
 	if (result == HM_OK)
 		*out = ledger;

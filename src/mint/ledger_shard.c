@@ -11,33 +11,35 @@
 #include <string.h>
 #include <unistd.h>
 
-static void put_previous(const struct ledger *ledger, const struct ledger_head *previous, struct hm_json *json)
+/* A tree head as members of an object. */
+static void put_head(struct hm_json *json, const char *name, const struct checkpoint *head)
 {
-	char origin[HM_ORIGIN_MAX + 1], root[45];
-	ledger_origin(ledger, previous->shard, origin);
-	EVP_EncodeBlock((unsigned char *)root, previous->root.bytes, sizeof previous->root.bytes);
-	hm_json_key(json, "previous");
+	char root[45];
+	EVP_EncodeBlock((unsigned char *)root, head->root.bytes, sizeof head->root.bytes);
+	hm_json_key(json, name);
 	hm_json_begin(json, '{');
-	hm_json_member_string(json, "origin", origin);
+	hm_json_member_string(json, "origin", head->origin);
 	hm_json_member_string(json, "root", root);
-	hm_json_member_number(json, "size", (int64_t)previous->size);
+	hm_json_member_number(json, "size", (int64_t)head->size);
 	hm_json_end(json, '}');
 }
 
 size_t ledger_write_open(
-	const struct ledger *ledger, const struct ledger_head *previous, const char *carried, char *entry, size_t size)
+	const struct ledger *ledger, const struct ledger_beginning *beginning, char *entry, size_t size)
 {
 	char origin[HM_ORIGIN_MAX + 1];
 	struct hm_json json = hm_json(entry, size);
 	ledger_origin(ledger, ledger->shard, origin);
 	hm_json_begin(&json, '{');
-	if (carried && strcmp(carried, "[]") != 0) {
+	if (beginning->carried && strcmp(beginning->carried, "[]") != 0) {
 		hm_json_key(&json, "carried");
-		hm_json_raw(&json, carried, strlen(carried));
+		hm_json_raw(&json, beginning->carried, strlen(beginning->carried));
 	}
 	hm_json_member_string(&json, "origin", origin);
-	if (previous)
-		put_previous(ledger, previous, &json);
+	if (beginning->previous)
+		put_head(&json, "previous", beginning->previous);
+	if (beginning->restored)
+		put_head(&json, "restored", beginning->restored);
 	hm_json_member_number(&json, "time", ledger->began);
 	hm_json_member_string(&json, "type", "open");
 	hm_json_member_number(&json, "v", 1);
@@ -91,11 +93,14 @@ bool ledger_begin_next(struct ledger *ledger, int shard_fd, const struct ledger_
 	struct hm_problem *why)
 {
 	char entry[LEDGER_OPEN_MAX];
+	struct checkpoint previous = {.size = closed->size, .root = closed->root};
+	const struct ledger_beginning beginning = {.previous = &previous, .carried = carried};
+	ledger_origin(ledger, closed->shard, previous.origin);
 	forget_shard(ledger);
 	ledger->shard++;
 	ledger->shard_fd = shard_fd;
 	ledger->began = hm_time();
-	size_t length = ledger_write_open(ledger, closed, carried, entry, sizeof entry);
+	size_t length = ledger_write_open(ledger, &beginning, entry, sizeof entry);
 	if (!length || !ledger_add(ledger, entry, length, false, NULL))
 		abort(); /* the shard before is closed: this one begins at the next start */
 	ledger->closed = *closed;

@@ -388,18 +388,17 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 
 /* ---- start and reload ---- */
 
-static hm_result lock_state(struct service *service, struct hm_problem *why)
+hm_result service_lock_state(const char *state, int *lock, struct hm_problem *why)
 {
 	char path[HM_PATH_MAX];
-	const char *state = service->config->state;
 	if (mkdir(state, 0700) < 0 && errno != EEXIST)
 		return hm_refuse(why, "config", NULL, "%s: %s", state, strerror(errno));
 	if (snprintf(path, sizeof path, "%s/lock", state) >= (int)sizeof path)
 		return hm_refuse(why, "config", NULL, "%s: path too long", state);
-	service->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (service->lock < 0)
+	*lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (*lock < 0)
 		return hm_refuse(why, "config", NULL, "%s: %s", path, strerror(errno));
-	if (flock(service->lock, LOCK_EX | LOCK_NB) < 0)
+	if (flock(*lock, LOCK_EX | LOCK_NB) < 0)
 		return hm_refuse(why, "config", NULL, "%s: another hsmint serves this state directory", path);
 	return HM_OK;
 }
@@ -432,7 +431,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
 	service->started_with = service->config;
-	HM_TRY(lock_state(service, why));
+	HM_TRY(service_lock_state(service->config->state, &service->lock, why));
 	HM_TRY(key_life_open(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
 	service->pool = pending_open();

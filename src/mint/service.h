@@ -87,6 +87,10 @@ struct service_options {
 /* Serve until SIGTERM or SIGINT. Returns the exit status: 0, or 1 when the start failed (said on standard error). */
 int service_run(const struct service_options *options);
 
+/* Make the state directory, and hold its lock: nobody else serves it then. `*lock` is the caller's to close, unless it
+ * is -1. HM_REFUSED: it is held, or cannot be. */
+hm_result service_lock_state(const char *state, int *lock, struct hm_problem *why) HM_MUST_USE;
+
 /* True when a mint would succeed; else `reason` says why not. */
 bool service_is_ready(const struct service *service, char *reason, size_t size);
 

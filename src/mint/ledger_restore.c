@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger_restore.h"
+
+#include "ledger_inside.h"
+#include "shard.h"
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void close_shard(struct shard **shard)
+{
+	shard_close(*shard);
+}
+#define SHARD_AUTO __attribute__((cleanup(close_shard))) struct shard
+
+static void close_ledger(struct ledger **ledger)
+{
+	ledger_close(*ledger);
+}
+#define LEDGER_AUTO __attribute__((cleanup(close_ledger))) struct ledger
+
+unsigned ledger_shard_of(const char *ledger_origin, const char *origin)
+{
+	char again[HM_ORIGIN_MAX + 16];
+	size_t length = strlen(ledger_origin);
+	if (strncmp(origin, ledger_origin, length) != 0 || origin[length] != '/')
+		return 0;
+	unsigned long number = strtoul(origin + length + 1, NULL, 10);
+	snprintf(again, sizeof again, "%s/%lu", ledger_origin, number);
+	return number <= HM_SHARDS_MAX && strcmp(origin, again) == 0 ? (unsigned)number : 0;
+}
+
+/* ---- giving up ---- */
+
+static hm_result find_head(const char *directory, unsigned number, struct checkpoint *head, struct hm_problem *why)
+{
+	SHARD_AUTO *shard = NULL;
+	HM_TRY(shard_open(directory, number, &shard, why));
+	struct merkle_source source = shard_source(shard);
+	head->size = shard_size(shard);
+	return merkle_root(&source, head->size, &head->root, why);
+}
+
+hm_result ledger_restore(const struct config_ledger *ledger, const struct checkpoint *remembered,
+	struct ledger_restored *restored, struct hm_problem *why)
+{
+	unsigned first, last, lost = remembered ? ledger_shard_of(ledger->origin, remembered->origin) : 0;
+	struct ledger_beginning beginning = {.previous = NULL};
+	*restored = (struct ledger_restored){.found = {.size = 0}};
+	if (remembered && !lost)
+		return hm_refuse(why, "ledger", NULL, "what is remembered is of '%.64s', not of '%.64s'",
+			remembered->origin, ledger->origin);
+	LEDGER_AUTO *begun = ledger_make(ledger->directory, ledger->origin);
+	if (!begun)
+		return hm_unavailable(why, "system", "no memory for the ledger");
+	HM_TRY(shard_numbers(ledger->directory, &first, &last, why));
+	if (last) {
+		HM_TRY(find_head(ledger->directory, last, &restored->found, why));
+		ledger_origin(begun, last, restored->found.origin);
+		beginning.previous = &restored->found;
+	}
+	beginning.restored = remembered ? remembered : &restored->found;
+	unsigned next = (lost > last ? lost : last) + 1;
+	HM_TRY(ledger_begin(begun, next, &beginning, why));
+	ledger_origin(begun, next, restored->origin);
+	return HM_OK;
+}
+
+/* ---- and whether that was done ---- */
+
+static json_t *first_entry(struct shard *shard)
+{
+	struct hm_problem why;
+	uint8_t *bundle = NULL;
+	const uint8_t *at, *entry;
+	size_t left, length;
+	json_t *first = NULL;
+	const struct tile_name name = {TILE_ENTRIES, 0, 1};
+	if (!shard_size(shard) || shard_bundle(shard, &name, &bundle, &left, &why) != HM_OK)
+		return NULL;
+	at = bundle;
+	if (tile_next_entry(&at, &left, &entry, &length))
+		first = json_loadb((const char *)entry, length, JSON_REJECT_DUPLICATES, NULL);
+	free(bundle);
+	return first;
+}
+
+static bool is_head(const json_t *head, const struct checkpoint *checkpoint, bool has_root)
+{
+	char root[45];
+	const char *origin = json_string_value(json_object_get(head, "origin"));
+	const char *text = json_string_value(json_object_get(head, "root"));
+	EVP_EncodeBlock((unsigned char *)root, checkpoint->root.bytes, sizeof checkpoint->root.bytes);
+	if (!origin || !text || strcmp(origin, checkpoint->origin) != 0)
+		return false;
+	return !has_root || (strcmp(text, root) == 0 &&
+				    (uint64_t)json_integer_value(json_object_get(head, "size")) == checkpoint->size);
+}
+
+static bool begins_restored(
+	const struct config_ledger *ledger, unsigned number, const struct checkpoint *checkpoint, bool has_root)
+{
+	SHARD_AUTO *shard = NULL;
+	struct hm_problem why;
+	if (shard_open(ledger->directory, number, &shard, &why) != HM_OK)
+		return false;
+	json_t *first = first_entry(shard);
+	bool is_restored = is_head(json_object_get(first, "restored"), checkpoint, has_root);
+	json_decref(first);
+	return is_restored;
+}
+
+bool ledger_was_restored(const struct config_ledger *ledger, const struct checkpoint *checkpoint, bool has_root)
+{
+	struct hm_problem why;
+	unsigned first, last, number = ledger_shard_of(ledger->origin, checkpoint->origin);
+	if (!number || shard_numbers(ledger->directory, &first, &last, &why) != HM_OK)
+		return false;
+	for (unsigned next = last; next > number; next--)
+		if (begins_restored(ledger, next, checkpoint, has_root))
+			return true;
+	return false;
+}
