@@ -13,6 +13,10 @@ static struct {
 	{"ledger forget", ledger_forget, "delete the salt under which it names a human"},
 	{"ledger restore", ledger_restore_command, "accept an old copy, under a new origin"},
 	{"ledger verify", ledger_verify, "check every signature, hash and count of a copy"},
+	{"ledger prove", ledger_prove, "print a proof that a credential is recorded"},
+	{"ledger check-proof", ledger_check_proof, "check such a proof"},
+	{"ledger find", ledger_find, "print the entries about an agent, a task or a context"},
+	{"ledger export", ledger_export, "print all entries, for a SIEM"},
 	{"ledger vkey", ledger_vkey, "print the verifier keys of its checkpoints"},
 };
 enum { VERBS = sizeof verbs / sizeof *verbs };

@@ -212,7 +212,7 @@ static const struct option options[] = {{"vkey", required_argument, NULL, OPTION
 int ledger_verify(int argc, char **argv)
 {
 	struct ledger_keys keys = {.count = 0};
-	struct verify_terms terms = {.keys = keys.keys};
+	struct verify_terms terms = {.trusted = NULL};
 	static char trusted[NOTE_MAX];
 	struct log_ledger ledger;
 	struct hm_problem why;
@@ -234,7 +234,7 @@ int ledger_verify(int argc, char **argv)
 		return usage_error(argv[0], "which ledger? one DIR");
 	if (!keys.count)
 		return usage_error(argv[0], "--vkey is needed");
-	terms.count = keys.count;
+	terms.keys = (struct verify_keys){.keys = keys.keys, .count = keys.count};
 	if (terms.trusted) {
 		if (file_read(terms.trusted, false, trusted, sizeof trusted - 1, &terms.trusted_length, &why) != HM_OK)
 			return ledger_input_failed(&why);

@@ -16,7 +16,7 @@ static const struct {
 	{"status", command_status, "show how the service is"},
 	{"reload", command_reload, "have the service read its configuration and certificates again"},
 	{"key", command_key, "make, rotate and show the issuers' keys, and hold ceremonies"},
-	{"ledger", command_ledger, "print the keys that verify its checkpoints"},
+	{"ledger", command_ledger, "verify the record of all that was signed, prove what is in it, find and export it"},
 	{"token", command_token, "act on a token: unlatch its PIN, unlock it, initialise a blank one"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

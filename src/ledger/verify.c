@@ -72,11 +72,11 @@ static bool split_origin(const char *origin, unsigned *number, size_t *length)
 
 /* The log's keys that have this name; or all keys, a witness's too, but the log's of other names. */
 static unsigned keys_of(
-	const struct verify_terms *terms, const char *name, size_t length, bool with_witnesses, struct note_key *keys)
+	const struct verify_keys *all, const char *name, size_t length, bool with_witnesses, struct note_key *keys)
 {
 	unsigned count = 0;
-	for (unsigned i = 0; i < terms->count; i++) {
-		const struct note_key *key = &terms->keys[i];
+	for (unsigned i = 0; i < all->count; i++) {
+		const struct note_key *key = &all->keys[i];
 		bool is_witness = key->algorithm == NOTE_COSIGNATURE;
 		bool is_named = strlen(key->name) == length && memcmp(key->name, name, length) == 0;
 		if (is_witness ? with_witnesses : is_named)
@@ -85,35 +85,34 @@ static unsigned keys_of(
 	return count;
 }
 
-static hm_result check_signatures(const struct verify_terms *terms, const char *note, size_t length, const char *origin,
+static hm_result check_signatures(const struct verify_keys *all, const char *note, size_t length, const char *origin,
 	size_t name, struct hm_problem *why)
 {
-	struct note_key *keys = calloc(terms->count, sizeof *keys);
+	struct note_key *keys = calloc(all->count, sizeof *keys);
 	size_t text;
 	if (!keys)
 		return hm_unavailable(why, "ledger", "no memory");
 	hm_result result = HM_OK;
-	unsigned count = keys_of(terms, origin, name, false, keys);
+	unsigned count = keys_of(all, origin, name, false, keys);
 	if (count == 0)
 		result = hm_refuse(why, "ledger", NULL, "its origin '%s' belongs to none of the keys", origin);
 	if (result == HM_OK)
 		result = note_verify(note, length, keys, count, &text, NULL, why);
-	unsigned with_witnesses = keys_of(terms, origin, name, true, keys);
+	unsigned with_witnesses = keys_of(all, origin, name, true, keys);
 	if (result == HM_OK && with_witnesses > count) /* those that are known must be right too */
 		result = note_verify(note, length, keys, with_witnesses, &text, NULL, why);
 	free(keys);
 	return result;
 }
 
-/* A checkpoint that one of the keys signed, for the shard that its origin says. */
-static hm_result read_checkpoint(const struct verify_terms *terms, const char *note, size_t length,
+hm_result verify_checkpoint(const struct verify_keys *keys, const char *note, size_t length,
 	struct checkpoint *checkpoint, unsigned *number, struct hm_problem *why)
 {
 	size_t name;
 	HM_TRY(checkpoint_read(note, length, checkpoint, why));
 	if (!split_origin(checkpoint->origin, number, &name))
 		return hm_refuse(why, "ledger", NULL, "its origin '%s' is no shard's", checkpoint->origin);
-	return check_signatures(terms, note, length, checkpoint->origin, name, why);
+	return check_signatures(keys, note, length, checkpoint->origin, name, why);
 }
 
 static hm_result take_checkpoint(struct verify *verify, struct hm_problem *why)
@@ -122,7 +121,7 @@ static hm_result take_checkpoint(struct verify *verify, struct hm_problem *why)
 	size_t length;
 	unsigned number = 0;
 	HM_TRY(verify->log.checkpoint(verify->log.context, note, &length, why));
-	HM_TRY(read_checkpoint(verify->terms, note, length, &verify->checkpoint, &number, why));
+	HM_TRY(verify_checkpoint(&verify->terms->keys, note, length, &verify->checkpoint, &number, why));
 	if (number != verify->shard.number)
 		return hm_refuse(why, "ledger", NULL, "it is that of '%s'", verify->checkpoint.origin);
 	return HM_OK;
@@ -424,7 +423,8 @@ static hm_result read_trusted(struct verify *verify, unsigned *number, struct hm
 {
 	struct hm_problem fault;
 	const struct verify_terms *terms = verify->terms;
-	if (read_checkpoint(terms, terms->trusted, terms->trusted_length, &verify->trusted, number, &fault) != HM_OK)
+	if (verify_checkpoint(&terms->keys, terms->trusted, terms->trusted_length, &verify->trusted, number, &fault) !=
+		HM_OK)
 		return hm_refuse(why, "ledger", NULL, "the trusted checkpoint: %s", fault.detail);
 	if (*number < verify->ledger->first || *number > verify->ledger->last)
 		return hm_refuse(why, "ledger", NULL, "the trusted checkpoint is of '%s', which is not there",

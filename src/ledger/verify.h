@@ -41,9 +41,18 @@ struct verify_listener {
 	void *context;
 };
 
-struct verify_terms {
+struct verify_keys {
 	const struct note_key *keys; /* at least one is a log's; witnesses' signatures are verified where they are */
 	unsigned count;
+};
+
+/* A checkpoint that one of the keys signed, of the shard whose number stands behind the key's name in its origin.
+ * HM_REFUSED: it is none. Source: verify.c */
+hm_result verify_checkpoint(const struct verify_keys *keys, const char *note, size_t length,
+	struct checkpoint *checkpoint, unsigned *number, struct hm_problem *why) HM_MUST_USE;
+
+struct verify_terms {
+	struct verify_keys keys;
 	const char *trusted; /* a checkpoint that was verified before; NULL: begin at the beginning */
 	size_t trusted_length;
 };

@@ -43,7 +43,7 @@ static void found(void *context, const struct verify_finding *finding)
 
 static bool verify(void)
 {
-	struct verify_terms terms = {.keys = &key, .count = 1};
+	struct verify_terms terms = {.keys = {.keys = &key, .count = 1}};
 	struct verify_listener listener = {.found = found};
 	struct log_ledger ledger;
 	struct hm_problem why;
