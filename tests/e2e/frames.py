@@ -12,6 +12,8 @@ TOKEN_CONFIG, TOKEN_READY, TOKEN_SIGNED, TOKEN_FAILED = 1, 16, 17, 18
 TOKEN_LEARNED, TOKEN_NOT_LEARNED = 20, 21
 GATE_CONFIG, GATE_REPLY, GATE_DRAIN, GATE_READY, GATE_REQUEST, GATE_STATS = 64, 66, 67, 80, 81, 82
 CONTROL_REQUEST, CONTROL_REPLY = 96, 97
+LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF = 4, 5, 6  # operations
+NOBODY = b"\2"  # the caller of what is public
 ALL_SEALS = 1 | 2 | 4 | 8
 
 
@@ -63,12 +65,13 @@ def split_reply(payload):
     at = struct.calcsize("=HI")
     for _ in range(3):  # content type, cache control, ETag
         at += 4 + struct.unpack_from("=I", payload, at)[0]
-    return status, payload[at + 4:].decode()
+    return status, payload[at + 4:].decode(errors="replace")
 
 
 def gate_request(operation, caller, body, frame_id):
-    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + struct.pack("=Q", 0) + text("") + text(body),
-                 frame_id)  # no deadline, no key
+    """Without a deadline and a key. What is asked of the ledger has its path instead of a body."""
+    rest = text(body) + text("") if operation in (LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF) else text(body)
+    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + struct.pack("=Q", 0) + text("") + rest, frame_id)
 
 
 def unix_caller(uid, kind=0):

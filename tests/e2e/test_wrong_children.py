@@ -140,6 +140,49 @@ class LyingGate(WrongChild):
         return [(status, body) for _, status, body in
                 sorted(json.loads(line) for line in wait_for(replies, "mint's answers"))]
 
+    def check_answers(self, cases):
+        answers = self.ask([case[:3] for case in cases])
+        for (_, _, body, status, code), answer in zip(cases, answers):
+            with self.subTest(body=body[:80], code=code):
+                self.assertEqual(answer[0], status, answer)
+                if code:
+                    self.assertEqual(json.loads(answer[1])["code"], code)
+
+    def test_of_the_ledger_it_gets_what_those_callers_may_read_and_nothing_outside(self):
+        self.serve_with("hsmint-gate", self.add_callers)
+        wait_for(lambda: self.service.ask("GET", "/v1/ledger/proof/0").status == 200, "a checkpoint")
+        public, entries, proof = frames.LEDGER_PUBLIC, frames.LEDGER_ENTRIES, frames.LEDGER_PROOF
+        operator, stranger = frames.unix_caller(4711), frames.unix_caller(4713)
+        bundle = "/ledger/1/tile/entries/000.p/1"
+        self.check_answers([
+            (public, frames.NOBODY, "/ledger/tile/0/000.p/1", 200, None),
+            (entries, frames.unix_caller(os.getuid()), bundle, 200, None),
+            (proof, operator, "/v1/ledger/proof/0", 200, None),
+            # whatever the gate calls it, the path decides
+            (public, frames.NOBODY, bundle, 403, "unknown_caller"),
+            (public, frames.NOBODY, "/v1/ledger/proof/0", 403, "unknown_caller"),
+            (entries, operator, bundle, 403, "role_missing"),
+            (entries, stranger, bundle, 403, "unknown_caller"),
+            (proof, operator, bundle, 403, "role_missing"),
+            (proof, stranger, "/v1/ledger/proof/0", 403, "unknown_caller"),
+            # paths that a genuine gate passes on, or to nobody
+            *((public, frames.NOBODY, path, 404, "not_found") for path in (
+                "", "/", "/ledger/1/segment", "/ledger/../pin", "/ledger/1/tile/../segment", "/ledger/1/tile/0/../../checkpoint",
+                "/ledger/tile/0/..%2fsegment", "/ledger/tile/0/000 ", "x" * 96)),
+        ])
+        self.assertNotIn("child_malformed", self.service.log())
+
+    def test_a_flood_of_reads_is_bounded_and_keeps_nobody_from_minting(self):
+        self.serve_with("hsmint-gate", self.add_callers)
+        wait_for(lambda: self.service.ask("GET", "/v1/ledger/proof/0").status == 200, "a checkpoint")
+        own = frames.unix_caller(os.getuid())
+        answers = self.ask([(frames.LEDGER_PUBLIC, frames.NOBODY, "/ledger/tile/0/000.p/1"),
+                            (frames.LEDGER_PROOF, own, "/v1/ledger/proof/0")] * 1500 + [(MINT, own, request())])
+        self.assertEqual({answer[0] for answer in answers}, {200, 503})
+        self.assertEqual(answers[-1][0], 200, answers[-1])
+        self.service.wait_ready()
+        self.assertEqual(self.service.ask("GET", "/ledger/tile/0/000.p/1").status, 200)
+
     def test_it_gets_what_the_configuration_gives_those_callers_and_no_more(self):
         self.serve_with("hsmint-gate", self.add_callers)
         own, named = frames.unix_caller(os.getuid()), frames.certificate_caller("spiffe://demo.test/named")
@@ -169,12 +212,7 @@ class LyingGate(WrongChild):
             (MINT, own, request(profile="demo-access\0"), 400, None),
             (MINT, own, '{"claims":' + "[" * 20000 + "]" * 20000 + "}", 400, None),
         ]
-        answers = self.ask([case[:3] for case in cases])
-        for (_, _, body, status, code), answer in zip(cases, answers):
-            with self.subTest(body=body[:80], code=code):
-                self.assertEqual(answer[0], status, answer)
-                if code:
-                    self.assertEqual(json.loads(answer[1])["code"], code)
+        self.check_answers(cases)
         self.assertEqual(self.service.mint().status, 200)
         self.assertNotIn("child_malformed", self.service.log())
 

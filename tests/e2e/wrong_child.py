@@ -114,6 +114,10 @@ GATE = {
     "figures that end too soon": frames.frame(frames.GATE_STATS, bytes(60)),
     "an operation that is none": frames.gate_request(9, frames.unix_caller(0), b"{}", 1),
     "a kind of caller that is none": frames.gate_request(0, frames.unix_caller(0, kind=9), b"{}", 1),
+    "a caller of what is public": frames.gate_request(frames.LEDGER_PUBLIC, frames.unix_caller(0), "/ledger/tile/0/000", 1),
+    "nobody who asks for entries": frames.gate_request(frames.LEDGER_ENTRIES, frames.NOBODY, "/ledger/tile/entries/000", 1),
+    "nobody who has something minted": frames.gate_request(0, frames.NOBODY, b"{}", 1),
+    "a path that is too long": frames.gate_request(frames.LEDGER_PUBLIC, frames.NOBODY, "/ledger/" + "x" * 89, 1),
     "a request that ends too soon": frames.gate_request(0, frames.unix_caller(0), b"{}", 1)[:-1],
     "a request with something behind it":
         frames.frame(frames.GATE_REQUEST, b"\0" + frames.unix_caller(0) + frames.text(b"{}") + b"x", 1),
