@@ -10,6 +10,7 @@ static struct {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } verbs[] = {
+	{"ledger follow", ledger_follow, "keep a copy of a service's ledger, and go on with it"},
 	{"ledger forget", ledger_forget, "delete the salt under which it names a human"},
 	{"ledger restore", ledger_restore_command, "accept an old copy, under a new origin"},
 	{"ledger verify", ledger_verify, "check every signature, hash and count of a copy"},

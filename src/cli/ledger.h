@@ -8,6 +8,7 @@ int ledger_forget(int argc, char **argv);          /* Source: ledger_forget.c */
 int ledger_restore_command(int argc, char **argv); /* Source: ledger_restore.c */
 int ledger_vkey(int argc, char **argv);            /* Source: ledger_vkey.c */
 int ledger_verify(int argc, char **argv);          /* Source: ledger_verify.c */
+int ledger_follow(int argc, char **argv); /* Source: ledger_follow.c */
 int ledger_forget(int argc, char **argv); /* Source: ledger_forget.c */
 int ledger_vkey(int argc, char **argv);   /* Source: ledger_vkey.c */
 int ledger_verify(int argc, char **argv); /* Source: ledger_verify.c */

@@ -5,6 +5,7 @@
 #include "base64.h"
 #include "file.h"
 #include "ledger_input.h"
+#include "ledger_server.h"
 #include "options.h"
 #include "verify.h"
 #include <getopt.h>
@@ -19,7 +20,8 @@
 enum { SHOWN_MAX = 1000, BAR_WIDTH = 40 };
 
 static const char help[] =
-	"Usage: hsmint ledger verify DIR --vkey KEY [--vkey KEY...] [--trusted FILE] [--json]\n"
+	"Usage: hsmint ledger verify DIR|URL --vkey KEY [--vkey KEY...] [--trusted FILE] [--json]\n"
+	"                             [--ca FILE] [--cert FILE --key FILE]\n"
 	"\n"
 	"Verify a ledger: the signature of each shard's checkpoint, every entry, hash and tile, that the shards "
 	"follow\n"
@@ -31,6 +33,7 @@ static const char help[] =
 	"                  the entries before it again\n"
 	"  --json          print what was found as JSON\n"
 	"\n"
+	"Of a ledger that a service shows at URL, https://HOST/ledger:\n" LEDGER_SERVER_HELP "\n"
 	"Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.\n"
 	"\n"
 	"Example:\n"
@@ -203,11 +206,21 @@ static int verify(const struct log_ledger *ledger, const struct verify_terms *te
 	return faults ? EXIT_FAILED : status;
 }
 
-enum { OPTION_VKEY = 256, OPTION_TRUSTED, OPTION_JSON, OPTION_HELP };
+enum { OPTION_VKEY = 256, OPTION_TRUSTED, OPTION_JSON, OPTION_SERVER, OPTION_HELP };
 
 static const struct option options[] = {{"vkey", required_argument, NULL, OPTION_VKEY},
 	{"trusted", required_argument, NULL, OPTION_TRUSTED}, {"json", no_argument, NULL, OPTION_JSON},
-	{"help", no_argument, NULL, OPTION_HELP}, {0}};
+	{"ca", required_argument, NULL, OPTION_SERVER}, {"cert", required_argument, NULL, OPTION_SERVER},
+	{"key", required_argument, NULL, OPTION_SERVER}, {"help", no_argument, NULL, OPTION_HELP}, {0}};
+
+static int verify_server(struct ledger_server *server, const char *url, const struct verify_terms *terms, bool as_json)
+{
+	struct hm_problem why;
+	int status = ledger_server_open(server, url, &why) == HM_OK ? verify(&server->ledger, terms, as_json)
+								    : ledger_input_failed(&why);
+	ledger_server_close(server);
+	return status;
+}
 
 int ledger_verify(int argc, char **argv)
 {
@@ -216,22 +229,25 @@ int ledger_verify(int argc, char **argv)
 	static char trusted[NOTE_MAX];
 	struct log_ledger ledger;
 	struct hm_problem why;
+	struct ledger_server server = {.client = NULL};
 	bool as_json = false;
-	int option;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	int option, at;
+	while ((option = getopt_long(argc, argv, "", options, &at)) != -1) {
 		if (option == OPTION_VKEY && !ledger_input_key(&keys, argv[0], optarg))
 			return EXIT_USAGE;
 		if (option == OPTION_TRUSTED)
 			terms.trusted = optarg;
 		if (option == OPTION_JSON)
 			as_json = true;
+		if (option == OPTION_SERVER)
+			ledger_server_option(&server, options[at].name, optarg);
 		if (option == OPTION_HELP)
 			return print_line(help);
 		if (option == '?')
 			return usage_error(argv[0], "see the options");
 	}
 	if (argc - optind != 1)
-		return usage_error(argv[0], "which ledger? one DIR");
+		return usage_error(argv[0], "which ledger? one DIR or URL");
 	if (!keys.count)
 		return usage_error(argv[0], "--vkey is needed");
 	terms.keys = (struct verify_keys){.keys = keys.keys, .count = keys.count};
@@ -240,5 +256,7 @@ int ledger_verify(int argc, char **argv)
 			return ledger_input_failed(&why);
 		terms.trusted = trusted;
 	}
+	if (ledger_is_url(argv[optind]))
+		return verify_server(&server, argv[optind], &terms, as_json);
 	return ledger_input_open(argv[optind], &ledger) ? verify(&ledger, &terms, as_json) : EXIT_FAILED;
 }

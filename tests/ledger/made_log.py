@@ -144,7 +144,7 @@ class Log:
     def __init__(self, directory, origin, key, shard=1):
         self.path = os.path.join(directory, str(shard))
         self.origin, self.key, self.shard = "%s/%d" % (origin, shard), key, shard
-        self.entries, self.leaves = [], []
+        self.entries, self.leaves, self.notes = [], [], {}
 
     def add(self, count, **members):
         for _ in range(count):
@@ -161,8 +161,11 @@ class Log:
         return ("%s\n%d\n%s\n" % (self.origin, size, b64(root(self.leaves[:size])))).encode()
 
     def note(self, size=None):
+        """Always the same for one text: an ECDSA signature is another each time that it is made."""
         text = self.text(size)
-        return text + b"\n" + self.key.line(text).encode()
+        if (text, self.key) not in self.notes:
+            self.notes[text, self.key] = text + b"\n" + self.key.line(text).encode()
+        return self.notes[text, self.key]
 
     def put(self, name, data):
         path = os.path.join(self.path, name)
