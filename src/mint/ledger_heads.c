@@ -189,6 +189,8 @@ hm_result ledger_heads_refusal(const struct service *service, struct hm_problem 
 	if (!service->heads->is_verified)
 		return hm_unavailable(why, "token_unavailable",
 			"its newest checkpoint is not verified yet: key %s is not known", service->config->ledger.key);
+	if (!service->heads->is_anchored)
+		return hm_unavailable(why, "ledger_unavailable", "%s", service->heads->unread.detail);
 	return HM_OK;
 }
 

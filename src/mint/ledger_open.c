@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger_inside.h"
 
+#include "base64url.h"
 #include "clock.h"
 #include "file.h"
 #include "json_write.h"
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,13 +184,13 @@ static bool has_last_checkpoint(const struct ledger *ledger, const struct ledger
 
 static void read_previous(struct ledger *ledger, const json_t *previous)
 {
-	uint8_t root[48];
+	struct merkle_hash root;
 	const char *text = json_string_value(json_object_get(previous, "root"));
-	if (!text || strlen(text) != 44 || EVP_DecodeBlock(root, (const unsigned char *)text, 44) != 33)
+	if (!text || base64url_decode(text, strlen(text), root.bytes, sizeof root.bytes) != sizeof root.bytes)
 		return;
 	ledger->closed.shard = ledger->shard - 1;
 	ledger->closed.size = (uint64_t)json_integer_value(json_object_get(previous, "size"));
-	memcpy(ledger->closed.root.bytes, root, sizeof ledger->closed.root.bytes);
+	ledger->closed.root = root;
 	ledger->has_unsigned_close = !has_last_checkpoint(ledger, &ledger->closed);
 }
 

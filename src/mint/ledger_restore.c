@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger_restore.h"
 
+#include "base64url.h"
 #include "ledger_inside.h"
 #include "shard.h"
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,10 +89,10 @@ static json_t *first_entry(struct shard *shard)
 
 static bool is_head(const json_t *head, const struct checkpoint *checkpoint, bool has_root)
 {
-	char root[45];
+	char root[44];
 	const char *origin = json_string_value(json_object_get(head, "origin"));
 	const char *text = json_string_value(json_object_get(head, "root"));
-	EVP_EncodeBlock((unsigned char *)root, checkpoint->root.bytes, sizeof checkpoint->root.bytes);
+	root[base64url_encode(checkpoint->root.bytes, sizeof checkpoint->root.bytes, root)] = 0;
 	if (!origin || !text || strcmp(origin, checkpoint->origin) != 0)
 		return false;
 	return !has_root || (strcmp(text, root) == 0 &&

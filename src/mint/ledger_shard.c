@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger_inside.h"
 
+#include "base64url.h"
 #include "clock.h"
 #include "json_write.h"
 #include "log.h"
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@
 /* A tree head as members of an object. */
 static void put_head(struct hm_json *json, const char *name, const struct checkpoint *head)
 {
-	char root[45];
-	EVP_EncodeBlock((unsigned char *)root, head->root.bytes, sizeof head->root.bytes);
+	char root[44];
+	root[base64url_encode(head->root.bytes, sizeof head->root.bytes, root)] = 0;
 	hm_json_key(json, name);
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "origin", head->origin);

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ledger's directory copied, used, and copied back: refused by whatever remembers more, or accepted knowingly."""
+import base64
+import json
+import os
+import shutil
+import subprocess
+import unittest
+
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from service_case import HSMINT, ServiceCase, edit, read, read_checkpoint, read_shard, run, wait_for
+from witness import Witness
+from token_admin import create_key
+
+
+ED25519 = 4  # in the order of enum key_algorithm
+
+
+class RollbackCase(ServiceCase):
+    def anchored(self, anchor):
+        edit(self.config, "key: demo-checkpoint}", "key: demo-checkpoint, anchor: {%s}}" % anchor)
+
+    def live(self, credentials):
+        """One life of the service, ended with a checkpoint."""
+        service = self.serve()
+        connection = service.unix()
+        answers = [service.mint(connection) for _ in range(credentials)]
+        connection.close()
+        self.assertEqual({answer.status for answer in answers}, {200})
+        self.ask_for_vkey(service)
+        service.stop()
+        return [answer.json for answer in answers]
+
+    def roll_back(self):
+        """An old copy in the place of the newest."""
+        kept = os.path.join(self.work, "copy")
+        self.live(1)
+        shutil.copytree(self.ledger, kept)
+        self.live(100)
+        shutil.rmtree(self.ledger)
+        shutil.copytree(kept, self.ledger)
+
+    def refused_start(self):
+        """The last line of a start that ended, with nothing having been served."""
+        ended = subprocess.run([HSMINT, "serve", "--config", self.config], stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual(ended.returncode, 1, ended.stderr)
+        self.assertNotIn("event=ready", ended.stderr)
+        return [line for line in ended.stderr.splitlines() if line.startswith("hsmint: ")][-1]
+
+    def restore(self):
+        return run([HSMINT, "ledger", "restore", "--config", self.config]).stdout
+
+    def assert_restored(self):
+        """It goes on under a new origin, says what was given up, verifies, and is anchored again."""
+        said = self.restore()
+        self.assertIn("goes on as: demo.test/ledger/2", said)
+        answer, = self.live(1)
+        self.assertEqual(answer["ledger"]["origin"], "demo.test/ledger/2")
+        first = json.loads(read_shard(self.ledger, 2)[0])
+        self.assertEqual(first["type"], "open")
+        self.assertEqual(first["restored"]["origin"], "demo.test/ledger/1")
+        self.assertEqual(first["previous"]["size"], len(read_shard(self.ledger, 1)))
+        verified = run([HSMINT, "ledger", "verify", self.ledger, "--vkey", self.key], check=False)
+        self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        self.assertIn("note: 2, entry 0: an old copy was accepted here", verified.stdout)
+        self.live(1)
+        return first
+
+
+class File(RollbackCase):
+    def setUp(self):
+        super().setUp()
+        self.anchor = os.path.join(self.work, "anchor")
+        self.anchored("file: " + self.anchor)
+        open(self.anchor, "w").close()
+
+    def test_refused_and_restored(self):
+        self.roll_back()
+        remembered = int(read(self.anchor).split("\n")[1])
+        self.assertRegex(self.refused_start(), "old copy.*file .*%d are missing" % (
+            remembered - len(read_shard(self.ledger))))
+        first = self.assert_restored()
+        self.assertEqual(first["restored"]["size"], remembered)
+
+    def test_a_directory_that_was_emptied_is_no_new_ledger(self):
+        self.live(1)
+        shutil.rmtree(self.ledger)
+        self.assertIn("old copy", self.refused_start())
+
+    def test_without_an_anchor_it_is_not_noticed_and_that_is_said(self):
+        edit(self.config, ", anchor: {file: %s}" % self.anchor, "")
+        self.roll_back()
+        service = self.serve()
+        self.assertEqual(service.status()["ledger"]["anchor"], "")
+        self.assertIn("anchor none: an old copy", service.command("status", "--control", service.control).stdout)
+        self.assertIn("no anchor", service.command("check", "--config", self.config).stderr)
+
+    def test_an_anchor_that_is_away_keeps_it_from_striking(self):
+        self.live(1)
+        os.rename(self.anchor, self.anchor + ".away")
+        service = self.serve(wait=False)
+        ready = wait_for(lambda: self.readiness(service), "an answer")
+        self.assertFalse(ready["ready"])
+        wait_for(lambda: "anchor" in self.readiness(service).get("reason", ""), "the reason")
+        self.refused(service.mint(), 503, "ledger_unavailable")
+        os.rename(self.anchor + ".away", self.anchor)
+        service.wait_ready()
+        self.assertEqual(service.mint().status, 200)
+
+    @staticmethod
+    def readiness(service):
+        try:
+            return service.ask("GET", "/readyz").json
+        except OSError:
+            return None
+
+
+class AtWitness(RollbackCase):
+    def setUp(self):
+        super().setUp()
+        create_key(self.directory, self.config, "witnessed", "04", ED25519)
+        edit(self.config, "label: demo-checkpoint, id: \"03\", use: checkpoint, algorithm: ES256",
+             "label: witnessed, id: \"04\", use: checkpoint, algorithm: Ed25519")
+        shutil.rmtree(self.ledger)  # it begins with this key
+        self.live(1)
+        self.witness = Witness(os.path.join(self.work, "witness"), {
+            "demo.test/ledger/%d" % shard: self.log_key() for shard in (1, 2)})
+        self.addCleanup(self.witness.close)
+        self.anchored("witness: {url: \"%s\", key: \"%s\"}" % (self.witness.url, self.witness.key.vkey))
+
+    def log_key(self):
+        """What the witness was told of the log: its verifier key."""
+        name, identity, material = self.key.split("+", 2)
+        material = base64.b64decode(material)
+        self.assertEqual(material[0], 1)
+
+        class Key:
+            id = bytes.fromhex(identity)
+            public = ed25519.Ed25519PublicKey.from_public_bytes(material[1:])
+
+            def verify(self, signature, text):
+                self.public.verify(signature, text)
+        Key.name = name
+        return Key()
+
+    def test_refused_and_restored(self):
+        self.roll_back()
+        known = self.witness.state()["demo.test/ledger/1"][0]
+        self.assertRegex(self.refused_start(), "old copy.*witness .* remembers %d entries" % known)
+        self.assert_restored()
+        self.assertIn("demo.test/ledger/2", self.witness.state())
+
+    def test_its_cosignature_stands_behind_the_checkpoint(self):
+        self.live(1)
+        note = read(os.path.join(self.ledger, "1", "checkpoint"))
+        self.assertEqual(self.witness.state()["demo.test/ledger/1"][0], read_checkpoint(self.ledger)[1])
+        self.assertRegex(note, "(?m)^\u2014 %s " % self.witness.key.name)
+        run([HSMINT, "ledger", "verify", self.ledger, "--vkey", self.key, "--vkey", self.witness.key.vkey])
+
+
+if __name__ == "__main__":
+    unittest.main()
