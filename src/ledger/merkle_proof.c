@@ -46,7 +46,10 @@ hm_result merkle_root(
 /* Leaves of the left subtree of a tree of `size` leaves, at least 2: the largest power of two below it. */
 static uint64_t left_of(uint64_t size)
 {
-	return UINT64_C(1) << (bits(size - 1) - 1);
+	uint64_t left = 1;
+	while (left < size - left)
+		left <<= 1;
+	return left;
 }
 
 /* Found from the root down, told from the leaf up. */

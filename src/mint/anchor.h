@@ -44,7 +44,7 @@ struct anchor_finding {
 	enum anchor_relation relation;
 	uint64_t behind;  /* entries that are missing at least; 0 when a whole shard is */
 	int64_t since;    /* time of the last entry that is there; 0: there is none, or it does not say */
-	char detail[400]; /* BEHIND, CONTRADICTS: what was found, with the names of both, and what mends it */
+	char detail[640]; /* BEHIND, CONTRADICTS: what was found, with the names of both, and what mends it */
 };
 
 /* Compare the ledger's directory with what `where` ("file /mnt/…", "token hsm") remembers. HM_UNAVAILABLE, HM_REFUSED:

@@ -51,8 +51,8 @@ struct control {
 struct command {
 	const char *name;
 	unsigned roles; /* any of them */
+	bool changes;   /* it is recorded */
 	const char *role_names;
-	bool changes; /* it is recorded */
 	/* Write the reply's JSON into control->reply and return its length; 0: control->asker is answered later. */
 	hm_result (*run)(struct control *control, const json_t *request, size_t *length, struct hm_problem *why);
 };
@@ -185,19 +185,19 @@ static hm_result run_clock(struct control *control, const json_t *request, size_
 
 static const struct command commands[] = {
 #ifdef HSMINT_TEST_CLOCK
-	{"clock", ROLE_OPERATE, "operate", true, run_clock},
+	{"clock", ROLE_OPERATE, true, "operate", run_clock},
 #endif
-	{"status", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", false, run_status},
-	{"keys", ROLE_OPERATE | ROLE_AUDIT, "operate or audit", false, run_keys},
-	{"reload", ROLE_OPERATE, "operate", true, run_reload},
-	{"token-unlatch", ROLE_OPERATE, "operate", true, run_token_unlatch},
-	{"token-unlock", ROLE_OPERATE, "operate", true, run_token_unlock},
-	{"key-adopt", ROLE_OPERATE, "operate", true, run_key_adopt},
-	{"key-activate", ROLE_OPERATE, "operate", true, run_key_activate},
-	{"key-retire", ROLE_OPERATE, "operate", true, run_key_retire},
-	{"key-forget", ROLE_OPERATE, "operate", true, run_key_forget},
-	{"ledger-forget", ROLE_OPERATE, "operate", true, run_ledger_forget},
-	{"fault", ROLE_OPERATE, "operate", true, run_fault}};
+	{"status", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_status},
+	{"keys", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_keys},
+	{"reload", ROLE_OPERATE, true, "operate", run_reload},
+	{"token-unlatch", ROLE_OPERATE, true, "operate", run_token_unlatch},
+	{"token-unlock", ROLE_OPERATE, true, "operate", run_token_unlock},
+	{"key-adopt", ROLE_OPERATE, true, "operate", run_key_adopt},
+	{"key-activate", ROLE_OPERATE, true, "operate", run_key_activate},
+	{"key-retire", ROLE_OPERATE, true, "operate", run_key_retire},
+	{"key-forget", ROLE_OPERATE, true, "operate", run_key_forget},
+	{"ledger-forget", ROLE_OPERATE, true, "operate", run_ledger_forget},
+	{"fault", ROLE_OPERATE, true, "operate", run_fault}};
 
 /* Nothing is governed without a record of it. */
 static hm_result check_recordable(const struct service *service, struct hm_problem *why)

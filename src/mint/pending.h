@@ -23,13 +23,15 @@ TAILQ_HEAD(pending_list, pending);
 
 struct pending {
 	TAILQ_ENTRY(pending) by_deadline; /* in the pool's list of those that are not answered */
-	TAILQ_ENTRY(pending)
-	at_token;              /* in a line at the token, among those it works on, those that are signed, or
-				  the followers */
+	/* In a line at the token, among those it works on, those that are signed, or the followers. */
+	TAILQ_ENTRY(pending) at_token;
 	uint64_t id;           /* names this use of this place; frames to the token carry it */
 	bool in_use, answered; /* answered: the caller has its reply; the token may still be at work */
 	bool is_checkpoint;    /* of the ledger, and nobody's request: ledger_heads.c */
 	bool at_work;          /* the token's process has it; else it is in the token's queue, or at none */
+	bool goes_first;       /* it waits before all lines */
+	bool moved;            /* it was with another token before */
+	bool is_signed;        /* it waits for its entry alone */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
@@ -40,9 +42,7 @@ struct pending {
 	uint16_t key; /* place among the token's keys */
 	struct fair_who who;
 	struct member *member; /* what fair.c counts it with */
-	bool goes_first;       /* it waits before all lines */
 	unsigned tries;
-	bool moved;                   /* it was with another token before */
 	const struct token *was_with; /* the token that had it last: compared, never looked into */
 	unsigned configuration;       /* by which it was decided: service.h */
 	uint64_t sent_ms;             /* when it was last sent to the token */
@@ -68,7 +68,6 @@ struct pending {
 	struct humans humans;                      /* whom it names */
 	char entry[HM_LEDGER_ENTRY_MAX];
 
-	bool is_signed; /* it waits for that entry alone */
 	size_t tbs_length;
 	char jwt[HM_JWT_MAX]; /* what is signed; then a dot and the signature behind it */
 };
