@@ -35,7 +35,7 @@ class FirstCredential(SharedCase):
     def test_an_access_token_over_the_socket(self):
         answer = self.service.mint(scope="read write", claims={"session": "s-1"}, context={"traceparent": "00-abc"})
         self.assertEqual(answer.status, 200, answer.body)
-        self.assertEqual(set(answer.json), {"credential", "kind", "profile", "kid", "id", "issued_at", "expires_at"})
+        self.assertEqual(set(answer.json), {"credential", "kind", "profile", "kid", "id", "issued_at", "expires_at", "ledger"})
         self.assertEqual((answer.json["kind"], answer.json["profile"]), ("at+jwt", "demo-access"))
         self.assertEqual(answer.headers["Cache-Control"], "no-store")
         payload = self.check_access_token(answer.json)
