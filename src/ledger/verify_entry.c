@@ -17,17 +17,17 @@ void verify_remember(struct verify *verify, uint64_t index, int type)
 /* ---- entries that name another ---- */
 
 /* The type of an entry that is read anew; TYPE_NOT_KNOWN when it cannot be, which is said where it is verified. */
-static unsigned read_type(struct log_shard *log, uint64_t index)
+static unsigned read_type(struct log_shard *log, uint64_t size, uint64_t index)
 {
-	struct tile_name name = {
-		.level = TILE_ENTRIES, .number = index / TILE_WIDTH, .width = (unsigned)(index % TILE_WIDTH) + 1};
+	uint64_t number = index / TILE_WIDTH;
+	struct tile_name name = {.level = TILE_ENTRIES,
+		.number = number,
+		.width = number < size / TILE_WIDTH ? TILE_WIDTH : (unsigned)(size % TILE_WIDTH)};
 	uint8_t *data;
 	size_t left, length = 0;
 	struct hm_problem why;
 	struct entry entry;
 	const uint8_t *bytes = NULL;
-	if (log->size / TILE_WIDTH > name.number || !log->is_directory)
-		name.width = TILE_WIDTH; /* what is full has no partial tile at a server */
 	if (log->bundle(log->context, &name, &data, &left, &why) != HM_OK)
 		return TYPE_NOT_KNOWN;
 	const uint8_t *at = data;
@@ -43,7 +43,7 @@ static unsigned type_of(struct verify *verify, uint64_t index)
 {
 	if (index >= verify->shard.begin && verify->edge.size - index <= VERIFY_RECENT)
 		return verify->types[index % VERIFY_RECENT];
-	return read_type(&verify->log, index);
+	return read_type(&verify->log, verify->shard.size, index);
 }
 
 /* Of the shard before: known when that was read. */
@@ -60,7 +60,7 @@ static void check_of_before(struct verify *verify, uint64_t index, uint64_t of, 
 		verify_entry_fault(
 			verify, index, "`of` names entry %" PRIu64 " of a shard of %" PRIu64, of, verify->before.size);
 	else {
-		unsigned type = read_type(&verify->log_before, of);
+		unsigned type = read_type(&verify->log_before, verify->before.size, of);
 		if (type != ENTRY_CREDENTIAL && type != TYPE_NOT_KNOWN)
 			verify_entry_fault(verify, index,
 				"`of` names entry %" PRIu64 " of the shard before, which is "
@@ -156,7 +156,7 @@ static void check_open(struct verify *verify, const struct entry *entry)
 	if (*verify->shard.origin && !is_text(entry->members[ENTRY_ORIGIN], verify->shard.origin))
 		verify_entry_fault(
 			verify, index, "`origin` is not '%s', as the checkpoint has it", verify->shard.origin);
-	if (verify->shard.number > 1)
+	if (verify->shard.number > 1 && (previous.data || !is_restored)) /* there may be nothing left to cite */
 		check_previous(verify, previous);
 	else if (previous.data)
 		verify_entry_fault(verify, index, "`previous` cites a shard before the first");

@@ -404,6 +404,12 @@ class Succession(ledger_case.LedgerCase):
         found = self.assert_right()
         self.assertIn("an old copy was accepted here", found["notes"][0]["text"])
 
+    def test_a_ledger_that_was_lost_with_all_its_shards_goes_on(self):
+        self.write(logs.Shard(self.key, 4, restored={"origin": "%s/3" % ledger_case.NAME, "root": "x", "size": 9}))
+        self.assert_right()
+        self.write(logs.Shard(self.key, 4))
+        self.assert_only_fault("4/segment", 0, "does not cite the shard before")
+
     def test_what_is_carried_was_left_uncounted(self):
         first = self.first()
         second = logs.Shard(self.key, 2, previous=first, carried=[{"count": 1, "kid": "k1"}])
