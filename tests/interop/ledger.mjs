@@ -3,7 +3,7 @@
 // Node has itself. It shares no code with hsmint.
 //
 //   node ledger.mjs verify DIR|URL --vkey KEY [--socket PATH] [--ca F --cert F --key F] [--hashes]
-//   node ledger.mjs proof FILE --vkey KEY
+//   node ledger.mjs proof FILE --vkey KEY [--credential FILE]
 //
 // DIR has shards (1, 2, …); URL is …/ledger/N. --hashes: only tiles, where entries are not to be had. Prints JSON.
 import crypto from "node:crypto";
@@ -129,11 +129,14 @@ function rootByPath(hash, index, size, steps) {
 
 // ---- entries ----
 
-function canonical(value) {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+// RFC 8785, as far as docs/ledger.md lets values go: integers that a double holds, nested 8 deep.
+function canonical(value, depth = 0) {
+  must(typeof value !== "number" || Number.isSafeInteger(value), "a number is not an integer of 53 bits");
   if (value === null || typeof value !== "object") return JSON.stringify(value);
+  must(depth < 8, "values nest more than 8 deep");
+  if (Array.isArray(value)) return `[${value.map((each) => canonical(each, depth + 1)).join(",")}]`;
   const names = Object.keys(value).sort(); // by UTF-16 code units, as RFC 8785 says
-  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
+  return `{${names.map((name) => `${JSON.stringify(name)}:${canonical(value[name], depth + 1)}`).join(",")}}`;
 }
 
 function readEntry(bytes, where) {
@@ -360,17 +363,26 @@ async function verifyDirectory(directory, keys, options) {
 
 // ---- proofs ----
 
-function commitmentOf(human) {
-  return crypto.createHmac("sha256", Buffer.from(human.salt, "base64url")).update(human.name).digest("base64url");
+function hmac(key, data) {
+  return crypto.createHmac("sha256", key).update(data).digest("base64url");
 }
 
-function checkHumans(entry, humans) {
+// All of the entry's humans, or none when they are not told.
+function checkHumans(entry, humans, salts) {
   const commitments = entry.humans ?? [];
-  must(commitments.length === humans.length, "the entry commits to", commitments.length, "humans");
-  humans.forEach((human, i) => must(commitmentOf(human) === commitments[i], "the commitment is not to", human.name));
+  must(!humans.length || commitments.length === humans.length, "the entry commits to", commitments.length, "humans");
+  humans.forEach((human, i) => must(hmac(salts[i], human.name) === commitments[i], "no commitment to", human.name));
 }
 
-function verifyProof(proof, keys) {
+// Whether the entry is about this JWT's to-be-signed bytes.
+function checkCredential(entry, token, salts) {
+  const tbs = token.trim().split(".").slice(0, 2).join(".");
+  must(!entry.tbs_hmac || salts.length, "what was signed names a human, whose salt is not told");
+  const found = entry.tbs_hmac ? hmac(Buffer.concat(salts), tbs) : sha256(tbs).toString("base64url");
+  must(found === (entry.tbs_hmac ?? entry.tbs), "the entry is about another credential");
+}
+
+function verifyProof(proof, keys, options) {
   const checkpoint = openCheckpoint(Buffer.from(proof.checkpoint), keys);
   must(proof.origin === undefined || proof.origin === checkpoint.origin, "the checkpoint is of", checkpoint.origin);
   must(Number.isInteger(proof.index) && proof.index >= 0 && proof.index < checkpoint.size, "the index is", proof.index);
@@ -379,7 +391,9 @@ function verifyProof(proof, keys) {
   const root = rootByPath(leaf, proof.index, checkpoint.size, proof.path.map((hash) => base64(hash, 32)));
   must(root.equals(checkpoint.root), "the path does not lead to the checkpoint's root");
   const entry = bytes && readEntry(bytes, "the entry");
-  if (bytes) checkHumans(entry, proof.humans ?? []);
+  const humans = proof.humans ?? [], salts = humans.map((human) => base64(human.salt, 32));
+  if (bytes) checkHumans(entry, humans, salts);
+  if (options.credential) checkCredential(entry, fs.readFileSync(options.credential, "latin1"), salts);
   return { origin: checkpoint.origin, size: checkpoint.size, index: proof.index, leaf: leaf.toString("base64"), entry };
 }
 
@@ -398,7 +412,7 @@ function readArguments(words) {
 
 async function run({ options, plain: [command, place] }) {
   const keys = options.vkey.map(readKey);
-  if (command === "proof") return verifyProof(JSON.parse(fs.readFileSync(place)), keys);
+  if (command === "proof") return verifyProof(JSON.parse(fs.readFileSync(place)), keys, options);
   must(command === "verify", "verify or proof?");
   return /^https?:/.test(place) ? [await verifyShard(new Server(place, options), keys, options)]
     : verifyDirectory(place, keys, options);
