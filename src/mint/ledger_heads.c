@@ -27,7 +27,7 @@ struct ledger_heads {
 	bool is_reading;
 	uv_work_t reading;
 	hm_result read;
-	struct hm_problem unread; /* why it is not known yet */
+	struct hm_problem unread; /* why it is not known yet; the worker's while is_reading */
 
 	unsigned signed_shard;
 	uint64_t signed_size;
@@ -52,6 +52,13 @@ struct ledger_heads {
 
 static void finish_if_done(struct ledger_heads *heads);
 
+static void set_fault(struct ledger_heads *heads, const char *fault)
+{
+	if (strcmp(heads->fault, fault) != 0 && fault[0])
+		hm_log(HM_WARNING, "no_checkpoint", "detail=\"%s\"", fault);
+	snprintf(heads->fault, sizeof heads->fault, "%s", fault);
+}
+
 /* ---- what was kept elsewhere ---- */
 
 static void read_in_worker(uv_work_t *work)
@@ -67,6 +74,7 @@ static void on_read(uv_work_t *work, int status)
 	(void)status;
 	heads->is_reading = false;
 	heads->is_anchored = heads->read == HM_OK;
+	set_fault(heads, heads->read == HM_UNAVAILABLE ? heads->unread.detail : "");
 	if (heads->read == HM_REFUSED)
 		service_fail_start(heads->service, heads->unread.detail);
 	else
@@ -89,6 +97,7 @@ hm_result ledger_heads_open(struct service *service, struct hm_problem *why)
 	HM_TRY(anchor_open(&service->config->ledger, &heads->anchor, why));
 	heads->read = anchor_read(heads->anchor, &heads->unread); /* before anything is added to what may be old */
 	heads->is_anchored = heads->read == HM_OK;
+	set_fault(heads, heads->read == HM_UNAVAILABLE ? heads->unread.detail : "");
 	if (heads->read == HM_REFUSED)
 		*why = heads->unread;
 	return heads->read == HM_REFUSED ? HM_REFUSED : HM_OK;
@@ -190,18 +199,11 @@ hm_result ledger_heads_refusal(const struct service *service, struct hm_problem 
 		return hm_unavailable(why, "token_unavailable",
 			"its newest checkpoint is not verified yet: key %s is not known", service->config->ledger.key);
 	if (!service->heads->is_anchored)
-		return hm_unavailable(why, "ledger_unavailable", "%s", service->heads->unread.detail);
+		return hm_unavailable(why, "ledger_unavailable", "%s", service->heads->fault);
 	return HM_OK;
 }
 
 /* ---- signing ---- */
-
-static void set_fault(struct ledger_heads *heads, const char *fault)
-{
-	if (strcmp(heads->fault, fault) != 0 && fault[0])
-		hm_log(HM_WARNING, "no_checkpoint", "detail=\"%s\"", fault);
-	snprintf(heads->fault, sizeof heads->fault, "%s", fault);
-}
 
 static hm_result submit(struct service *service, const struct ledger_head *head, struct hm_problem *why)
 {

@@ -103,6 +103,7 @@ class File(RollbackCase):
         self.assertFalse(ready["ready"])
         wait_for(lambda: "anchor" in self.readiness(service).get("reason", ""), "the reason")
         self.refused(service.mint(), 503, "ledger_unavailable")
+        self.assertIn(self.anchor, service.status()["ledger"]["last_error"])
         os.rename(self.anchor + ".away", self.anchor)
         service.wait_ready()
         self.assertEqual(service.mint().status, 200)
