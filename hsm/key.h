@@ -4,6 +4,7 @@
 #define HSMINT_KEY_H
 
 #include "algorithm.h"
+#include "tally.h"
 #include <openssl/evp.h>
 
 struct key {
@@ -15,6 +16,7 @@ struct key {
 	EVP_PKEY *public;
 	EVP_MD *hash; /* fetched once: to find it by name costs as much as to hash. NULL: the algorithm has none */
 	unsigned signature_length;
+	struct tally *tally;          /* set before it signs */
 	struct token_key_ready shown; /* kid and SubjectPublicKeyInfo */
 };
 

@@ -64,6 +64,10 @@ static hm_result find_key(
 			key->config->name);
 	if (key->config->use != KEY_USE_CHECKPOINT)
 		HM_TRY(jose_open(key, &room->jose[place], why));
+	key->tally = tallies_find(&room->tallies, key->shown.kid);
+	if (!key->tally)
+		return fail(why, TOKEN_DEVICE, "key %s: this process has counted %d keys, as many as it can",
+			key->config->name, HM_TALLIES_MAX);
 	HM_TRY(try_out(room, session, key, slowest_us, why));
 	atomic_store(&room->holds[place], true);
 	return HM_OK;
@@ -134,6 +138,7 @@ hm_result room_open(struct token_config *config, struct pin_parts *parts, struct
 	pthread_mutex_init(&room->sessions, NULL);
 	pthread_mutex_init(&room->learning, NULL);
 	pthread_mutex_init(&room->heads, NULL);
+	HM_TRY(tallies_open(&room->tallies, why));
 	HM_TRY(login_lock(config, &lock, why));
 	if (frame_send(HM_CHILD_FD, HM_TOKEN_TURN, 0, NULL, 0, NULL, 0) != HM_OK)
 		return fail(why, TOKEN_DEVICE, "mint is gone");

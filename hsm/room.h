@@ -21,6 +21,7 @@ struct room {
 	pthread_mutex_t heads;                           /* one at a time */
 	atomic_bool holds[HM_KEYS_MAX];                  /* whether a key was found, checked and tried at this place */
 	pthread_mutex_t learning;                        /* held to look for one more */
+	struct tallies tallies;
 	unsigned threads;
 	uint32_t probe_us;            /* the quickest probe with the slowest key, at the start */
 	pthread_mutex_t sessions;     /* held to open and close one: not every module locks its table of sessions */

@@ -54,6 +54,7 @@ static hm_result describe(const struct room *room, struct token_ready *ready, st
 	HM_TRY(module_describe(&room->module, ready, why));
 	ready->threads = room->threads;
 	ready->probe_us = room->probe_us;
+	memcpy(ready->epoch, room->tallies.epoch, sizeof ready->epoch);
 	ready->key_count = room->config->key_count;
 	for (uint32_t i = 0; i < ready->key_count; i++)
 		ready->keys[i] = room->keys[i].shown;
@@ -82,6 +83,13 @@ static hm_result run_workers(const struct room *room, struct worker *workers, st
 	return HM_OK;
 }
 
+/* Nothing more is signed: what was is told, so that nobody has to wonder. */
+_Noreturn static void give_up_start(const struct room *room, const struct token_failure *why)
+{
+	(void)!worker_send_counts(room, 0);
+	worker_end_process(why);
+}
+
 int serve_run(void)
 {
 	static struct token_config config;
@@ -91,7 +99,7 @@ int serve_run(void)
 	if (!serve_receive_config(&config, &parts))
 		return 1;
 	if (room_open(&config, &parts, &room, &why) != HM_OK)
-		worker_end_process(&why);
+		give_up_start(&room, &why);
 	struct worker *workers = calloc(room.threads, sizeof *workers);
 	if (!workers)
 		return 1;

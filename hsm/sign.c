@@ -25,7 +25,7 @@ static hm_result prepare(const struct key *key, struct hm_bytes data, uint8_t ro
 }
 
 static hm_result sign_and_check(const struct module *module, CK_SESSION_HANDLE session, const struct key *key,
-	struct hm_bytes data, bool check, struct signature *signature, struct token_failure *why)
+	struct hm_bytes data, enum signed_what what, bool check, struct signature *signature, struct token_failure *why)
 {
 	CK_RSA_PKCS_PSS_PARAMS pss = algorithm_pss();
 	CK_MECHANISM mechanism = {key->mechanism, NULL, 0};
@@ -38,6 +38,7 @@ static hm_result sign_and_check(const struct module *module, CK_SESSION_HANDLE s
 	signature->length = sizeof signature->bytes;
 	TRY_CALL(why, module->calls, C_Sign, session, (CK_BYTE *)input.data, input.length, signature->bytes,
 		&signature->length);
+	tally_count(key->tally, what);
 	if (signature->length != key->signature_length)
 		return fail(why, TOKEN_DEVICE, "key %s: C_Sign gave %lu bytes", key->config->name, signature->length);
 	if (check && !verify(key, data, signature->bytes))
@@ -47,9 +48,9 @@ static hm_result sign_and_check(const struct module *module, CK_SESSION_HANDLE s
 }
 
 hm_result sign(const struct module *module, CK_SESSION_HANDLE session, const struct key *key, struct hm_bytes data,
-	bool check, struct signature *signature, struct token_failure *why)
+	enum signed_what what, bool check, struct signature *signature, struct token_failure *why)
 {
-	hm_result result = sign_and_check(module, session, key, data, check, signature, why);
+	hm_result result = sign_and_check(module, session, key, data, what, check, signature, why);
 	if (result != HM_OK)
 		memset(signature, 0, sizeof *signature);
 	return result;
@@ -63,5 +64,5 @@ hm_result sign_probe(
 	memcpy(data, HM_PROBE_PREFIX, sizeof HM_PROBE_PREFIX - 1);
 	if (RAND_bytes(data + sizeof data - PROBE_RANDOM, PROBE_RANDOM) != 1)
 		return fail(why, TOKEN_DEVICE, "no random bytes");
-	return sign(module, session, key, (struct hm_bytes){data, sizeof data}, true, &signature, why);
+	return sign(module, session, key, (struct hm_bytes){data, sizeof data}, SIGNED_PROBE, true, &signature, why);
 }

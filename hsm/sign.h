@@ -11,12 +11,12 @@ struct signature {
 };
 
 /*
- * Sign `data` with C_SignInit and one single-part C_Sign on a session of the caller's own. With `check` the signature
- * is verified before it is given: TOKEN_DEVICE if it is not right. On failure `signature` is blank, and the session
- * may have an operation left open: close it.
+ * Sign `data` with C_SignInit and one single-part C_Sign on a session of the caller's own, and count it as `what`. With
+ * `check` the signature is verified before it is given: TOKEN_DEVICE if it is not right. On failure `signature` is
+ * blank, and the session may have an operation left open: close it.
  */
 hm_result sign(const struct module *module, CK_SESSION_HANDLE session, const struct key *key, struct hm_bytes data,
-	bool check, struct signature *signature, struct token_failure *why) HM_MUST_USE;
+	enum signed_what what, bool check, struct signature *signature, struct token_failure *why) HM_MUST_USE;
 
 /* Sign HM_PROBE_PREFIX and random bytes, and check. */
 hm_result sign_probe(const struct module *module, CK_SESSION_HANDLE session, const struct key *key,

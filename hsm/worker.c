@@ -68,7 +68,8 @@ static hm_result sign_jwt(
 	if (worker->session == CK_INVALID_HANDLE)
 		HM_TRY(room_open_session(room, &worker->session, why));
 	wait_as_told(room);
-	return sign(&room->module, worker->session, key, asked->tbs, wants_check(room, key), signature, why);
+	return sign(&room->module, worker->session, key, asked->tbs, SIGNED_CREDENTIAL, wants_check(room, key),
+		signature, why);
 }
 
 /* Under the lock, so that of two threads the second sees what the first signed. */
@@ -82,7 +83,8 @@ static hm_result sign_head(
 		HM_TRY(room_open_session(room, &worker->session, why));
 	/* It counts as signed before it is: what becomes of the answer is not known here. */
 	room->checkpoints[asked->key] = next;
-	return sign(&room->module, worker->session, &room->keys[asked->key], asked->tbs, true, signature, why);
+	return sign(&room->module, worker->session, &room->keys[asked->key], asked->tbs, SIGNED_CHECKPOINT, true,
+		signature, why);
 }
 
 static hm_result sign_checkpoint(
@@ -164,6 +166,24 @@ static hm_result learn_key(struct worker *worker, const struct hm_frame *frame)
 	return send_not_learned(&learn, &why);
 }
 
+hm_result worker_send_counts(const struct room *room, uint64_t id)
+{
+	struct token_counts counts;
+	uint8_t payload[sizeof counts + 8 * HM_TALLIES_MAX];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	tallies_tell(&room->tallies, &counts);
+	token_counts_put(&w, &counts);
+	return frame_send(HM_CHILD_FD, HM_TOKEN_COUNTS, id, payload, w.used, NULL, 0);
+}
+
+static hm_result take_count(const struct room *room, const struct hm_frame *frame)
+{
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (hm_get_u32(&reader) || !hm_reader_done(&reader))
+		return HM_BROKEN;
+	return worker_send_counts(room, frame->id);
+}
+
 static hm_result take_slow(struct room *room, const struct hm_frame *frame)
 {
 	uint32_t ms;
@@ -182,6 +202,8 @@ static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame
 	hm_result result = HM_BROKEN;
 	if (frame->type == HM_TOKEN_SLOW)
 		return take_slow(worker->room, frame);
+	if (frame->type == HM_TOKEN_COUNT)
+		return take_count(worker->room, frame);
 	if (frame->type == HM_TOKEN_KEY)
 		return learn_key(worker, frame);
 	if (frame->type == HM_TOKEN_SIGN)

@@ -16,6 +16,9 @@ struct worker {
 /* A thread's function; `worker` is a struct worker. Returns NULL at the end of the socket. */
 void *worker_run(void *worker);
 
+/* Tell mint what was signed so far. HM_UNAVAILABLE: it is gone. */
+hm_result worker_send_counts(const struct room *room, uint64_t id) HM_MUST_USE;
+
 /* Tell mint why this process cannot go on, and end it at once. */
 _Noreturn void worker_end_process(const struct token_failure *why);
 

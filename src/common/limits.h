@@ -78,6 +78,8 @@ enum {
 	HM_SIGNATURE_MAX = HM_RSA_BITS_MAX / 8,
 	HM_MECHANISMS_MAX = 512, /* of a token */
 	HM_SPKI_MAX = 640,       /* DER SubjectPublicKeyInfo of an RSA key of HM_RSA_BITS_MAX */
+	HM_EPOCH = 16,           /* of one life of a token's process, at random */
+	HM_TALLIES_MAX = 128,    /* keys that one process counts the signatures of */
 	HM_TPM_NAME_MAX = 66,    /* a hash algorithm's number and a SHA-512 */
 	HM_PATH_MAX = 1024,
 	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */

@@ -44,6 +44,12 @@ const char *token_class_name(enum token_class class)
 	return names[class];
 }
 
+const char *signed_what_name(enum signed_what what)
+{
+	static const char *const names[SIGNED_WHATS] = {"credential", "probe", "checkpoint"};
+	return names[what];
+}
+
 const char *custody_attribute_name(enum custody_attribute attribute)
 {
 	static const char *const names[CUSTODY_ATTRIBUTES] = {"CKA_TOKEN", "CKA_PRIVATE", "CKA_SENSITIVE",
@@ -270,6 +276,7 @@ void token_ready_put(struct hm_writer *w, const struct token_ready *ready)
 	hm_put_string(w, ready->library);
 	hm_put_string(w, ready->library_version);
 	hm_put_raw(w, ready->module_sha256, sizeof ready->module_sha256);
+	hm_put_raw(w, ready->epoch, sizeof ready->epoch);
 	hm_put_u32(w, ready->mechanism_count);
 	for (uint32_t i = 0; i < ready->mechanism_count; i++)
 		hm_put_u64(w, ready->mechanisms[i]);
@@ -291,6 +298,7 @@ bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
 	hm_get_printable(r, ready->library, sizeof ready->library);
 	hm_get_printable(r, ready->library_version, sizeof ready->library_version);
 	hm_get_raw(r, ready->module_sha256, sizeof ready->module_sha256);
+	hm_get_raw(r, ready->epoch, sizeof ready->epoch);
 	ready->mechanism_count = hm_get_u32(r);
 	if (ready->mechanism_count > HM_MECHANISMS_MAX)
 		return false;
@@ -304,6 +312,37 @@ bool token_ready_get(struct hm_reader *r, struct token_ready *ready)
 	bool sound = true;
 	for (uint32_t i = 0; i < ready->key_count; i++)
 		sound = key_ready_get(r, &ready->keys[i]) && sound;
+	return hm_reader_done(r) && sound;
+}
+
+void token_counts_put(struct hm_writer *w, const struct token_counts *counts)
+{
+	hm_put_raw(w, counts->epoch, sizeof counts->epoch);
+	hm_put_u32(w, counts->count);
+	for (uint32_t i = 0; i < counts->count; i++) {
+		hm_put_string(w, counts->keys[i].kid);
+		for (int what = 0; what < SIGNED_WHATS; what++)
+			hm_put_u64(w, counts->keys[i].counts[what]);
+	}
+}
+
+bool token_counts_get(struct hm_reader *r, struct token_counts *counts)
+{
+	memset(counts, 0, sizeof *counts);
+	hm_get_raw(r, counts->epoch, sizeof counts->epoch);
+	counts->count = hm_get_u32(r);
+	if (counts->count > HM_TALLIES_MAX)
+		return false;
+	bool sound = true;
+	for (uint32_t i = 0; i < counts->count; i++) {
+		struct token_signed *key = &counts->keys[i];
+		hm_get_printable(r, key->kid, sizeof key->kid);
+		sound = sound && strlen(key->kid) == HM_KID_MAX;
+		for (int what = 0; what < SIGNED_WHATS; what++) {
+			key->counts[what] = hm_get_u64(r);
+			sound = sound && key->counts[what] <= HM_INTEGER_MAX;
+		}
+	}
 	return hm_reader_done(r) && sound;
 }
 

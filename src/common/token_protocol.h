@@ -129,10 +129,25 @@ struct token_key_ready {
 	uint8_t tpm[TPM_ATTRIBUTES];         /* and nothing is true here */
 };
 
+/* What a signature was of. */
+enum signed_what { SIGNED_CREDENTIAL, SIGNED_PROBE, SIGNED_CHECKPOINT, SIGNED_WHATS };
+const char *signed_what_name(enum signed_what what); /* "credential", … */
+
+/* How often a process had its keys sign since it started, also where the signature was of no use. */
+struct token_counts {
+	uint8_t epoch[HM_EPOCH]; /* which process */
+	uint32_t count;
+	struct token_signed {
+		char kid[HM_KID_MAX + 1];
+		uint64_t counts[SIGNED_WHATS];
+	} keys[HM_TALLIES_MAX]; /* each kid once; one that was there once stays, in its place */
+};
+
 struct token_ready {
 	char manufacturer[33], model[17], serial[17], firmware[16], hardware[16];
 	char library[33], library_version[16]; /* what the module says of itself */
 	uint8_t module_sha256[32];             /* of its file */
+	uint8_t epoch[HM_EPOCH];               /* that it counts its signatures under */
 	uint32_t mechanism_count;
 	uint64_t mechanisms[HM_MECHANISMS_MAX]; /* that the token has */
 	uint32_t threads;
@@ -180,6 +195,8 @@ bool token_sign_get(struct hm_reader *r, struct token_sign *sign) HM_MUST_USE;
 bool token_slow_get(struct hm_reader *r, uint32_t *ms) HM_MUST_USE;
 void token_ready_put(struct hm_writer *w, const struct token_ready *ready);
 bool token_ready_get(struct hm_reader *r, struct token_ready *ready) HM_MUST_USE;
+void token_counts_put(struct hm_writer *w, const struct token_counts *counts);
+bool token_counts_get(struct hm_reader *r, struct token_counts *counts) HM_MUST_USE;
 void token_failure_put(struct hm_writer *w, const struct token_failure *failure);
 bool token_failure_get(struct hm_reader *r, struct token_failure *failure) HM_MUST_USE;
 

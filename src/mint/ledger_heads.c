@@ -8,12 +8,15 @@
 #include "mint.h"
 #include "note.h"
 #include "record.h"
+#include "record_token.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+enum { CARRIED_MAX = 12 * 1024 /* fits the first entry of a shard */ };
 
 struct ledger_heads {
 	struct service *service;
@@ -261,7 +264,12 @@ static void want_head(struct service *service)
 static void start_shard_if_due(struct service *service)
 {
 	int64_t age = hm_time() - ledger_shard_began(service->ledger);
-	if (age >= (int64_t)service->config->ledger.shard && ledger_next_shard(service->ledger, NULL))
+	char carried[CARRIED_MAX];
+	/* What a token that is ending has signed is not among what is carried: it tells that soon. */
+	if (age < (int64_t)service->config->ledger.shard || service->ending_tokens ||
+		!record_carried(service, carried, sizeof carried))
+		return;
+	if (ledger_next_shard(service->ledger, carried))
 		want_head(service);
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HASH_TEXT = 43, SMALL_MAX = 4096, VERSION = 1 };
+enum { HASH_TEXT = 43, SMALL_MAX = 4096 };
 
 static hm_result hash_text(const void *data, size_t length, char text[HASH_TEXT + 1], struct hm_problem *why)
 {
@@ -28,7 +28,7 @@ static void put_end(struct hm_json *json, const char *type)
 {
 	hm_json_member_number(json, "time", hm_time());
 	hm_json_member_string(json, "type", type);
-	hm_json_member_number(json, "v", VERSION);
+	hm_json_member_number(json, "v", RECORD_VERSION);
 	hm_json_end(json, '}');
 }
 
@@ -38,7 +38,7 @@ static void put_optional(struct hm_json *json, const char *name, const char *tex
 		hm_json_member_string(json, name, text);
 }
 
-static uint64_t add(struct service *service, const struct hm_json *json, bool quiet)
+uint64_t record_add(struct service *service, const struct hm_json *json, bool quiet)
 {
 	if (json->out.failed) { /* every text in it has a limit */
 		hm_log(HM_ERROR, "internal", "detail=\"no room for an entry of the ledger\"");
@@ -203,7 +203,7 @@ static uint64_t add_retry(struct service *service, const struct pending *pending
 	hm_json_key(&json, tbs_name(pending));
 	hm_json_text(&json, pending->entry + pending->entry_tbs, HASH_TEXT);
 	put_end(&json, "retry");
-	return add(service, &json, false);
+	return record_add(service, &json, false);
 }
 
 bool record_sending(struct service *service, struct pending *pending)
@@ -224,7 +224,7 @@ void record_void(struct service *service, const struct pending *pending, const c
 	put_of(service, &json, pending);
 	hm_json_member_string(&json, "reason", reason);
 	put_end(&json, "void");
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 /* ---- refusals ---- */
@@ -298,7 +298,7 @@ static void add_refused(struct service *service, const struct refusal *refusal)
 	if (refusal->caller)
 		hm_json_member_string(&json, "issuer", refusal->caller->issuer);
 	put_end(&json, "refused");
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 void record_tick(struct service *service)
@@ -333,10 +333,10 @@ static void add_start(struct service *service, const char *type)
 	put_configuration(service, &json, "configuration");
 	hm_json_member_number(&json, "time", hm_time());
 	hm_json_member_string(&json, "type", type);
-	hm_json_member_number(&json, "v", VERSION);
+	hm_json_member_number(&json, "v", RECORD_VERSION);
 	hm_json_member_string(&json, "version", HSMINT_VERSION);
 	hm_json_end(&json, '}');
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 void record_start(struct service *service)
@@ -357,7 +357,7 @@ void record_configuration(struct service *service)
 	hm_json_begin(&json, '{');
 	put_configuration(service, &json, "sha256");
 	put_end(&json, "configuration");
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 /* What a command is about: texts with a limit, or it was refused for them. */
@@ -386,12 +386,12 @@ void record_command(
 	put_named(&json, "token", request);
 	hm_json_member_string(&json, "type", "command");
 	hm_json_member_number(&json, "uid", uid);
-	hm_json_member_number(&json, "v", VERSION);
+	hm_json_member_number(&json, "v", RECORD_VERSION);
 	if (json_is_integer(version) && json_integer_value(version) >= 0 &&
 		json_integer_value(version) <= HM_INTEGER_MAX)
 		hm_json_member_number(&json, "version", json_integer_value(version));
 	hm_json_end(&json, '}');
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 void record_forgotten(struct service *service, const char *commitment)
@@ -414,9 +414,9 @@ void record_unlock(struct service *service, const char *token, uint32_t uid, con
 	hm_json_member_string(&json, "token", token);
 	hm_json_member_string(&json, "type", "unlock");
 	hm_json_member_number(&json, "uid", uid);
-	hm_json_member_number(&json, "v", VERSION);
+	hm_json_member_number(&json, "v", RECORD_VERSION);
 	hm_json_end(&json, '}');
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 static void put_hash(struct hm_json *json, const char *name, const void *data, size_t length)
@@ -449,7 +449,7 @@ void record_key(struct service *service, const struct config_key *key, const str
 	hm_json_member_number(&json, "time", hm_time());
 	hm_json_member_string(&json, "type", "key");
 	hm_json_member_string(&json, "use", key_use_name(key->use));
-	hm_json_member_number(&json, "v", VERSION);
+	hm_json_member_number(&json, "v", RECORD_VERSION);
 	hm_json_end(&json, '}');
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }

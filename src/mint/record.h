@@ -3,8 +3,14 @@
 #ifndef HSMINT_RECORD_H
 #define HSMINT_RECORD_H
 
+#include "json_write.h"
 #include "policy.h"
 #include "service.h"
+
+enum { RECORD_VERSION = 1 /* of an entry's form */ };
+
+/* Add an entry that was written here or in record_token.c. 0: no memory. */
+uint64_t record_add(struct service *service, const struct hm_json *json, bool quiet);
 
 /* ---- credentials ---- */
 

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "mint.h"
 #include "record.h"
+#include "record_token.h"
 #include "unlock.h"
 #include <stdio.h>
 #include <string.h>
@@ -200,6 +201,16 @@ static bool may_move(void *context, const struct pending *pending)
 	return mint_may_move(context, pending);
 }
 
+static void on_counted(void *context, struct token *token, const struct token_counts *counts, bool final)
+{
+	record_counts(context, token, counts, final);
+}
+
+static void on_life(void *context, struct token *token, enum token_life life)
+{
+	record_life(context, token, life);
+}
+
 static void on_token_ended(void *context, struct token *token)
 {
 	struct service *service = context;
@@ -221,7 +232,7 @@ static void end_token(struct service *service, struct token *token)
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
 	struct token_events events = {on_token_ready, on_token_stopped, on_start_failed, on_signed, on_failed,
-		on_sending, may_move, on_token_learned, on_token_ended, service};
+		on_sending, may_move, on_token_learned, on_counted, on_life, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
 

@@ -20,6 +20,12 @@ const char *token_state_name(enum token_state state)
 	return names[state];
 }
 
+const char *token_life_name(enum token_life life)
+{
+	static const char *const names[LIVES] = {"started", "ready", "ended", "stopped", "waiting"};
+	return names[life];
+}
+
 void token_enter(struct token *token, enum token_state state)
 {
 	token->state = state;
@@ -57,7 +63,7 @@ static hm_result send_request(struct token *token, struct pending *pending)
 	return child_queue(token->child, HM_TOKEN_SIGN, pending->id, payload, w.used, NULL, 0);
 }
 
-static uint64_t takes_us(const struct token *token)
+uint64_t token_takes_us(const struct token *token)
 {
 	uint64_t told_us = token->slow_ms * UINT64_C(1000);
 	return told_us > token->holdings.probe_us ? told_us : token->holdings.probe_us;
@@ -68,16 +74,21 @@ static unsigned room_at_token(const struct token *token)
 	unsigned threads = token->holdings.threads;
 	if (token->pace.at_once < threads)
 		return token->pace.at_once;
-	if (takes_us(token) < QUICK_US)
+	if (token_takes_us(token) < QUICK_US)
 		return threads * DEPTH_QUICK;
-	return takes_us(token) < SLOW_US ? threads + 1 : threads;
+	return token_takes_us(token) < SLOW_US ? threads + 1 : threads;
 }
 
 /* Signatures a second: as measured, or as its first probe promises. */
 static double rate_of(const struct token *token)
 {
-	double promised = token->holdings.threads * 1e6 / (double)(takes_us(token) ? takes_us(token) : 1);
+	double promised = token->holdings.threads * 1e6 / (double)(token_takes_us(token) ? token_takes_us(token) : 1);
 	return token->pace.rate > 0 ? token->pace.rate : promised;
+}
+
+bool token_may_send(const struct token *token)
+{
+	return token->state == TOKEN_READY && !token->ending && !token->winding_up;
 }
 
 void token_look_who_waits(struct token *token)
@@ -88,7 +99,7 @@ void token_look_who_waits(struct token *token)
 void token_dispatch(struct token *token)
 {
 	struct pending *pending;
-	bool may_send = token->state == TOKEN_READY && !pace_is_paused(&token->pace, uv_now(token->loop));
+	bool may_send = token_may_send(token) && !pace_is_paused(&token->pace, uv_now(token->loop));
 	while (may_send && token->outstanding < room_at_token(token) && (pending = fair_next(token->queue))) {
 		if (!token->events.sending(token->events.context, pending)) {
 			token_give_up(token, pending, "ledger_unavailable");
@@ -100,6 +111,7 @@ void token_dispatch(struct token *token)
 		}
 		TAILQ_INSERT_TAIL(&token->at_work, pending, at_token);
 		token->outstanding++;
+		token_count_sent(token, pending);
 		pending->at_work = true;
 		pending->tries++;
 		pending->sent_ms = uv_now(token->loop);
@@ -155,7 +167,7 @@ bool token_would_take(const struct token *token, const struct pending *pending)
 
 bool token_can_sign(const struct token *token, uint16_t key)
 {
-	return token->state == TOKEN_READY && !token->ending && !token->failing[key];
+	return token_may_send(token) && !token->failing[key];
 }
 
 double token_wait_s(const struct token *token)
@@ -258,6 +270,7 @@ struct token_facts token_facts(const struct token *token)
 	uint32_t failing = token_failing_key(token);
 	return (struct token_facts){.state = token->state,
 		.failing = failing < token->config.key_count ? token->config.keys[failing].name : NULL,
+		.is_ending = token->ending || token->winding_up,
 		.pid = token->child ? (int)child_pid(token->child) : 0,
 		.restarts = token->restarts ? token->restarts - 1 : 0,
 		.threads = token->holdings.threads,

@@ -17,6 +17,9 @@ enum token_state {
 };
 const char *token_state_name(enum token_state state);
 
+enum token_life { LIFE_STARTED, LIFE_READY, LIFE_ENDED, LIFE_STOPPED, LIFE_WAITING, LIVES };
+const char *token_life_name(enum token_life life); /* "started", … */
+
 /* What a token tells its owner. `signed_` and `failed` hand the pending over: the owner releases it. */
 struct token_events {
 	void (*ready)(void *context, struct token *token);
@@ -32,6 +35,10 @@ struct token_events {
 	bool (*may_move)(void *context, const struct pending *pending);
 	/* A key that token_hold asked for while it was ready is held now; or, with `failure`, is not: forget it. */
 	void (*learned)(void *context, struct token *token, uint16_t place, const struct token_failure *failure);
+	/* What its process has signed since it started; token_counted still is what it told before. `final`: it signs
+	 * no more. */
+	void (*counted)(void *context, struct token *token, const struct token_counts *counts, bool final);
+	void (*life)(void *context, struct token *token, enum token_life life); /* something befell its process */
 	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
 	void *context;
 };
@@ -40,6 +47,7 @@ struct token_facts {
 	enum token_state state;
 	const char *failing; /* the name of a key whose last request failed, NULL if none: then it signs */
 	int pid;             /* 0: none */
+	bool is_ending;      /* its process, because it was told to */
 	unsigned restarts, threads, queued, outstanding;
 	unsigned rate; /* signatures a second while somebody waits; before that was seen, what its probe promises */
 	uint64_t signed_count, failed_count;
@@ -69,6 +77,14 @@ uint16_t token_place(const struct token *token, const struct token_key_config *k
 
 /* What it showed of the key at this place; NULL: nothing yet. */
 const struct token_key_ready *token_shown(const struct token *token, uint16_t place);
+
+/* Ask its process what it has signed; `counted` follows. It is asked every ten seconds, and before it ends, anyway. */
+void token_count(struct token *token);
+
+/* What its process told last of what it has signed: nothing, until it has; and what it was given to sign, as
+ * credentials (checkpoints are left out). Both are of this one process. */
+const struct token_counts *token_counted(const struct token *token);
+const struct token_counts *token_sent(const struct token *token);
 
 /* A process that does not answer a request for so long is ended: to be set after token_start, and at each reload. */
 void token_set_stuck_after(struct token *token, unsigned seconds);

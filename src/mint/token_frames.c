@@ -39,6 +39,8 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 		token->config.name, (int)child_pid(token->child), ready.model, ready.serial, ready.threads,
 		uv_now(token->loop) - token->changed_ms);
 	token_enter(token, TOKEN_READY);
+	token_begin_counts(token, ready.epoch);
+	token->events.life(token->events.context, token, LIFE_READY);
 	if (token->slow_ms)
 		token_send_slow(token);
 	for (uint32_t i = 0; i < HM_KEYS_MAX; i++)
@@ -51,6 +53,7 @@ static hm_result take_ready(struct token *token, struct hm_reader *reader)
 
 static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 {
+	token->uncounted = true;
 	token->last_signed_ms = uv_now(token->loop);
 	if (frame->id == 0) {
 		token->probing = false;
@@ -86,7 +89,7 @@ static void relieve(struct token *token, unsigned at_hand)
 	unsigned char random = 0;
 	(void)uv_random(NULL, NULL, &random, sizeof random, 0, NULL);
 	unsigned pause_ms = pace_relieve(&token->pace, at_hand, random, uv_now(token->loop));
-	if (!token->ending)
+	if (token_may_send(token))
 		uv_timer_start(&token->timer, on_pause_over, pause_ms, 0);
 }
 
@@ -107,6 +110,7 @@ static void note_failure(struct token *token, uint16_t key, bool is_failing)
 static hm_result take_failed(struct token *token, uint64_t id, struct hm_reader *reader)
 {
 	struct token_failure failure;
+	token->uncounted = true; /* it may have, and then been of no use */
 	if (!token_failure_get(reader, &failure))
 		return HM_REFUSED;
 	token->last = failure;
@@ -150,9 +154,8 @@ static hm_result take_turn(struct token *token)
 	return HM_OK;
 }
 
-hm_result token_take_frame(void *context, struct hm_frame *frame)
+static hm_result take_frame(struct token *token, const struct hm_frame *frame)
 {
-	struct token *token = context;
 	struct hm_reader reader = hm_reader(frame->payload, frame->length);
 	switch (frame->type) {
 	case HM_TOKEN_TURN:
@@ -169,7 +172,17 @@ hm_result token_take_frame(void *context, struct hm_frame *frame)
 		return token_take_learned(token, &reader);
 	case HM_TOKEN_NOT_LEARNED:
 		return token_take_not_learned(token, &reader);
+	case HM_TOKEN_COUNTS:
+		return token_take_counts(token, frame->id, &reader);
 	default:
 		return HM_REFUSED;
 	}
+}
+
+hm_result token_take_frame(void *context, struct hm_frame *frame)
+{
+	struct token *token = context;
+	HM_TRY(take_frame(token, frame));
+	token_wind_up_look(token);
+	return HM_OK;
 }

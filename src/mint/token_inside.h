@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the rooms of a token share, and nobody else: token.c (its requests), token_frames.c (what its process says),
- * token_process.c (that process's life, and people who log it in), token_keys.c (its keys and their places).
+ * token_process.c (that process's life, and people who log it in), token_keys.c (its keys and their places),
+ * token_counts.c (what it signed).
  */
 #ifndef HSMINT_TOKEN_INSIDE_H
 #define HSMINT_TOKEN_INSIDE_H
@@ -50,6 +51,14 @@ struct token {
 	uint64_t down_until_ms; /* no process is started before */
 	struct fair *queue;
 	struct pending_list at_work;
+	struct token_counts sent;    /* requests that this process was given, as credentials, */
+	struct token_counts counted; /* and what it told last that it had signed */
+	uint64_t count_id;           /* of the last question for that, */
+	uint64_t count_asked_ms;     /* asked then; 0: not since it started */
+	bool counting;               /* it has not answered yet */
+	bool uncounted;              /* it signed something since */
+	bool winding_up;             /* nothing is sent to it any more but that question, and then it ends */
+	bool asked_last, told_final;
 	struct token_failure last; /* what the process said last, class TOKEN_CLASSES: nothing */
 	enum token_class end;      /* why the process ends, by its own or our word; TOKEN_CLASSES: nobody said */
 };
@@ -76,6 +85,12 @@ void token_retry_or_give_up(struct token *token, struct pending *pending);
 /* The request with this id, from the process that works on it; NULL: it was never given that. */
 struct pending *token_take_back(struct token *token, uint64_t id);
 
+/* Whether its process is there to be sent something. */
+bool token_may_send(const struct token *token);
+
+/* About how long a signature takes. */
+uint64_t token_takes_us(const struct token *token);
+
 /* ---- token_frames.c ---- */
 
 hm_result token_take_frame(void *context, struct hm_frame *frame);
@@ -88,6 +103,22 @@ void token_ease(struct token *token);
 
 /* Whether its next process needs a person who logs it in. */
 bool token_must_wait(const struct token *token);
+
+/* The process ends by itself, or is killed. */
+void token_hang_up(struct token *token);
+
+/* ---- token_counts.c ---- */
+
+void token_count_sent(struct token *token, const struct pending *pending);
+void token_begin_counts(struct token *token, const uint8_t epoch[HM_EPOCH]); /* of a process that is ready */
+void token_forget_counts(struct token *token);
+hm_result token_take_counts(struct token *token, uint64_t id, struct hm_reader *reader) HM_MUST_USE;
+bool token_wants_count(const struct token *token, uint64_t now);
+
+/* End a process that is ready: what it has at hand is waited for, then what it says that it has signed; neither for
+ * long. To be looked at whenever it has answered something. */
+void token_wind_up(struct token *token);
+void token_wind_up_look(struct token *token);
 
 /* ---- token_keys.c ---- */
 

@@ -64,6 +64,7 @@ void token_ask_for_keys(struct token *token)
 /* What it says of a place that it was asked to learn the key of: that is answered once. */
 static bool take_lesson(struct token *token, uint16_t place)
 {
+	token->uncounted = true;
 	if (!token->learning || !token->asked[place] || token->shown[place])
 		return false;
 	token->learning--;
@@ -101,7 +102,7 @@ static bool look_again(struct token *token, uint16_t place, const struct token_f
 		return false;
 	token->looked_again[place] = token->looking_again = true;
 	token->was_of_use = true; /* its end is not of its own doing */
-	child_kill(token->child);
+	token_wind_up(token);
 	return true;
 }
 
@@ -167,7 +168,7 @@ static hm_result make_room(struct token *token, struct hm_problem *why)
 			token->config.name, HM_KEYS_MAX);
 	if (token->state == TOKEN_READY && token->child) {
 		token->was_of_use = true; /* its end is not of its own doing */
-		child_kill(token->child);
+		token_wind_up(token);
 	}
 	return hm_unavailable(why, "token_unavailable", "token %s: its process was given %d keys, and is started anew",
 		token->config.name, HM_KEYS_MAX);
@@ -189,7 +190,7 @@ hm_result token_hold(struct token *token, const struct token_key_config *keys, u
 		if (place == token->config.key_count)
 			token->config.key_count++;
 	}
-	if (token->state == TOKEN_READY && !token->ending)
+	if (token_may_send(token))
 		token_ask_for_keys(token);
 	return HM_OK;
 }
@@ -239,7 +240,7 @@ void token_probe(struct token *token)
 
 bool token_wants_probe(const struct token *token, uint64_t now)
 {
-	if (token->state != TOKEN_READY || token->probing || !token->config.key_count)
+	if (!token_may_send(token) || token->probing || !token->config.key_count)
 		return false;
 	if (token_failing_key(token) < token->config.key_count)
 		return now - token->probed_ms > PROBE_FAILING_MS;

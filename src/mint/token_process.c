@@ -69,6 +69,7 @@ static void stop(struct token *token)
 {
 	token_enter(token, TOKEN_STOPPED);
 	token_give_up_queue(token);
+	token->events.life(token->events.context, token, LIFE_STOPPED);
 	token->events.stopped(token->events.context, token);
 }
 
@@ -82,10 +83,13 @@ bool token_must_wait(const struct token *token)
 static void wait_for_operator(struct token *token)
 {
 	uv_timer_stop(&token->timer);
-	if (token->state != TOKEN_WAITING)
+	bool is_new = token->state != TOKEN_WAITING;
+	token_enter(token, TOKEN_WAITING);
+	if (is_new) {
 		hm_log(HM_WARNING, "token_waiting", "token=%s login=%s", token->config.name,
 			token_login_name(token->config.login));
-	token_enter(token, TOKEN_WAITING);
+		token->events.life(token->events.context, token, LIFE_WAITING);
+	}
 	token_give_up_queue(token);
 }
 
@@ -186,6 +190,10 @@ static void on_process_ended(void *context, const char *how)
 		"token=%s how=\"%s\" class=%s ckr=0x%" PRIx64 " detail=\"%s\"", token->config.name, how,
 		token->last.class < TOKEN_CLASSES ? token_class_name(token->last.class) : "none", token->last.ckr,
 		token->last.detail);
+	token->events.life(token->events.context, token, LIFE_ENDED);
+	token_forget_counts(token);
+	token->winding_up = token->asked_last = false;
+	uv_timer_stop(&token->timer);
 	token->child = NULL;
 	token->probing = false;
 	token->learning = 0;
@@ -262,6 +270,7 @@ static void start_process(struct token *token)
 	}
 	token->unlatch = false;
 	token->restarts++;
+	token->events.life(token->events.context, token, LIFE_STARTED);
 	if (w.failed || child_queue(token->child, HM_TOKEN_CONFIG, 0, payload, w.used, token->parts.fds,
 				token->config.custodian_count) != HM_OK)
 		child_kill(token->child);
@@ -314,7 +323,7 @@ void token_slow(struct token *token, uint32_t ms)
 {
 	token->slow_ms = ms;
 	pace_forget_rate(&token->pace);
-	if (token->state == TOKEN_READY && !token->ending)
+	if (token_may_send(token))
 		token_send_slow(token);
 	token_dispatch(token); /* there may be more room at it now */
 }
@@ -346,19 +355,29 @@ static void on_end_timer(uv_timer_t *timer)
 		child_kill(token->child);
 }
 
+void token_hang_up(struct token *token)
+{
+	child_hang_up(token->child);
+	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
+}
+
 void token_end(struct token *token)
 {
 	if (token->ending)
 		return;
 	token->ending = true;
 	parts_forget(&token->parts);
-	uv_timer_stop(&token->timer);
 	if (!token->child) {
+		uv_timer_stop(&token->timer);
 		finish(token);
 		return;
 	}
-	child_hang_up(token->child);
-	uv_timer_start(&token->timer, on_end_timer, END_MS, 0);
+	if (token->state != TOKEN_READY) {
+		token_hang_up(token);
+		return;
+	}
+	token_give_up_queue(token);
+	token_wind_up(token);
 }
 
 /* What its workers were told to wait is not the module's doing; one may wait for another. */
@@ -383,6 +402,7 @@ void token_tick(struct token *token)
 		(oldest && now - oldest->sent_ms > stuck_after_ms(token)) ||
 		(token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
 		(token->learning && now - token->learning_ms > stuck_after_ms(token)) ||
+		(token->counting && now - token->count_asked_ms > stuck_after_ms(token)) ||
 		(token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > start_limit_ms(token));
 	forget_late_parts(token);
 	if (token->child && hung) {
@@ -390,5 +410,7 @@ void token_tick(struct token *token)
 		child_kill(token->child);
 	} else if (token_wants_probe(token, now)) {
 		token_probe(token);
+	} else if (token_wants_count(token, now)) {
+		token_count(token);
 	}
 }

@@ -74,8 +74,8 @@ def say_of_a_tpm(data):
 
 
 def of_requests(change):
-    """Change what comes with the id of a request, not of a probe."""
-    return lambda data: change(data) if frames.split(data)[1] else [data]
+    """Change what comes with the id of a request, not of a probe or a question."""
+    return lambda data: change(data) if frames.split(data)[1] and frames.split(data)[0] != frames.TOKEN_COUNTS else [data]
 
 
 def short_signature(data):
@@ -131,6 +131,7 @@ TOKEN = {
     "a failure of no request": frames.frame(frames.TOKEN_FAILED, b"\0" + bytes(8) + frames.text("no"), 4711),
     "a failure of no class": frames.frame(frames.TOKEN_FAILED, b"\x63" + bytes(8) + frames.text("no")),
     "a failure that ends too soon": frames.frame(frames.TOKEN_FAILED, b"\0"),
+    "counts nobody asked for": frames.frame(frames.TOKEN_COUNTS, bytes(16) + bytes(4)),
     "a key that it was not asked to look for":
         frames.frame(frames.TOKEN_NOT_LEARNED, b"\0\0\7" + bytes(8) + frames.text("no")),
 }
@@ -143,6 +144,8 @@ BEHAVIOURS.update({
     "token: ready twice": twice(frames.TOKEN_READY),
     "token: ready with nothing to show": instead(frames.TOKEN_READY, lambda data: frames.frame(frames.TOKEN_READY)),
     "token: what a TPM says, which nobody asked for": instead(frames.TOKEN_READY, say_of_a_tpm),
+    "token: counts of another process":
+        instead(frames.TOKEN_COUNTS, lambda data: data[:frames.HEADER] + bytes(16) + data[frames.HEADER + 16:]),
     "deaf": lambda data: [data],  # serves, and does not hear that it is to end
 })
 # Only once it is asked for a signature.

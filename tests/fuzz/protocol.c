@@ -37,6 +37,7 @@ typedef bool parser(struct hm_reader *r, struct hm_writer *w);
 
 REREAD(token_config)
 REREAD(token_ready)
+REREAD(token_counts)
 REREAD(token_failure)
 REREAD(gate_config)
 REREAD(gate_publish)
@@ -101,10 +102,10 @@ static bool reread_token_slow(struct hm_reader *r, struct hm_writer *w)
 	return true;
 }
 
-static parser *const parsers[] = {reread_token_config, reread_token_ready, reread_token_failure, reread_token_sign,
-	reread_token_slow, reread_gate_config, reread_gate_publish, reread_gate_request, reread_gate_reply,
-	reread_gate_ready, reread_gate_stats, reread_ceremony_certificate, reread_ceremony_sign, reread_token_learn,
-	reread_token_learned, reread_token_not_learned};
+static parser *const parsers[] = {reread_token_config, reread_token_counts, reread_token_ready, reread_token_failure,
+	reread_token_sign, reread_token_slow, reread_gate_config, reread_gate_publish, reread_gate_request,
+	reread_gate_reply, reread_gate_ready, reread_gate_stats, reread_ceremony_certificate, reread_ceremony_sign,
+	reread_token_learn, reread_token_learned, reread_token_not_learned};
 enum { PARSERS = sizeof parsers / sizeof *parsers, JOSE = PARSERS, CHOICES };
 
 static void try_parser(parser *reread, const uint8_t *data, size_t size)
@@ -212,6 +213,13 @@ static void put_token_ready(struct hm_writer *w)
 				 .tpm = {1, 1, 1, 1}},
 			{.spki_length = 0}}};
 	token_ready_put(w, &ready);
+}
+
+static void put_token_counts(struct hm_writer *w)
+{
+	static const struct token_counts counts = {
+		.epoch = {1, 2}, .count = 1, .keys = {{"cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s", {3, 2, 0}}}};
+	token_counts_put(w, &counts);
 }
 
 static void put_token_failure(struct hm_writer *w)
@@ -332,6 +340,7 @@ static const struct {
 } well_formed[] = {
 	{reread_token_config, put_token_config},
 	{reread_token_ready, put_token_ready},
+	{reread_token_counts, put_token_counts},
 	{reread_token_failure, put_token_failure},
 	{reread_token_sign, put_token_sign},
 	{reread_token_slow, put_token_slow},

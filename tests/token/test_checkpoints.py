@@ -49,7 +49,7 @@ class Checkpoints(TokenCase):
         """The kid and public key of each key in READY."""
         for _ in range(7):
             reader.bytes()
-        reader.raw(32)
+        reader.raw(32 + 16)
         for _ in range(reader.take("=I")):
             reader.take("=Q")
         for _ in range(3):

@@ -14,7 +14,7 @@ from softhsm_keys import module_of
 from token_case import BUILD, FAULT, PATIENCE, TokenCase, process_exists, read, run, unbase64, wait_for
 from token_admin import CHILD_FD, CONFIG, CREATE, DONE, FAILED, create_key, frame, string, token_config
 
-SIGN, PROBE, LEARN, TURN, READY, SIGNED, ENDING, LEARNED, NOT_LEARNED = 2, 3, 5, 15, 16, 17, 19, 20, 21
+SIGN, PROBE, LEARN, COUNT, TURN, READY, SIGNED, ENDING, LEARNED, NOT_LEARNED, COUNTS = 2, 3, 5, 6, 15, 16, 17, 19, 20, 21, 22
 CLASS_REFUSED, CLASS_ABSENT = 6, 8
 CKM_EC_KEY_PAIR_GEN, CKM_ECDSA = 0x1040, 0x1041
 CUSTODY = bytes([1, 1, 1, 0, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1])  # in the order of enum custody_attribute
@@ -121,6 +121,7 @@ class Frames(TokenCase):
         loaded = FAULT if string(FAULT) in self.configuration() else module_of(self.directory)
         with open(loaded, "rb") as module:
             self.assertEqual(reader.raw(32), hashlib.sha256(module.read()).digest())
+        self.assertNotEqual(reader.raw(16), bytes(16))  # the epoch
         self.assertIn(CKM_ECDSA, [reader.take("=Q") for _ in range(reader.take("=I"))])
         threads, probe_us, count = (reader.take("=I") for _ in range(3))
         self.assertEqual((threads, count), (1, len(KEYS)))
@@ -307,6 +308,7 @@ class Frames(TokenCase):
         os.chmod(self.pin_file, 0o644)
         peer = self.peer()
         self.assertEqual(peer.ask(frame(CONFIG, self.configuration()))[0], TURN)
+        self.assertEqual(peer.receive()[0], COUNTS)
         kind, _, payload = peer.receive()
         self.assertEqual(kind, ENDING)
         self.assertIn(b"chmod 600", payload)
@@ -341,7 +343,7 @@ class Frames(TokenCase):
     def test_without_parts_or_an_unlock_it_does_not_log_in(self):
         for unlock, parts, said in ((b"1" * 16, (), b"0 of 2 parts"), (bytes(16), ("1", "2"), b"nobody has unlocked")):
             peer = self.configure(self.with_custodians(unlock), parts)
-            self.assertEqual(peer.receive()[0], TURN)
+            self.assertEqual([peer.receive()[0], peer.receive()[0]], [TURN, COUNTS])
             kind, _, payload = peer.receive()
             self.assertEqual(kind, ENDING)
             self.assertIn(said, payload)

@@ -440,6 +440,7 @@ Test(token_protocol, what_a_token_shows_comes_back_as_it_was)
 		.library = "Implementation of PKCS11",
 		.library_version = "2.6",
 		.module_sha256 = {1, [31] = 255},
+		.epoch = {2, [HM_EPOCH - 1] = 254},
 		.mechanism_count = 2,
 		.mechanisms = {0x1041, UINT64_MAX},
 		.threads = 2,
@@ -475,6 +476,7 @@ static void put_ready(uint32_t mechanisms, uint32_t threads, uint32_t keys, size
 	for (int i = 0; i < 7; i++)
 		hm_put_string(&w, "");
 	hm_put_raw(&w, sha256, sizeof sha256);
+	hm_put_raw(&w, sha256, HM_EPOCH);
 	hm_put_u32(&w, mechanisms);
 	for (uint32_t i = 0; i < mechanisms && i < 1000; i++)
 		hm_put_u64(&w, i);
@@ -535,6 +537,64 @@ Test(token_protocol, a_token_that_shows_too_much_is_refused)
 		struct hm_reader r = again();
 		cr_expect_eq(get_ready(&r), cases[i].fits, "case %zu", i);
 	}
+}
+
+/* ---- counts ---- */
+
+static struct token_counts counts_sent, counts;
+
+static bool get_counts(struct hm_reader *r)
+{
+	return token_counts_get(r, &counts);
+}
+
+static void fill_counts(uint32_t count)
+{
+	memset(&counts_sent, 0, sizeof counts_sent);
+	counts_sent.count = count;
+	for (uint32_t i = 0; i < count && i < HM_TALLIES_MAX; i++)
+		counts_sent.keys[i] =
+			(struct token_signed){"cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s", {0, i, HM_INTEGER_MAX}};
+	begin();
+}
+
+Test(token_protocol, what_was_counted_comes_back_as_it_was)
+{
+	static const uint32_t numbers[] = {0, 2, HM_TALLIES_MAX};
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		fill_counts(numbers[i]);
+		token_counts_put(&w, &counts_sent);
+		struct hm_reader r = again();
+		memset(&counts, 0xff, sizeof counts);
+		cr_assert(get_counts(&r));
+		cr_expect_eq(memcmp(&counts, &counts_sent, sizeof counts), 0);
+	}
+	fill_counts(2);
+	token_counts_put(&w, &counts_sent);
+	expect_whole_or_nothing(get_counts);
+}
+
+Test(token_protocol, counts_of_too_many_keys_or_of_none_or_too_high_are_refused)
+{
+	fill_counts(1);
+	counts_sent.keys[0].counts[SIGNED_PROBE] = HM_INTEGER_MAX + UINT64_C(1);
+	token_counts_put(&w, &counts_sent);
+	struct hm_reader r = again();
+	cr_expect_not(get_counts(&r));
+	fill_counts(1);
+	counts_sent.keys[0].kid[HM_KID_MAX - 1] = 0;
+	token_counts_put(&w, &counts_sent);
+	r = again();
+	cr_expect_not(get_counts(&r));
+	fill_counts(HM_TALLIES_MAX);
+	token_counts_put(&w, &counts_sent);
+	const uint32_t more = HM_TALLIES_MAX + 1;
+	memcpy(w.data + HM_EPOCH, &more, sizeof more);
+	hm_put_string(&w, counts_sent.keys[0].kid);
+	for (int what = 0; what < SIGNED_WHATS; what++)
+		hm_put_u64(&w, 1);
+	r = again();
+	cr_expect_not(get_counts(&r));
 }
 
 /* ---- failure ---- */
