@@ -37,6 +37,9 @@ hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *
 	struct checkpoint_last *next, struct token_failure *why)
 {
 	struct checkpoint checkpoint;
+	enum key_algorithm algorithm = key->config->algorithm;
+	if (algorithm != KEY_ES256 && algorithm != KEY_ED25519)
+		return refuse(why, "a checkpoint is signed with ES256 or Ed25519");
 	if (!is_checkpoint(tbs, &checkpoint))
 		return refuse(why, "not a checkpoint");
 	*next = (struct checkpoint_last){shard_of(key, checkpoint.origin), checkpoint.size, checkpoint.root};

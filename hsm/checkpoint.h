@@ -14,9 +14,9 @@ struct checkpoint_last {
 };
 
 /*
- * TOKEN_REFUSED unless `tbs` is exactly a checkpoint's three lines (docs/ledger.md), of a shard of the key's origin,
- * and neither of an earlier shard than `last`, nor smaller, nor of the same size with another root. `next` is what
- * takes the place of `last` once it is signed.
+ * TOKEN_REFUSED unless the key is ES256 or Ed25519, and `tbs` is exactly a checkpoint's three lines (docs/ledger.md),
+ * of a shard of the key's origin, and neither of an earlier shard than `last`, nor smaller, nor of the same size with
+ * another root. `next` is what takes the place of `last` once it is signed.
  */
 hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *last, struct hm_bytes tbs,
 	struct checkpoint_last *next, struct token_failure *why) HM_MUST_USE;

@@ -13,7 +13,7 @@ from token_case import TokenCase, run
 
 ORIGIN = "demo.test/ledger"
 ACCESS_TOKEN, CHECKPOINT = 0, 2
-ES256, ED25519 = 0, 4
+ES256, ES384, ED25519 = 0, 1, 4
 SHARDS_MAX = 99999
 ROOT, OTHER_ROOT = (base64.b64encode(hashlib.sha256(data).digest()).decode() for data in (b"one", b"other"))
 ANOTHERS, BEHIND, CONTRADICTS = "another ledger", "behind one that was signed", "contradicts one that was signed"
@@ -32,9 +32,11 @@ class Checkpoints(TokenCase):
     def setUp(self):
         super().setUp()
         create_key(self.directory, self.config, "heads", "0a", ED25519)
+        create_key(self.directory, self.config, "p384", "0b", ES384)
         keys = [key("ecdsa", "demo-checkpoint", "03", CHECKPOINT, ES256, ORIGIN),
                 key("eddsa", "heads", "0a", CHECKPOINT, ED25519, ORIGIN),
-                key("access", "demo-access", "01", ACCESS_TOKEN, ES256, ISSUER)]
+                key("access", "demo-access", "01", ACCESS_TOKEN, ES256, ISSUER),
+                key("other", "p384", "0b", CHECKPOINT, ES384, ORIGIN)]
         without = token_config(self.directory, module_of(self.directory), [])
         configuration = without[:-4] + struct.pack("=I", len(keys)) + b"".join(keys)
         self.peer = Peer()
@@ -130,6 +132,9 @@ class Checkpoints(TokenCase):
                 with self.subTest(data[:80], place=place):
                     self.refused(place, data, ANOTHERS)
             self.signed(place, good)
+
+    def test_an_algorithm_that_no_signed_note_has_signs_none(self):
+        self.refused(3, checkpoint(), "ES256 or Ed25519")
 
     def test_there_is_no_way_back(self):
         for place in (0, 1):
