@@ -19,17 +19,16 @@ static bool is_checkpoint(struct hm_bytes tbs, struct checkpoint *checkpoint)
 	       checkpoint_write(checkpoint, again) == tbs.length && memcmp(again, tbs.data, tbs.length) == 0;
 }
 
-/* The number of the shard when its origin is the key's own, a slash and a number; else 0. */
-static unsigned shard_of(const struct key *key, const char *origin)
+unsigned checkpoint_shard(const char *ledger, const char *origin)
 {
 	char again[HM_URL_MAX + 16];
-	size_t length = strlen(key->config->issuer);
-	if (strncmp(origin, key->config->issuer, length) != 0 || origin[length] != '/')
+	size_t length = strlen(ledger);
+	if (strncmp(origin, ledger, length) != 0 || origin[length] != '/')
 		return 0;
 	unsigned long number = strtoul(origin + length + 1, NULL, 10);
 	if (number < 1 || number > HM_SHARDS_MAX)
 		return 0;
-	snprintf(again, sizeof again, "%s/%lu", key->config->issuer, number);
+	snprintf(again, sizeof again, "%s/%lu", ledger, number);
 	return strcmp(origin, again) == 0 ? (unsigned)number : 0;
 }
 
@@ -42,7 +41,8 @@ hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *
 		return refuse(why, "a checkpoint is signed with ES256 or Ed25519");
 	if (!is_checkpoint(tbs, &checkpoint))
 		return refuse(why, "not a checkpoint");
-	*next = (struct checkpoint_last){shard_of(key, checkpoint.origin), checkpoint.size, checkpoint.root};
+	*next = (struct checkpoint_last){
+		checkpoint_shard(key->config->issuer, checkpoint.origin), checkpoint.size, checkpoint.root};
 	if (!next->shard)
 		return refuse(why, "a checkpoint of another ledger than this key's");
 	if (next->shard < last->shard || (next->shard == last->shard && next->size < last->size))

@@ -11,9 +11,10 @@
 
 enum { SESSIONS_SPARE = 2 }; /* the login's, and one for an operator's tool */
 
-static hm_result open_session(const struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
+static hm_result open_session(
+	const struct room *room, bool may_write, CK_SESSION_HANDLE *session, struct token_failure *why)
 {
-	CK_FLAGS flags = CKF_SERIAL_SESSION | (room->config->read_write ? CKF_RW_SESSION : 0);
+	CK_FLAGS flags = CKF_SERIAL_SESSION | (may_write ? CKF_RW_SESSION : 0);
 	CK_RV ckr = room->module.calls->C_OpenSession(room->module.slot, flags, NULL, NULL, session);
 	if (ckr == CKR_OK)
 		return HM_OK;
@@ -125,7 +126,7 @@ static hm_result log_in(struct room *room, const struct pin_parts *parts, int *l
 	HM_TRY(confine(room->config, why));
 	HM_TRY(module_load(room->config, &room->module, why));
 	HM_TRY(module_find_token(room->config, &room->module, why));
-	HM_TRY(open_session(room, &room->login, why));
+	HM_TRY(open_session(room, room->config->read_write, &room->login, why));
 	if (room->config->login == LOGIN_PROTECTED_PATH)
 		release(lock);
 	return login_user(room->config, parts, &room->module, room->login, why);
@@ -169,14 +170,21 @@ static void close_session(const struct module *module, CK_SESSION_HANDLE *sessio
 	*session = CK_INVALID_HANDLE;
 }
 
-hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
+static hm_result open_logged_in(
+	const struct room *room, bool may_write, CK_SESSION_HANDLE *session, struct token_failure *why)
 {
-	pthread_mutex_lock(&room->sessions);
-	hm_result result = open_session(room, session, why);
+	hm_result result = open_session(room, may_write, session, why);
 	if (result == HM_OK)
 		result = check_login(room, *session, why);
 	if (result != HM_OK)
 		close_session(&room->module, session);
+	return result;
+}
+
+hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
+{
+	pthread_mutex_lock(&room->sessions);
+	hm_result result = open_logged_in(room, room->config->read_write, session, why);
 	atomic_fetch_add(&room->open, result == HM_OK);
 	pthread_mutex_unlock(&room->sessions);
 	return result;
@@ -186,6 +194,21 @@ void room_close_session(struct room *room, CK_SESSION_HANDLE *session)
 {
 	pthread_mutex_lock(&room->sessions);
 	atomic_fetch_sub(&room->open, *session != CK_INVALID_HANDLE);
+	close_session(&room->module, session);
+	pthread_mutex_unlock(&room->sessions);
+}
+
+hm_result room_open_writing(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why)
+{
+	pthread_mutex_lock(&room->sessions);
+	hm_result result = open_logged_in(room, true, session, why);
+	pthread_mutex_unlock(&room->sessions);
+	return result;
+}
+
+void room_close_writing(struct room *room, CK_SESSION_HANDLE *session)
+{
+	pthread_mutex_lock(&room->sessions);
 	close_session(&room->module, session);
 	pthread_mutex_unlock(&room->sessions);
 }

@@ -46,6 +46,10 @@ hm_result room_learn_key(struct room *room, CK_SESSION_HANDLE session, const str
 hm_result room_open_session(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why) HM_MUST_USE;
 void room_close_session(struct room *room, CK_SESSION_HANDLE *session);
 
+/* Open one that may write, for a moment: it is counted with none of the threads'. */
+hm_result room_open_writing(struct room *room, CK_SESSION_HANDLE *session, struct token_failure *why) HM_MUST_USE;
+void room_close_writing(struct room *room, CK_SESSION_HANDLE *session);
+
 /* After every thread has ended. */
 void room_close(struct room *room);
 

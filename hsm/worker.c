@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker.h"
 
+#include "anchor_object.h"
 #include "log.h"
 #include "sign.h"
 #include <poll.h>
@@ -194,6 +195,46 @@ static hm_result take_slow(struct room *room, const struct hm_frame *frame)
 	return HM_OK;
 }
 
+/* ---- the ledger's anchor ---- */
+
+/* Put what came, or get what is there. */
+static hm_result keep_anchor(struct room *room, bool puts, struct anchor_note *note, struct token_failure *why)
+{
+	CK_SESSION_HANDLE session;
+	struct hm_bytes bytes = {note->bytes, note->length};
+	HM_TRY(room_open_writing(room, &session, why));
+	hm_result result = puts ? anchor_object_put(&room->module, session, room->config->origin, bytes, why)
+				: anchor_object_get(&room->module, session, room->config->origin, note, why);
+	room_close_writing(room, &session);
+	return result;
+}
+
+static hm_result send_note(const struct anchor_note *note)
+{
+	uint8_t payload[sizeof *note + 16];
+	struct hm_writer w = hm_writer(payload, sizeof payload);
+	hm_put_bytes(&w, note->bytes, note->length);
+	return frame_send(HM_CHILD_FD, HM_TOKEN_ANCHOR, 0, payload, w.used, NULL, 0);
+}
+
+/* A token that cannot keep it, or not now, says so, and goes on signing: what is wrong with more than that, the next
+ * signature shows. */
+static hm_result take_anchor(struct room *room, const struct hm_frame *frame)
+{
+	struct token_failure why;
+	struct anchor_note note;
+	struct hm_bytes bytes;
+	bool puts = frame->type == HM_TOKEN_ANCHOR_PUT;
+	struct hm_reader reader = hm_reader(frame->payload, frame->length);
+	if (!room->config->origin[0] || !token_note_get(&reader, &bytes) || puts != (bytes.length > 0))
+		return HM_BROKEN;
+	memcpy(note.bytes, bytes.data, bytes.length);
+	note.length = bytes.length;
+	if (keep_anchor(room, puts, &note, &why) == HM_OK)
+		return send_note(&note);
+	return send_failure(HM_TOKEN_NOT_ANCHORED, 0, &why);
+}
+
 /* HM_BROKEN: mint sent what it must not. HM_UNAVAILABLE: mint is gone. */
 static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame)
 {
@@ -206,6 +247,8 @@ static hm_result serve_frame(struct worker *worker, const struct hm_frame *frame
 		return take_count(worker->room, frame);
 	if (frame->type == HM_TOKEN_KEY)
 		return learn_key(worker, frame);
+	if (frame->type == HM_TOKEN_ANCHOR_PUT || frame->type == HM_TOKEN_ANCHOR_GET)
+		return take_anchor(worker->room, frame);
 	if (frame->type == HM_TOKEN_SIGN)
 		result = sign_request(worker, frame, &signature, &why);
 	else if (frame->type == HM_TOKEN_PROBE)

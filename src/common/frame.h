@@ -24,6 +24,9 @@ enum hm_frame_type {
 	HM_TOKEN_SLOW,       /* u32 milliseconds: wait so long before each signature of a request */
 	HM_TOKEN_KEY,        /* struct token_learn: find, check and try this key as well */
 	HM_TOKEN_COUNT,      /* empty string: how often did which key sign? */
+	/* bytes: keep them in the token, in place of those before; empty string: what is kept there? */
+	HM_TOKEN_ANCHOR_PUT = 7,
+	HM_TOKEN_ANCHOR_GET,
 	/* token → mint */
 	HM_TOKEN_TURN = 15,   /* empty string: it holds the start lock; how long its start takes counts from here */
 	HM_TOKEN_READY = 16,  /* struct token_ready */
@@ -33,6 +36,9 @@ enum hm_frame_type {
 	HM_TOKEN_LEARNED,     /* u16 key, struct token_key_ready: the answer to HM_TOKEN_KEY, */
 	HM_TOKEN_NOT_LEARNED, /* or u16 key, struct token_failure */
 	HM_TOKEN_COUNTS,      /* struct token_counts; before ENDING in a start also unasked */
+	/* The answer to either of HM_TOKEN_ANCHOR_*: what is kept now, as bytes; or struct token_failure. */
+	HM_TOKEN_ANCHOR = 23,
+	HM_TOKEN_NOT_ANCHORED,
 	/* command → hsmint-token admin, on the same kind of socket, after HM_TOKEN_CONFIG; answers: DONE or FAILED */
 	HM_ADMIN_INIT = 32, /* initialise the configured token: so_pin_file as string; the user PIN is the config's */
 	HM_ADMIN_CREATE,    /* u16 key: generate it in the token */

@@ -82,6 +82,7 @@ enum {
 	HM_TALLIES_MAX = 128,    /* keys that one process counts the signatures of */
 	HM_TPM_NAME_MAX = 66,    /* a hash algorithm's number and a SHA-512 */
 	HM_PATH_MAX = 1024,
+	HM_ANCHOR_MAX = 16 * 1024,   /* of the ledger's newest checkpoint, where a token keeps it */
 	HM_LOGIN_UNANSWERED_MAX = 3, /* login attempts that ended without an answer before the latch closes */
 
 	/* Key ceremonies */

@@ -108,6 +108,7 @@ void token_config_put(struct hm_writer *w, const struct token_config *config)
 		hm_put_u32(w, config->custodians[i]);
 	hm_put_raw(w, config->unlock, sizeof config->unlock);
 	hm_put_string(w, config->state);
+	hm_put_string(w, config->origin);
 	hm_put_u32(w, config->threads);
 	hm_put_u8(w, config->self_check);
 	hm_put_u8(w, config->unlatch);
@@ -165,6 +166,7 @@ bool token_config_get(struct hm_reader *r, struct token_config *config)
 		config->custodians[i] = hm_get_u32(r);
 	hm_get_raw(r, config->unlock, sizeof config->unlock);
 	hm_get_string(r, config->state, sizeof config->state);
+	hm_get_string(r, config->origin, sizeof config->origin);
 	config->threads = hm_get_u32(r);
 	config->self_check = hm_get_u8(r);
 	config->unlatch = hm_get_u8(r);
@@ -344,6 +346,12 @@ bool token_counts_get(struct hm_reader *r, struct token_counts *counts)
 		}
 	}
 	return hm_reader_done(r) && sound;
+}
+
+bool token_note_get(struct hm_reader *r, struct hm_bytes *note)
+{
+	*note = hm_get_bytes(r, HM_ANCHOR_MAX);
+	return hm_reader_done(r);
 }
 
 void token_failure_put(struct hm_writer *w, const struct token_failure *failure)

@@ -103,6 +103,8 @@ struct token_config {
 	char environment[HM_TOKEN_ENVIRONMENT_MAX][HM_PATH_MAX]; /* NAME=value, set before the module is loaded */
 	uint32_t key_count;
 	struct token_key_config keys[HM_KEYS_MAX]; /* a frame names a key by its place here */
+	/* Of the ledger whose newest checkpoint is kept in the token; empty: of none. */
+	char origin[HM_ORIGIN_MAX + 1];
 };
 
 /* A key that the process is to hold from now on, at a place that held none since it started. */
@@ -197,6 +199,7 @@ void token_ready_put(struct hm_writer *w, const struct token_ready *ready);
 bool token_ready_get(struct hm_reader *r, struct token_ready *ready) HM_MUST_USE;
 void token_counts_put(struct hm_writer *w, const struct token_counts *counts);
 bool token_counts_get(struct hm_reader *r, struct token_counts *counts) HM_MUST_USE;
+bool token_note_get(struct hm_reader *r, struct hm_bytes *note) HM_MUST_USE; /* at most HM_ANCHOR_MAX */
 void token_failure_put(struct hm_writer *w, const struct token_failure *failure);
 bool token_failure_get(struct hm_reader *r, struct token_failure *failure) HM_MUST_USE;
 

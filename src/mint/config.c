@@ -416,6 +416,8 @@ void config_token_frame(const struct config *config, unsigned token, struct toke
 	put_text(out->pin_file, sizeof out->pin_file, from->pin ? from->pin : "");
 	memcpy(out->custodians, from->custodian_uids, sizeof out->custodians);
 	put_text(out->state, sizeof out->state, config->state);
+	if (config->ledger.anchor && config->ledger.anchor->token_index == token)
+		put_text(out->origin, sizeof out->origin, config->ledger.origin);
 	for (unsigned i = 0; i < from->paths_count; i++) {
 		put_text(out->paths[i].path, sizeof out->paths[i].path, from->paths[i].path);
 		out->paths[i].write = from->paths[i].write;

@@ -211,6 +211,12 @@ static void on_life(void *context, struct token *token, enum token_life life)
 	record_life(context, token, life);
 }
 
+static void on_anchored(
+	void *context, struct token *token, const struct token_failure *failure, const uint8_t *note, size_t length)
+{
+	(void)context, (void)token, (void)failure, (void)note, (void)length;
+}
+
 static void on_token_ended(void *context, struct token *token)
 {
 	struct service *service = context;
@@ -232,7 +238,7 @@ static void end_token(struct service *service, struct token *token)
 static struct token *start_token(struct service *service, const struct token_config *config)
 {
 	struct token_events events = {on_token_ready, on_token_stopped, on_start_failed, on_signed, on_failed,
-		on_sending, may_move, on_token_learned, on_counted, on_life, on_token_ended, service};
+		on_sending, may_move, on_token_learned, on_counted, on_life, on_anchored, on_token_ended, service};
 	return token_start(&service->loop, config, service->pool, &events);
 }
 

@@ -39,6 +39,11 @@ struct token_events {
 	 * no more. */
 	void (*counted)(void *context, struct token *token, const struct token_counts *counts, bool final);
 	void (*life)(void *context, struct token *token, enum token_life life); /* something befell its process */
+
+	/* The answer to token_anchor_put, which has what is kept now, or to token_anchor_get: what is kept, of length 0
+	 * when nothing is. Or, with `failure`, that it could not be had. */
+	void (*anchored)(void *context, struct token *token, const struct token_failure *failure, const uint8_t *note,
+		size_t length);
 	void (*ended)(void *context, struct token *token); /* after token_end; the object is gone after this call */
 	void *context;
 };
@@ -85,6 +90,14 @@ void token_count(struct token *token);
  * credentials (checkpoints are left out). Both are of this one process. */
 const struct token_counts *token_counted(const struct token *token);
 const struct token_counts *token_sent(const struct token *token);
+
+/*
+ * Keep the newest checkpoint of the ledger in the token, as a note; and ask what is kept there. Of a token that is
+ * configured with the ledger's origin; `anchored` follows. False: not now, since it is not ready, or has not answered
+ * the last one. Source: token_anchor.c
+ */
+bool token_anchor_put(struct token *token, const void *note, size_t length) HM_MUST_USE;
+bool token_anchor_get(struct token *token) HM_MUST_USE;
 
 /* A process that does not answer a request for so long is ended: to be set after token_start, and at each reload. */
 void token_set_stuck_after(struct token *token, unsigned seconds);

@@ -174,6 +174,10 @@ static hm_result take_frame(struct token *token, const struct hm_frame *frame)
 		return token_take_not_learned(token, &reader);
 	case HM_TOKEN_COUNTS:
 		return token_take_counts(token, frame->id, &reader);
+	case HM_TOKEN_ANCHOR:
+		return token_take_anchor(token, &reader);
+	case HM_TOKEN_NOT_ANCHORED:
+		return token_take_not_anchored(token, &reader);
 	default:
 		return HM_REFUSED;
 	}

@@ -38,6 +38,8 @@ struct token {
 	uint32_t given;                          /* how many places this process was started with */
 	unsigned learning;                       /* keys that it was asked to learn and has not answered for, */
 	uint64_t learning_ms;                    /* since then */
+	bool anchoring;                          /* it has not answered about the ledger's anchor, */
+	uint64_t anchoring_ms;                   /* since then */
 	uint16_t probe_key;                      /* signs the probe under way, or signed the last */
 	unsigned vain_starts;                    /* processes in a row that never got ready */
 	unsigned short_lives; /* processes in a row that got ready and ended before they were of use */
@@ -119,6 +121,12 @@ bool token_wants_count(const struct token *token, uint64_t now);
  * long. To be looked at whenever it has answered something. */
 void token_wind_up(struct token *token);
 void token_wind_up_look(struct token *token);
+
+/* ---- token_anchor.c ---- */
+
+hm_result token_take_anchor(struct token *token, struct hm_reader *reader) HM_MUST_USE;
+hm_result token_take_not_anchored(struct token *token, struct hm_reader *reader) HM_MUST_USE;
+void token_give_up_anchor(struct token *token);
 
 /* ---- token_keys.c ---- */
 

@@ -222,6 +222,7 @@ static void on_process_ended(void *context, const char *how)
 	if (!token->ending && !token->looking_again)
 		give_up_learning(token);
 	token->looking_again = false;
+	token_give_up_anchor(token);
 	if (!was_ready)
 		token->events.start_failed(token->events.context, token);
 }
@@ -403,6 +404,7 @@ void token_tick(struct token *token)
 		(token->probing && now - token->probed_ms > stuck_after_ms(token)) ||
 		(token->learning && now - token->learning_ms > stuck_after_ms(token)) ||
 		(token->counting && now - token->count_asked_ms > stuck_after_ms(token)) ||
+		(token->anchoring && now - token->anchoring_ms > stuck_after_ms(token)) ||
 		(token->state == TOKEN_STARTING && token->has_turn && now - token->changed_ms > start_limit_ms(token));
 	forget_late_parts(token);
 	if (token->child && hung) {

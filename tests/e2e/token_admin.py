@@ -21,14 +21,15 @@ def string(text):
     return struct.pack("=I", len(data)) + data
 
 
-def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None, pin=None):
+def token_config(directory, module, keys, label_of_token="hsmint-dev", environment=None, pin=None,
+                 origin=""):
     """struct token_config of the token that `hsmint dev` made; `keys` are (name, label, id in hexadecimal), and the
     algorithm's number if it is not ES256."""
     environment = environment or {"SOFTHSM2_CONF": directory + "/softhsm2.conf"}
     config = string("soft") + string(module) + string(label_of_token) + struct.pack("=I", 0)
     config += struct.pack("=B", 0) + string(pin or directory + "/pin")
     config += struct.pack("=I", 0) + bytes(16)  # no custodians, no unlock
-    config += string(directory + "/state")
+    config += string(directory + "/state") + string(origin)
     config += struct.pack("=IBBBQIBI", 1, 0, 0, 0, 1, 0, 0, 0) + struct.pack("=BII", 0, 0, len(environment))
     config += b"".join(string("%s=%s" % pair) for pair in environment.items())
     config += struct.pack("=I", len(keys))

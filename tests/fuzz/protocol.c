@@ -181,6 +181,7 @@ static void put_token_config(struct hm_writer *w)
 		.custodians = {1000, 1001},
 		.unlock = {1, 2, 3},
 		.state = "/var/lib/hsmint",
+		.origin = "mint.example/ledger",
 		.threads = 2,
 		.self_check = SELF_CHECK_SAMPLED,
 		.path_count = 2,

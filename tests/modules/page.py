@@ -8,7 +8,7 @@ from harness import read, run
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "hsm.md")
 ALGORITHMS = ["ES256", "ES384", "RS256", "PS256", "Ed25519"]
 ROWS = [*ALGORITHMS, "evidence", "an imported key", "an extractable key", "an attribute rewritten", "ten power cuts",
-        "standing still"]
+        "standing still", "the ledger's anchor"]
 
 
 def table():

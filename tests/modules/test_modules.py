@@ -14,7 +14,10 @@ sys.path[:0] = [os.path.join(HERE, "..", "e2e"), os.path.join(HERE, "..", "token
 import backends  # noqa: E402
 import page  # noqa: E402
 from harness import decode  # noqa: E402
-from token_case import TokenCase, run, verify, wait_for  # noqa: E402
+from test_frames import READY, Peer  # noqa: E402
+from test_anchor_object import ANCHOR, GET as ANCHOR_GET, PUT as ANCHOR_PUT  # noqa: E402
+from token_admin import CONFIG, frame, string, token_config  # noqa: E402
+from token_case import PATIENCE, TokenCase, run, verify, wait_for  # noqa: E402
 
 BACKEND = getattr(backends, os.environ["HSMINT_MODULE"])
 PATIENCE_S = 5  # mint's, for each request
@@ -106,6 +109,23 @@ class Module(TokenCase):
                     self.assertIn(said, found)
                     found = "no: " + reason
                 self.page_says(algorithm, found)
+
+    def test_the_ledgers_newest_checkpoint_is_kept(self):
+        origin = "demo.test/ledger"
+        configuration = token_config(self.directory, self.backend.module, [], label_of_token=self.backend.label,
+                                     environment=self.backend.environment, pin=self.backend.place + "/pin", origin=origin)
+        for size in (1, 2, None):  # each by a process of its own
+            note = b"%s/1\n%d\n%s=\n" % (origin.encode(), size or 2, b"A" * 43)
+            peer = Peer()
+            self.addCleanup(peer.close)
+            peer.send(frame(CONFIG, configuration))
+            while peer.receive()[0] != READY:
+                pass
+            kind, _, payload = peer.ask(frame(ANCHOR_PUT, string(note)) if size else frame(ANCHOR_GET, string("")))
+            self.assertEqual((kind, payload[4:]), (ANCHOR, note))
+            peer.socket.close()
+            self.assertEqual(peer.process.wait(PATIENCE), 0)
+        self.page_says("the ledger's anchor", "kept")
 
     def test_a_key_that_is_made_while_it_runs_is_taken_into_use(self):
         """A module may see only what was there when it started."""

@@ -352,6 +352,11 @@ Test(config, what_a_ledger_may_have_is_read)
 	cr_expect_eq(config->ledger.anchor->token_index, 1);
 	cr_expect_str_eq(config->ledger.anchor->witness->url, "https://w.test/");
 	cr_expect_str_eq(config->ledger.anchor->witness->key, WITNESS_KEY);
+	static struct token_config frame;
+	config_token_frame(config, 1, &frame);
+	cr_expect_str_eq(frame.origin, config->ledger.origin);
+	config_token_frame(config, 0, &frame);
+	cr_expect_str_eq(frame.origin, "");
 	cr_assert_eq(load_ledger(ES256_KEY, "ledger: {origin: o, key: tree, anchor: {file: /far}}\n"), HM_OK, "%s",
 		why.detail);
 	cr_expect_eq(config->ledger.anchor->token_index, HM_TOKENS_MAX);

@@ -54,6 +54,7 @@ static void fill_config(void)
 		.custodians = {1000, UINT32_MAX},
 		.unlock = {1, 0, 255},
 		.state = "/var/lib/hsmint",
+		.origin = "mint.example/ledger",
 		.threads = HM_TOKEN_THREADS_MAX,
 		.self_check = SELF_CHECK_SAMPLED,
 		.unlatch = 1,
