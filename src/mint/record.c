@@ -401,7 +401,7 @@ void record_forgotten(struct service *service, const char *commitment)
 	hm_json_begin(&json, '{');
 	hm_json_member_string(&json, "human", commitment);
 	put_end(&json, "forgotten");
-	(void)add(service, &json, false);
+	(void)record_add(service, &json, false);
 }
 
 void record_unlock(struct service *service, const char *token, uint32_t uid, const char *event)
