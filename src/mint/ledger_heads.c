@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger_heads.h"
 
-#include "anchor.h"
+#include "anchors.h"
 #include "clock.h"
 #include "file.h"
 #include "log.h"
@@ -24,13 +24,6 @@ struct ledger_heads {
 	bool has_wanted;
 	bool is_verified; /* the newest checkpoint of before the start, or there is none */
 	char fault[sizeof((struct hm_problem *)0)->detail]; /* why there is no newer checkpoint, or it is not kept */
-
-	struct anchor *anchor;
-	bool is_anchored; /* what it remembers is in the directory */
-	bool is_reading;
-	uv_work_t reading;
-	hm_result read;
-	struct hm_problem unread; /* why it is not known yet; the worker's while is_reading */
 
 	unsigned signed_shard;
 	uint64_t signed_size;
@@ -62,54 +55,18 @@ static void set_fault(struct ledger_heads *heads, const char *fault)
 	snprintf(heads->fault, sizeof heads->fault, "%s", fault);
 }
 
-/* ---- what was kept elsewhere ---- */
-
-static void read_in_worker(uv_work_t *work)
-{
-	struct ledger_heads *heads = work->data;
-	heads->read = anchor_read(heads->anchor, &heads->unread);
-}
-
-/* An anchor that cannot be asked is asked again each second; one that knows better ends the service. */
-static void on_read(uv_work_t *work, int status)
-{
-	struct ledger_heads *heads = work->data;
-	(void)status;
-	heads->is_reading = false;
-	heads->is_anchored = heads->read == HM_OK;
-	set_fault(heads, heads->read == HM_UNAVAILABLE ? heads->unread.detail : "");
-	if (heads->read == HM_REFUSED)
-		service_fail_start(heads->service, heads->unread.detail);
-	else
-		service_update_readiness(heads->service);
-}
-
-static void read_anchor(struct ledger_heads *heads)
-{
-	if (!heads->is_anchored && !heads->is_reading)
-		heads->is_reading = uv_queue_work(&heads->service->loop, &heads->reading, read_in_worker, on_read) == 0;
-}
-
 hm_result ledger_heads_open(struct service *service, struct hm_problem *why)
 {
 	struct ledger_heads *heads = service->heads = calloc(1, sizeof *heads);
 	if (!heads)
 		return hm_unavailable(why, "system", "no memory");
 	heads->service = service;
-	heads->work.data = heads->reading.data = heads;
-	HM_TRY(anchor_open(&service->config->ledger, &heads->anchor, why));
-	heads->read = anchor_read(heads->anchor, &heads->unread); /* before anything is added to what may be old */
-	heads->is_anchored = heads->read == HM_OK;
-	set_fault(heads, heads->read == HM_UNAVAILABLE ? heads->unread.detail : "");
-	if (heads->read == HM_REFUSED)
-		*why = heads->unread;
-	return heads->read == HM_REFUSED ? HM_REFUSED : HM_OK;
+	heads->work.data = heads;
+	return HM_OK;
 }
 
 void ledger_heads_close(struct ledger_heads *heads)
 {
-	if (heads)
-		anchor_close(heads->anchor);
 	free(heads);
 }
 
@@ -201,9 +158,7 @@ hm_result ledger_heads_refusal(const struct service *service, struct hm_problem 
 	if (!service->heads->is_verified)
 		return hm_unavailable(why, "token_unavailable",
 			"its newest checkpoint is not verified yet: key %s is not known", service->config->ledger.key);
-	if (!service->heads->is_anchored)
-		return hm_unavailable(why, "ledger_unavailable", "%s", service->heads->fault);
-	return HM_OK;
+	return anchors_refusal(service, why);
 }
 
 /* ---- signing ---- */
@@ -245,7 +200,9 @@ void ledger_heads_look(struct service *service)
 {
 	struct ledger_heads *heads = service->heads;
 	struct ledger_head closed;
-	if (!has_key(service) || heads->pending || heads->is_writing || !heads->is_verified || !heads->is_anchored)
+	struct hm_problem why;
+	if (!has_key(service) || heads->pending || heads->is_writing || !heads->is_verified ||
+		anchors_refusal(service, &why) != HM_OK)
 		return;
 	if (ledger_unsigned_close(service->ledger, &closed))
 		sign(service, &closed);
@@ -277,7 +234,7 @@ void ledger_heads_tick(struct service *service)
 {
 	struct ledger_heads *heads = service->heads;
 	ledger_tick(service->ledger);
-	read_anchor(heads);
+	anchors_tick(service);
 	start_shard_if_due(service);
 	if (!heads->pending && !heads->is_writing && ledger_wants_checkpoint(service->ledger))
 		want_head(service);
@@ -294,8 +251,8 @@ static void write_in_worker(uv_work_t *work)
 	heads->written = file_replace(heads->path, heads->note, heads->note_length, 0600, &heads->why);
 	if (heads->written != HM_OK)
 		return;
-	heads->kept =
-		anchor_keep(heads->anchor, heads->signing.shard, heads->note, &heads->note_length, &heads->unkept);
+	heads->kept = anchors_keep(
+		heads->service->anchors, heads->signing.shard, heads->note, &heads->note_length, &heads->unkept);
 	if (heads->note_length != before)
 		heads->written = file_replace(heads->path, heads->note, heads->note_length, 0600, &heads->why);
 }
@@ -322,6 +279,7 @@ static void on_written(uv_work_t *work, int status)
 	heads->signed_size = heads->signing.size;
 	heads->signed_at = hm_time();
 	service_publish_checkpoint(service, heads->signing.shard, heads->note, heads->note_length);
+	anchors_keep_in_token(service, heads->note, heads->note_length, heads->done);
 	ledger_heads_look(service);
 	finish_if_done(heads);
 }
@@ -386,7 +344,7 @@ static void on_time_over(uv_timer_t *timer)
 static void finish_if_done(struct ledger_heads *heads)
 {
 	bool is_signed = !heads->has_wanted || !has_key(heads->service) || heads->fault[0];
-	if (heads->done && !heads->pending && !heads->is_writing && is_signed)
+	if (heads->done && !heads->pending && !heads->is_writing && is_signed && !anchors_wait(heads->service))
 		end_wait(heads);
 }
 
@@ -401,12 +359,9 @@ void ledger_heads_finish(struct service *service, void (*done)(struct service *s
 	finish_if_done(heads);
 }
 
-static const char *anchors_of(const struct config_ledger *ledger)
+void ledger_heads_kept(struct service *service)
 {
-	static const char *const names[] = {"", "file", "token", "file, token", "witness", "file, witness",
-		"token, witness", "file, token, witness"};
-	const struct config_anchor *anchor = ledger->anchor;
-	return names[anchor ? !!anchor->file + 2 * !!anchor->token + 4 * !!anchor->witness : 0];
+	finish_if_done(service->heads);
 }
 
 struct ledger_heads_facts ledger_heads_facts(const struct service *service)
@@ -417,6 +372,9 @@ struct ledger_heads_facts ledger_heads_facts(const struct service *service)
 		.shard = head.shard,
 		.signed_size = heads->signed_shard == head.shard ? heads->signed_size : 0,
 		.signed_at = heads->signed_at,
-		.anchor = anchors_of(&service->config->ledger),
-		.fault = has_key(service) ? heads->fault : "no key is configured"};
+		.is_signing = heads->pending,
+		.anchor = anchors_names(&service->config->ledger),
+		.fault = !has_key(service) ? "no key is configured"
+			 : heads->fault[0] ? heads->fault
+					   : anchors_fault(service)};
 }

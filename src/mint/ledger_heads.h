@@ -10,8 +10,7 @@
 
 struct ledger_heads; /* opaque; in service->heads, made by ledger_heads_open */
 
-/* Read what the anchors remember; one that cannot be asked is asked again later. HM_REFUSED: one cannot be used, or it
- * remembers what the directory does not have. */
+/* HM_UNAVAILABLE: no memory. */
 hm_result ledger_heads_open(struct service *service, struct hm_problem *why) HM_MUST_USE;
 void ledger_heads_close(struct ledger_heads *heads); /* NULL is fine */
 
@@ -37,12 +36,16 @@ void ledger_heads_expired(struct service *service, struct pending *pending);
 /* A last checkpoint of all there is, if it can be had within HM_REQUEST_MS; then `done`. */
 void ledger_heads_finish(struct service *service, void (*done)(struct service *service));
 
+/* The token has answered what anchors_keep_in_token gave it. */
+void ledger_heads_kept(struct service *service);
+
 /* For reports. */
 struct ledger_heads_facts {
 	unsigned shard;       /* the open one, */
 	uint64_t size;        /* its entries, */
 	uint64_t signed_size; /* and those of them that its newest checkpoint covers */
 	int64_t signed_at;    /* seconds since 1970; 0: not since the start */
+	bool is_signing;      /* a checkpoint is with its token */
 	const char *anchor;   /* where else the newest is kept: "file", "file, witness", …; "" */
 	const char *fault;    /* why there is no newer one, or it is not kept; "" */
 };

@@ -136,7 +136,7 @@ size_t report_status(const struct service *service, char *text, size_t size)
 	hm_json_member_number(&json, "replayed", (int64_t)service->counters.replayed_total);
 	hm_json_member_number(&json, "refused", (int64_t)service->counters.refused_total);
 	hm_json_member_number(&json, "failed", (int64_t)service->counters.failed_total);
-	hm_json_member_number(&json, "pending", pending_count(service->pool));
+	hm_json_member_number(&json, "pending", pending_count(service->pool) - ledger_heads_facts(service).is_signing);
 	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;
 }
@@ -225,7 +225,7 @@ static void put_minted(const struct service *service, const struct gate_caller *
 			line(w, "hsmint_refused_total{code=\"%s\"} %" PRIu64, problem_kinds[i].code,
 				service->counters.refused_by_code[i]);
 	family(w, "hsmint_pending", "gauge", "Mint requests that wait for a token.");
-	line(w, "hsmint_pending %u", pending_count(service->pool));
+	line(w, "hsmint_pending %u", pending_count(service->pool) - ledger_heads_facts(service).is_signing);
 }
 
 static void put_token_metrics(const struct service *service, const struct gate_caller *caller, struct hm_writer *w)

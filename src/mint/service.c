@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service.h"
 
+#include "anchors.h"
 #include "clock.h"
 #include "control.h"
 #include "credentials.h"
@@ -381,6 +382,7 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 	service->ledger_serve = ledger_serve_open(service);
 	if (!service->refusals || !service->ledger_serve)
 		return hm_unavailable(why, "system", "no memory");
+	HM_TRY(anchors_open(service, why));
 	HM_TRY(ledger_heads_open(service, why));
 	record_start(service);
 	return HM_OK;
@@ -548,6 +550,7 @@ static void close_service(struct service *service)
 	ledger_serve_close(service->ledger_serve);
 	ledger_close(service->ledger);
 	ledger_heads_close(service->heads);
+	anchors_close(service->anchors);
 	refusals_close(service->refusals);
 	key_life_close(service);
 	pending_close(service->pool);

@@ -17,6 +17,7 @@
 
 struct control;
 struct key_life;
+struct anchors;
 struct ledger_heads;
 struct ledger_serve;
 struct refusals;
@@ -45,6 +46,7 @@ struct service {
 	struct replays *replays;
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
+	struct anchors *anchors;    /* anchors.h */
 	struct ledger_serve *ledger_serve;
 	struct refusals *refusals; /* record.h */
 	unsigned configuration;    /* counts those that were in force */

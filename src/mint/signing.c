@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "signing.h"
 
+#include "anchors.h"
 #include "key_life.h"
 #include "ledger_heads.h"
 #include "log.h"
@@ -214,7 +215,8 @@ static void on_life(void *context, struct token *token, enum token_life life)
 static void on_anchored(
 	void *context, struct token *token, const struct token_failure *failure, const uint8_t *note, size_t length)
 {
-	(void)context, (void)token, (void)failure, (void)note, (void)length;
+	(void)token; /* there is one that keeps it */
+	anchors_answered(context, failure, note, length);
 }
 
 static void on_token_ended(void *context, struct token *token)

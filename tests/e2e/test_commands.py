@@ -152,6 +152,7 @@ class Commands(SharedCase):
                      r"hsmint \d+\.\d+\.\d+  pid %d  up \d+h\d\dm\d\ds  ready\n"
                      r"minted \d+  refused \d+  failed \d+  pending 0\n"
                      r"gate \w+  pid \d+  restarts 0  [^\n]+\n"
+                     r"ledger demo.test/ledger/1  ready  entries \d+  under a checkpoint \d+  anchor none[^\n]+\n"
                      r"token soft  \w+  pid \d+  restarts 0  threads 1  \d+/s\n"
                      r"  queued 0  outstanding \d  signed \d+  failed 0[^\n]*\n"
                      r"issuer demo  https://localhost:%d/demo  trust domain demo.test\n"

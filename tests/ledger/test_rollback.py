@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -114,6 +115,42 @@ class File(RollbackCase):
             return service.ask("GET", "/readyz").json
         except OSError:
             return None
+
+
+class InToken(RollbackCase):
+    def setUp(self):
+        super().setUp()
+        self.anchored("token: soft")
+
+    def test_refused_and_restored(self):
+        """The token is no part of the copy: its data object has the newest checkpoint."""
+        self.roll_back()
+        self.assertRegex(self.refused_running(), "old copy: token soft remembers .* are missing")
+        newest = os.path.join(self.work, "newest")
+        with open(newest, "wb") as file:
+            file.write(self.object())
+        self.assertIn("given up: what demo.test/ledger/1 had", run(
+            [HSMINT, "ledger", "restore", "--config", self.config, "--checkpoint", newest]).stdout)
+        self.live(1)
+        self.assertIn(b"demo.test/ledger/2", self.object())
+
+    def refused_running(self):
+        """The token is asked when it is there: nothing is struck before."""
+        service = self.serve(wait=False)
+        self.assertEqual(service.process.wait(60), 1)
+        log = service.log()
+        self.assertNotIn("event=ready", log)
+        return [line for line in log.splitlines() if line.startswith("hsmint: ")][-1]
+
+    def object(self):
+        """As pkcs11-tool reads it."""
+        found = subprocess.run(
+            ["pkcs11-tool", "--module", re.search(r"module: (\S+)", read(self.config)).group(1), "--login",
+             "--pin", read(os.path.join(self.directory, "pin")).strip(), "--token-label", "hsmint-dev",
+             "--read-object", "--type", "data", "--label", "hsmint ledger anchor"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60,
+            env=dict(os.environ, SOFTHSM2_CONF=os.path.join(self.directory, "softhsm2.conf")))
+        return found.stdout
 
 
 class AtWitness(RollbackCase):
