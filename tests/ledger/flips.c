@@ -33,11 +33,14 @@ static size_t size;
 
 static bool is_named;
 
+/* What compares a tile with what it is made of names both, without the shard again. */
 static void found(void *context, const struct verify_finding *finding)
 {
+	const char *tile = strstr(file, "tile/");
 	(void)context;
-	if (finding->is_fault && (strstr(finding->place, file) || strstr(finding->text, file) ||
-					 strstr(finding->text, strchr(file, '/') + 1)))
+	if (finding->is_fault &&
+		(strstr(finding->place, file) || strstr(finding->text, file) ||
+			(tile && strtoul(file, NULL, 10) == finding->shard && strstr(finding->text, tile))))
 		is_named = true;
 }
 
