@@ -283,6 +283,28 @@ class OfHsmint(Case):
         answer = judge("proof", os.path.join(self.work, "proof"), *keys, "--credential", wrong)
         self.assertEqual(answer, {"ok": False, "fault": "the entry is about another credential"})
 
+    def test_a_credential_that_names_a_human(self):
+        directory = self.made()
+        config = os.path.join(directory, "hsmint.yaml")
+        edit(config, "    claims:\n", "    humans: [user, owner]\n    claims:\n      - {name: owner, type: string, size: 64}\n")
+        service = start_serve(config, directory)
+        self.addCleanup(service.stop)
+        reply = service.mint(claims={"owner": "alice@demo.test"}, context={"user": "bob@demo.test"})
+        self.assertEqual(reply.status, 200, reply.body)
+        self.covered(service, reply.json["ledger"]["index"] + 1)
+        keys, token = self.vkeys(service), self.put("token", reply.json["credential"].encode())
+        service.stop()
+        proof = service.command("ledger", "prove", os.path.join(directory, "ledger"), token, "--salts",
+                                os.path.join(directory, "state", "salts"), "--human", "bob@demo.test").stdout
+        found = self.accept("proof", self.put("proof", proof.encode()), *keys, "--credential", token)
+        for name in ("alice", "bob"):
+            self.assertNotIn(name, json.dumps(found["entry"]))
+        self.assertEqual([human["name"] for human in json.loads(proof)["humans"]], ["bob@demo.test", "alice@demo.test"])
+        self.assertEqual((len(found["entry"]["humans"]), "tbs" in found["entry"]), (2, False))
+        told = dict(json.loads(proof), humans=[])
+        answer = judge("proof", self.put("proof", json.dumps(told).encode()), *keys, "--credential", token)
+        self.assertIn("whose salt is not told", answer["fault"])
+
     def test_a_directory_that_an_ed25519_key_signs(self):
         directory = self.made()
         config = os.path.join(directory, "hsmint.yaml")

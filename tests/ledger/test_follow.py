@@ -270,6 +270,12 @@ class OfHsmint(Case):
                 process.terminate()
                 self.assertEqual(process.stderr.read(), b"")
 
+    def test_a_server_that_no_known_ca_vouches_for_is_not_asked(self):
+        result = self.service.command("ledger", "follow", self.url, self.copy, "--once", *self.vkeys, check=False)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("certificate", result.stderr)
+        self.assertEqual(files_of(self.copy), {})
+
     def test_entries_are_for_the_audit_role(self):
         index = self.mint(1)
         wait_for(lambda: self.covers(index), "a checkpoint")
