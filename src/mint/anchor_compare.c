@@ -103,9 +103,9 @@ static hm_result find_behind(const struct comparison *of, struct shard *shard)
 	finding->since = last_time(shard);
 	write_since(finding->since, since);
 	snprintf(finding->detail, sizeof finding->detail,
-		"the ledger is an old copy: %.80s remembers %" PRIu64 " entries of %.80s, %.60s has %" PRIu64
+		"the ledger is an old copy: %.60s remembers %" PRIu64 " entries of %.50s, %.40s has %" PRIu64
 		" of them: "
-		"%" PRIu64 " are missing%s; " MEND,
+		"%" PRIu64 " are missing%.30s; " MEND,
 		of->where, of->newest->size, of->newest->origin, of->ledger->directory, shard_size(shard),
 		finding->behind, since);
 	return HM_OK;
