@@ -231,6 +231,13 @@ def start_dev(directory, *arguments, check=True, before=(), **more):
         return None
 
 
+def start_unsigned(directory):
+    """`hsmint dev`, whose token signs nothing by itself."""
+    start_dev(directory).stop()
+    leave_unsigned(os.path.join(directory, "hsmint.yaml"))
+    return start_dev(directory)
+
+
 def start_serve(config, directory, wait=True, program=HSMINT, **more):
     """`hsmint serve` with a configuration in a directory that `dev` made."""
     port = re.search(r"port: (\d+)", read(config))
@@ -311,10 +318,12 @@ class Case(unittest.TestCase):
 class SharedCase(Case):
     """Tests that only ask, against one service for all of them."""
 
+    unsigned = False  # True: signatures are counted, or how long they take
+
     @classmethod
     def setUpClass(cls):
         cls.shared = tempfile.mkdtemp(prefix="hsmint-")
-        cls.service = start_dev(os.path.join(cls.shared, "dev"))
+        cls.service = (start_unsigned if cls.unsigned else start_dev)(os.path.join(cls.shared, "dev"))
 
     @classmethod
     def tearDownClass(cls):

@@ -25,6 +25,8 @@ def documented():
 
 
 class Faults(SharedCase):
+    unsigned = True
+
     def setUp(self):
         super().setUp()
         self.addCleanup(self.end_all)

@@ -21,6 +21,8 @@ def batch(service, key, *items):
 
 
 class Keys(SharedCase):
+    unsigned = True
+
     def test_a_repetition_gives_the_same_bytes_and_says_so(self):
         first = mint(self.service, "same")
         self.assertEqual(first.status, 200)

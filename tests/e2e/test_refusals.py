@@ -106,6 +106,8 @@ FOREIGN_SUBJECTS = [
 
 
 class Refusals(SharedCase):
+    unsigned = True
+
     def setUp(self):
         super().setUp()
         self.connection = self.service.unix()
