@@ -340,11 +340,15 @@ static void on_time_over(uv_timer_t *timer)
 	end_wait(service->heads);
 }
 
-/* Whatever went wrong with the last one is not tried again: the next start signs what there is. */
+/* Whatever went wrong with the last one is not tried again, nor is a key waited for that never showed itself: the next
+ * start signs what there is. */
 static void finish_if_done(struct ledger_heads *heads)
 {
-	bool is_signed = !heads->has_wanted || !has_key(heads->service) || heads->fault[0];
-	if (heads->done && !heads->pending && !heads->is_writing && is_signed && !anchors_wait(heads->service))
+	struct hm_problem why;
+	bool can_sign = has_key(heads->service) && heads->is_verified && !heads->fault[0] &&
+			anchors_refusal(heads->service, &why) == HM_OK;
+	if (heads->done && !heads->pending && !heads->is_writing && !(heads->has_wanted && can_sign) &&
+		!anchors_wait(heads->service))
 		end_wait(heads);
 }
 
