@@ -343,7 +343,7 @@ async function verifyShard(source, keys, options, previous) {
   await checkTiles(source, 0, leaves);
   must(rootOf(leaves.slice(0, checkpoint.size)).equals(checkpoint.root), "the root is not that of the checkpoint");
   return { origin: checkpoint.origin, shard: checkpoint.shard, size: checkpoint.size, root: checkpoint.root,
-    entries: size, witnesses: checkpoint.witnesses, closed: order.kinds.at(-1) === "close" };
+    entries: size, behind: order.kinds.slice(checkpoint.size), witnesses: checkpoint.witnesses, closed: order.kinds.at(-1) === "close" };
 }
 
 async function verifyDirectory(directory, keys, options) {

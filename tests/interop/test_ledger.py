@@ -228,7 +228,7 @@ class OfHsmint(Case):
         service.stop()
         shard, = self.accept("verify", os.path.join(self.work, "dev", "ledger"), *keys)
         self.assertGreater(shard["size"], index)
-        self.assertEqual(shard["size"], shard["entries"], "a clean stop signs all")
+        self.assertLessEqual(set(shard["behind"]), {"counts", "token"}, "a clean stop signs all but the token's own end")
         self.check_with_openssl(note, keys[1])
 
     def check_with_openssl(self, note, vkey):
