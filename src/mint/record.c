@@ -439,8 +439,10 @@ void record_key(struct service *service, const struct config_key *key, const str
 	hm_json_member_string(&json, "event", key_state_name(version->state));
 	if (shown)
 		put_hash(&json, "evidence", evidence, evidence_write_key(service, issuing, evidence, sizeof evidence));
+	put_optional(&json, "id", version->id);
 	hm_json_member_string(&json, "key", key->name);
 	put_optional(&json, "kid", version->kid);
+	put_optional(&json, "label", version->label);
 	hm_json_member_number(&json, "number", version->number);
 	if (shown) {
 		spki[base64url_encode(shown->spki, shown->spki_length, spki)] = 0;
