@@ -7,6 +7,7 @@
  *	                    C_OpenSession and C_CloseSession after the wrapped module was asked
  *	HSMINT_TEST_TAKES   if set, a signature returns so many microseconds after its C_SignInit came
  *	HSMINT_TEST_PIN_PAD if set, what a person enters at the token's PIN pad when C_Login comes without a PIN
+ *	HSMINT_TEST_HSM_LOG if set, gets a line "time,label,1" for each signature that the wrapped module made
  *	HSMINT_TEST_SCRIPT  a file read anew at every call; it may be missing
  *
  * A script has one rule a line, "FUNCTION ACTION" or "FUNCTION ACTION TIMES"; the first rule that fits a call is
@@ -37,6 +38,7 @@
  * but then `true`, `false`, `unavailable` (CK_UNAVAILABLE_INFORMATION), `nameless` (the length that says so) or `given`
  * (CKR_OK whatever the wrapped module says). 0x… returns as above.
  */
+#include "hsm_log.h"
 #include "objects.h"
 #include "record.h"
 #include "script.h"
@@ -96,7 +98,6 @@ PLAIN(C_FindObjectsInit, (CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_
 	(session, template, count))
 PLAIN(C_FindObjectsFinal, (CK_SESSION_HANDLE session), (session))
 PLAIN(C_SignUpdate, (CK_SESSION_HANDLE session, CK_BYTE *part, CK_ULONG length), (session, part, length))
-PLAIN(C_SignFinal, (CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *size), (session, signature, size))
 PLAIN(C_GenerateRandom, (CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG length), (session, out, length))
 
 /* ---- the module and its token ---- */
@@ -266,6 +267,7 @@ static CK_RV our_C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, 
 	if (strcmp(action, "other-key") == 0)
 		real = objects_other_key(&wrapped, session, real);
 	ckr = wrapped.C_SignInit(session, mechanism, real);
+	hsm_log_begin(real);
 	pthread_rwlock_unlock(&signing);
 	return ckr;
 }
@@ -303,6 +305,8 @@ static CK_RV sign_as_told(const char *action, CK_SESSION_HANDLE session, CK_BYTE
 	pthread_rwlock_rdlock(&signing);
 	CK_RV ckr = wrapped.C_Sign(session, data, length, signature, size);
 	pthread_rwlock_unlock(&signing);
+	if (ckr == CKR_OK && signature)
+		hsm_log_signed(&wrapped, session);
 	if (getenv("HSMINT_TEST_TAKES"))
 		sleep_until(sign_began_us + strtol(getenv("HSMINT_TEST_TAKES"), NULL, 10));
 	if (ckr == CKR_OK && signature)
@@ -322,6 +326,19 @@ static CK_RV our_C_Sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG lengt
 			      ? TOKEN_RESOURCE_EXCEEDED
 			      : sign_as_told(action, session, data, length, signature, size);
 	atomic_fetch_sub(&signatures, 1);
+	return ckr;
+}
+
+static CK_RV our_C_SignFinal(CK_SESSION_HANDLE session, CK_BYTE *signature, CK_ULONG *size)
+{
+	char action[SCRIPT_WORD];
+	CK_RV ckr;
+	record("C_SignFinal thread=%d\n", gettid());
+	if (acts("C_SignFinal", action, &ckr))
+		return ckr;
+	ckr = wrapped.C_SignFinal(session, signature, size);
+	if (ckr == CKR_OK && signature)
+		hsm_log_signed(&wrapped, session);
 	return ckr;
 }
 
