@@ -12,6 +12,7 @@ static struct {
 } verbs[] = {
 	{"ledger follow", ledger_follow, "keep a copy of a service's ledger, and go on with it"},
 	{"ledger forget", ledger_forget, "delete the salt under which it names a human"},
+	{"ledger reconcile", ledger_reconcile, "compare it with the HSM's own log"},
 	{"ledger restore", ledger_restore_command, "accept an old copy, under a new origin"},
 	{"ledger verify", ledger_verify, "check every signature, hash and count of a copy"},
 	{"ledger prove", ledger_prove, "print a proof that a credential is recorded"},

@@ -5,6 +5,7 @@
 #define HSMINT_CLI_LEDGER_H
 
 int ledger_forget(int argc, char **argv);          /* Source: ledger_forget.c */
+int ledger_reconcile(int argc, char **argv);       /* Source: ledger_reconcile.c */
 int ledger_restore_command(int argc, char **argv); /* Source: ledger_restore.c */
 int ledger_vkey(int argc, char **argv);            /* Source: ledger_vkey.c */
 int ledger_verify(int argc, char **argv);          /* Source: ledger_verify.c */
