@@ -86,17 +86,25 @@ static void put_claims(struct hm_json *json, json_t *claims)
 	hm_json_end(json, ']');
 }
 
+/* Of those, what does not name a human: that stands among `humans`. */
+static unsigned context_names(const struct config_profile *profile, json_t *context, const char **names)
+{
+	unsigned count = sorted_names(context, names, HM_CONTEXT_MAX), kept = 0;
+	for (unsigned i = 0; i < count; i++)
+		if (!humans_name(profile, names[i]))
+			names[kept++] = names[i];
+	return kept;
+}
+
 static void put_context(struct hm_json *json, const struct config_profile *profile, json_t *context)
 {
 	const char *names[HM_CONTEXT_MAX];
-	unsigned count = sorted_names(context, names, HM_CONTEXT_MAX);
+	unsigned count = context_names(profile, context, names);
 	if (!count)
 		return;
 	hm_json_key(json, "context");
 	hm_json_begin(json, '{');
 	for (unsigned i = 0; i < count; i++) {
-		if (humans_name(profile, names[i]))
-			continue;
 		json_t *value = json_object_get(context, names[i]);
 		hm_json_key(json, names[i]);
 		hm_json_text(json, json_string_value(value), json_string_length(value));
