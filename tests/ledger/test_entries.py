@@ -122,7 +122,7 @@ class Entries(ServiceCase):
         service.command("key", "rotate", "demo-svid", "--now", "--control", service.control)
         refused = service.command("key", "retire", "demo-access", "1", "--control", service.control, check=False)
         self.assertEqual(refused.returncode, 1)
-        shown = json.loads(service.command("key", "evidence", "--control", service.control).stdout)["keys"]
+        shown = json.loads(service.command("key", "evidence", "--control", service.control).stdout)
         entries = self.entries(service)
         life = entries[max(i for i, entry in enumerate(entries) if entry["type"] == "start"):]
         self.assertEqual([entry["configuration"] for entry in self.of_type(life, "start")], [configuration])
