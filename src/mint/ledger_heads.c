@@ -371,10 +371,10 @@ void ledger_heads_kept(struct service *service)
 struct ledger_heads_facts ledger_heads_facts(const struct service *service)
 {
 	const struct ledger_heads *heads = service->heads;
-	struct ledger_head head = ledger_head(service->ledger);
-	return (struct ledger_heads_facts){.size = head.size,
-		.shard = head.shard,
-		.signed_size = heads->signed_shard == head.shard ? heads->signed_size : 0,
+	unsigned shard = ledger_shard(service->ledger);
+	return (struct ledger_heads_facts){.size = ledger_size(service->ledger),
+		.shard = shard,
+		.signed_size = heads->signed_shard == shard ? heads->signed_size : 0,
 		.signed_at = heads->signed_at,
 		.is_signing = heads->pending,
 		.anchor = anchors_names(&service->config->ledger),
