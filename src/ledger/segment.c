@@ -90,12 +90,17 @@ static hm_result give(const struct frame *frame, segment_take *take, void *conte
 static hm_result check_torn(const uint8_t *data, size_t left, uint64_t index, struct hm_problem *why)
 {
 	struct frame frame;
-	for (size_t at = 1; at < left; at++)
+	for (size_t at = 1; at < left; at++) {
+		const uint8_t *next = memchr(data + at, magic[0], left - at);
+		if (!next)
+			return HM_OK;
+		at = (size_t)(next - data);
 		if (read_frame(data + at, left - at, &frame))
 			return hm_refuse(why, "config", NULL,
 				"the segment is damaged at entry %" PRIu64 ": whole entries from %" PRIu64
 				" on stand behind it, which no crash leaves",
 				index, frame.first);
+	}
 	return HM_OK;
 }
 

@@ -201,6 +201,7 @@ static void flush_in_worker(uv_work_t *work)
 	STAILQ_FOREACH(tile, &flush->tiles, link)
 	if (!ledger_write_tile(flush->shard, tile, flush->fault))
 		return;
+	flush->room = ledger_make_room(flush->shard);
 }
 
 /* What failed is tried again when more is durable; until then the segment has it. */
@@ -217,6 +218,7 @@ static void on_flushed(uv_work_t *work, int status)
 	} else {
 		ledger->bundled = flush->upto;
 		ledger->wants_fresh = true;
+		ledger->room = flush->room;
 		forget_tiles(&flush->tiles);
 		forget_bundles(ledger, flush->upto);
 	}
@@ -234,6 +236,7 @@ static void start_flush(struct ledger *ledger)
 	const struct bundle *bundle;
 	struct full_tile *tile;
 	flush->count = 0;
+	flush->room = -1;
 	flush->fault[0] = 0;
 	flush->shard = ledger->shard_fd;
 	TAILQ_FOREACH(bundle, &ledger->bundles, link)
@@ -252,7 +255,7 @@ static void start_flush(struct ledger *ledger)
 static bool wants_flush(const struct ledger *ledger)
 {
 	uint64_t full = ledger->durable_size / TILE_WIDTH - ledger->bundled / TILE_WIDTH;
-	return !ledger->is_flushing && full &&
+	return !ledger->is_flushing && ledger->room < 0 && full &&
 	       (full >= HM_LEDGER_FLUSH_BUNDLES || ledger->segment_used > HM_LEDGER_SEGMENT_BYTES);
 }
 
@@ -260,7 +263,7 @@ static void write_in_worker(uv_work_t *work)
 {
 	struct ledger_write *write = work->data;
 	if (write->is_fresh)
-		write->segment = ledger_write_fresh(write->shard, &write->block, write->fault);
+		write->segment = ledger_write_fresh(write->shard, write->room, &write->block, write->fault);
 	else
 		(void)ledger_write_block(write->segment, write->offset, &write->block, write->fault);
 }
@@ -304,9 +307,12 @@ static bool prepare(struct ledger *ledger, struct ledger_write *write)
 {
 	write->block.used = 0;
 	write->is_fresh = ledger->wants_fresh || ledger->next.used > SEGMENT_BODY_MAX;
+	write->room = -1;
 	if (write->is_fresh) {
 		if (!ledger_all_frames(ledger, &write->block))
 			return false;
+		write->room = ledger->room;
+		ledger->room = -1;
 	} else {
 		struct block filled = ledger->next;
 		size_t body = filled.used - SEGMENT_HEAD;
@@ -440,6 +446,7 @@ void ledger_close(struct ledger *ledger)
 	forget_tiles(&ledger->flush.tiles);
 	if (ledger->segment >= 0)
 		close(ledger->segment);
+	ledger_drop_room(ledger->shard_fd, ledger->room);
 	if (ledger->shard_fd >= 0)
 		close(ledger->shard_fd);
 	free(ledger->next.data);

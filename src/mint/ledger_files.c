@@ -99,12 +99,52 @@ static int put_file(int shard, const char *path, const uint8_t *data, size_t len
 	return -1;
 }
 
-int ledger_write_fresh(int shard, const struct block *block, char *fault)
+#define ROOM_NAME "segment.room.new"
+
+static bool write_zeros(int file, size_t length)
 {
-	int file = put_file(shard, "segment", block->data, block->used);
-	if (file < 0)
-		failed(fault, "segment");
-	return file;
+	static const uint8_t zeros[64 * 1024];
+	for (size_t at = 0; at < length; at += sizeof zeros)
+		if (!write_all(file, (off_t)at, zeros, sizeof zeros))
+			return false;
+	return true;
+}
+
+int ledger_make_room(int shard)
+{
+	int file = openat(shard, ROOM_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file >= 0 && write_zeros(file, HM_LEDGER_ROOM_BYTES) && fsync(file) == 0)
+		return file;
+	ledger_drop_room(shard, file);
+	return -1;
+}
+
+void ledger_drop_room(int shard, int room)
+{
+	if (room < 0)
+		return;
+	close(room);
+	(void)unlinkat(shard, ROOM_NAME, 0);
+}
+
+static bool write_to_room(int shard, int room, const struct block *block)
+{
+	return write_all(room, 0, block->data, block->used) && fdatasync(room) == 0 &&
+	       renameat(shard, ROOM_NAME, shard, "segment") == 0 && sync_directory(shard, ".");
+}
+
+int ledger_write_fresh(int shard, int room, const struct block *block, char *fault)
+{
+	int file = room;
+	if (room < 0)
+		file = put_file(shard, "segment", block->data, block->used);
+	else if (!write_to_room(shard, room, block))
+		file = -1;
+	if (file >= 0)
+		return file;
+	failed(fault, "segment");
+	ledger_drop_room(shard, room);
+	return -1;
 }
 
 static bool put_tile(int shard, const struct tile_name *name, const void *data, size_t length, char *fault)

@@ -44,6 +44,7 @@ struct ledger_write {
 	int shard;     /* its directory's descriptor */
 	bool is_fresh; /* a segment of its own, which takes the place of the one before */
 	struct block block;
+	int room;    /* for a fresh one; -1: none */
 	int segment; /* written to, at `offset`; of a fresh one: what was made */
 	off_t offset;
 	uint64_t ticket, size;        /* what is durable when it is done: tickets, and entries of the shard */
@@ -59,6 +60,7 @@ struct ledger_flush {
 	unsigned count;
 	struct full_tile_list tiles;
 	uint64_t upto; /* entries */
+	int room;      /* made for the segment that follows; -1: none */
 	char fault[LEDGER_FAULT_MAX];
 };
 
@@ -87,6 +89,7 @@ struct ledger {
 	struct merkle_hash *next_leaves;
 	unsigned next_leaves_size;
 
+	int room; /* for the next segment; -1: none */
 	int segment;
 	off_t segment_used;
 	bool is_writing, is_flushing;
@@ -143,8 +146,16 @@ bool ledger_begin_next(struct ledger *ledger, int shard_fd, const struct ledger_
 
 bool ledger_write_block(int segment, off_t offset, const struct block *block, char *fault);
 
-/* Write a segment beside the one that is there, sync it and put it in its place. Returns its descriptor, or -1. */
-int ledger_write_fresh(int shard, const struct block *block, char *fault);
+/*
+ * A file of zeros for the next segment: what is written over them is on stable storage for half of what it costs at the
+ * end of a file, whose length has to be kept, too. -1: there is no room, and it can be done without.
+ */
+int ledger_make_room(int shard);
+void ledger_drop_room(int shard, int room); /* -1 is fine */
+
+/* Write a segment beside the one that is there (into `room`, which is used up; -1: there is none), sync it and put it
+ * in its place. Returns its descriptor, or -1. */
+int ledger_write_fresh(int shard, int room, const struct block *block, char *fault);
 bool ledger_write_bundle(int shard, const struct bundle *bundle, char *fault);
 bool ledger_write_tile(int shard, const struct full_tile *tile, char *fault);
 

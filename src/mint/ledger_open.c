@@ -228,7 +228,7 @@ hm_result ledger_write_all(struct ledger *ledger, struct hm_problem *why)
 	if (ledger->shard_fd < 0)
 		ledger->shard_fd = ledger_make_shard(ledger->directory, ledger->shard, fault);
 	if (ledger->shard_fd >= 0 && ledger_all_frames(ledger, &all))
-		ledger->segment = ledger_write_fresh(ledger->shard_fd, &all, fault);
+		ledger->segment = ledger_write_fresh(ledger->shard_fd, ledger_make_room(ledger->shard_fd), &all, fault);
 	ledger->segment_used = (off_t)all.used;
 	free(all.data);
 	if (ledger->segment < 0)
@@ -294,7 +294,7 @@ struct ledger *ledger_make(const char *directory, const char *origin)
 	struct ledger *ledger = calloc(1, sizeof *ledger);
 	if (!ledger)
 		return NULL;
-	ledger->shard_fd = ledger->segment = -1;
+	ledger->shard_fd = ledger->segment = ledger->room = -1;
 	ledger->write.ledger = ledger->flush.ledger = ledger;
 	ledger->write.work.data = &ledger->write;
 	ledger->flush.work.data = &ledger->flush;

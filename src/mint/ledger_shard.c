@@ -80,9 +80,10 @@ static bool write_close(struct ledger *ledger, struct ledger_head *closed)
 static void forget_shard(struct ledger *ledger)
 {
 	ledger_drop(ledger);
+	ledger_drop_room(ledger->shard_fd, ledger->room);
 	close(ledger->shard_fd);
 	close(ledger->segment);
-	ledger->segment = -1;
+	ledger->segment = ledger->room = -1;
 	ledger->segment_used = 0;
 	ledger->bundled = ledger->durable_size = 0;
 	ledger->edge = (struct edge){.size = 0};

@@ -70,7 +70,7 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		snprintf(reason, size, "the gate is starting");
 	struct hm_problem why;
 	if (!reason[0] && ledger_fault(service->ledger))
-		snprintf(reason, size, "the ledger cannot be written: %s", ledger_fault(service->ledger));
+		snprintf(reason, size, "the ledger cannot be written"); /* status says why: that has paths in it */
 	for (unsigned i = 0; i < service->token_count && !reason[0]; i++) {
 		struct token_facts facts = token_facts(service->tokens[i]);
 		if (service->reported_ready && can_do_without(service, i))
@@ -85,7 +85,7 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		if (!service->keys.items[i].known && issuing_key_is_public(&service->keys.items[i]))
 			snprintf(reason, size, "key %s is not used", service->keys.items[i].config->name);
 	if (!reason[0] && ledger_heads_refusal(service, &why) != HM_OK)
-		snprintf(reason, size, "the ledger: %s", why.detail);
+		snprintf(reason, size, "the ledger is not verified against its key and anchor yet");
 	return !reason[0];
 }
 
