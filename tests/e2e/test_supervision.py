@@ -171,11 +171,12 @@ class Ends(Case):
 
 
 class Reload(Case):
-    def serve(self, old="", new=""):
+    def serve(self, anchor=""):
         directory = self.made()
         self.config = os.path.join(directory, "hsmint.yaml")
-        if old:
-            edit(self.config, old, new)
+        if anchor:
+            edit(self.config, "ledger: {", "ledger: {anchor: {file: %s}, " % anchor)
+            open(os.path.join(directory, anchor), "w").close()  # new, for a ledger that is not
         service = start_serve(self.config, directory)
         self.addCleanup(service.stop)
         return service
@@ -207,7 +208,7 @@ class Reload(Case):
         self.assertEqual(service.mint().status, 200)
 
     def test_what_needs_a_restart_is_refused(self):
-        service = self.serve("ledger: {", "ledger: {anchor: {file: anchor}, ")
+        service = self.serve(anchor="anchor")
         for old, new in (("state: state", "state: elsewhere"), ("demo.test/ledger", "demo.test/other"),
                          ("directory: ledger", "directory: elsewhere"), ("ledger: {", "ledger: {shard: 1d, "),
                          ("{file: anchor}", "{file: other}"), ("{file: anchor}", "{token: soft}"),
