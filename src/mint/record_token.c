@@ -16,12 +16,6 @@ static void put_binary(struct hm_json *json, const char *name, const uint8_t *da
 	hm_json_member_string(json, name, text);
 }
 
-static bool has_epoch(const struct token_counts *counts)
-{
-	static const uint8_t none[HM_EPOCH];
-	return memcmp(counts->epoch, none, sizeof none) != 0;
-}
-
 /* ---- counts ---- */
 
 static uint64_t told_before(const struct token_counts *before, uint32_t key, int what)
@@ -84,12 +78,11 @@ void record_life(struct service *service, const struct token *token, enum token_
 {
 	char text[LIFE_MAX];
 	const struct token_ready *ready = life == LIFE_READY ? token_holdings(token) : NULL;
-	const struct token_counts *counted = token_counted(token);
 	const char *why = reason(token, life);
 	struct hm_json json = hm_json(text, sizeof text);
 	hm_json_begin(&json, '{');
-	if (has_epoch(counted))
-		put_binary(&json, "epoch", counted->epoch, sizeof counted->epoch);
+	if (token_has_counts(token))
+		put_binary(&json, "epoch", token_counted(token)->epoch, HM_EPOCH);
 	hm_json_member_string(&json, "event", token_life_name(life));
 	if (ready)
 		put_binary(&json, "module", ready->module_sha256, sizeof ready->module_sha256);

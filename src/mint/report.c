@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
+#include "base64url.h"
 #include "json_write.h"
 #include "ledger_heads.h"
 #include "policy.h"
@@ -13,6 +14,26 @@
 #include <unistd.h>
 
 /* ---- status ---- */
+
+/* What its process has told that it signed since it started. */
+static void put_counted(const struct token *token, struct hm_json *json)
+{
+	const struct token_counts *counted = token_counted(token);
+	char epoch[HM_ID_MAX + 1];
+	if (!token_has_counts(token))
+		return;
+	epoch[base64url_encode(counted->epoch, sizeof counted->epoch, epoch)] = 0;
+	hm_json_member_string(json, "epoch", epoch);
+	hm_json_key(json, "counted");
+	hm_json_begin(json, '{');
+	for (int what = 0; what < SIGNED_WHATS; what++) {
+		uint64_t sum = 0;
+		for (uint32_t i = 0; i < counted->count; i++)
+			sum += counted->keys[i].counts[what];
+		hm_json_member_number(json, signed_what_name(what), (int64_t)sum);
+	}
+	hm_json_end(json, '}');
+}
 
 static void put_token(const struct service *service, const struct token *token, struct hm_json *json)
 {
@@ -31,6 +52,7 @@ static void put_token(const struct service *service, const struct token *token, 
 	hm_json_member_number(json, "outstanding", facts.outstanding);
 	hm_json_member_number(json, "signed", (int64_t)facts.signed_count);
 	hm_json_member_number(json, "failed", (int64_t)facts.failed_count);
+	put_counted(token, json);
 	hm_json_member_string(json, "last_error", facts.last_error);
 	if (facts.class < TOKEN_CLASSES)
 		hm_json_member_string(json, "last_class", token_class_name(facts.class));

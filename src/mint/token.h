@@ -89,6 +89,7 @@ void token_count(struct token *token);
 /* What its process told last of what it has signed: nothing, until it has; and what it was given to sign, as
  * credentials (checkpoints are left out). Both are of this one process. */
 const struct token_counts *token_counted(const struct token *token);
+bool token_has_counts(const struct token *token); /* its process has told its epoch */
 const struct token_counts *token_sent(const struct token *token);
 
 /*

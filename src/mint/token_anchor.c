@@ -6,7 +6,7 @@
 
 static bool ask(struct token *token, enum hm_frame_type type, const void *payload, size_t length)
 {
-	if (token->state != TOKEN_READY || token->ending || token->anchoring)
+	if (!token_may_send(token) || token->anchoring)
 		return false;
 	if (child_queue(token->child, type, 0, payload, length, NULL, 0) != HM_OK)
 		return false;

@@ -55,6 +55,12 @@ const struct token_counts *token_counted(const struct token *token)
 	return &token->counted;
 }
 
+bool token_has_counts(const struct token *token)
+{
+	static const uint8_t none[HM_EPOCH];
+	return memcmp(token->counted.epoch, none, sizeof none) != 0;
+}
+
 const struct token_counts *token_sent(const struct token *token)
 {
 	return &token->sent;
@@ -137,7 +143,8 @@ static void on_time_over(uv_timer_t *timer)
 /* When nothing is at hand any more that could sign, it is asked; when it has answered, it ends. */
 void token_wind_up_look(struct token *token)
 {
-	if (!token->winding_up || token->outstanding || token->probing || token->learning || token->counting)
+	if (!token->winding_up || token->outstanding || token->probing || token->learning || token->anchoring ||
+		token->counting)
 		return;
 	if (token->told_final || ask(token) != HM_OK) { /* from the loop: its channel may be in use here */
 		uv_timer_start(&token->timer, on_time_over, 0, 0);

@@ -233,6 +233,10 @@ class Recorded(TokenCase):
         wait_for(lambda: sum(count for (_, what), count in counted(self.ledger).items() if what == "credential") == 2,
                  "both credentials to be counted", 60)
         self.assertFalse([entry for entry in of_type(self.ledger, "counts") if entry.get("final")])
+        token = service.status()["tokens"][0]
+        self.assertEqual((token["epoch"], token["counted"]["credential"], token["counted"]["probe"]),
+                         (of_type(self.ledger, "counts")[0]["epoch"], 2, 3 * START_PROBES))
+        self.assertGreaterEqual(token["counted"]["checkpoint"], 1)
         service.stop()
         told = self.assert_covered()[1]
         self.assertEqual(list(told.values()), [2], "increments, not sums")
