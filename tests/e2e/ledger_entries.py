@@ -23,13 +23,13 @@ def bundles_of(shard):
 
 
 def segment_of(shard):
-    """The frames of the segment: the first entry's index, and their entries. A torn one at the end is left out."""
+    """The frames of the segment: the first entry's index, and their entries. What is behind them is left out: zeros
+    that are yet to be written over, or one that a crash has torn."""
     with open(os.path.join(shard, "segment"), "rb") as file:
         data = file.read()
     while len(data) >= SEGMENT_HEAD:
         magic, length, first, _ = struct.unpack(">4sIQI", data[:SEGMENT_HEAD])
-        assert magic == b"HSL1", magic
-        if len(data) < SEGMENT_HEAD + length + HASH:
+        if magic != b"HSL1" or len(data) < SEGMENT_HEAD + length + HASH:
             return
         yield first, list(entries_of_bundle(data[SEGMENT_HEAD:SEGMENT_HEAD + length]))
         data = data[SEGMENT_HEAD + length + HASH:]
