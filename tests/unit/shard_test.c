@@ -58,7 +58,7 @@ static void write_file(const char *name, const void *data, size_t length)
 
 static size_t put_entry(uint64_t index, uint8_t *to)
 {
-	size_t length = (size_t)sprintf((char *)to + 2, "{\"entry\":%lu}", index);
+	size_t length = (size_t)sprintf((char *)to + 2, "{\"entry\":%u}", (unsigned)index);
 	to[0] = 0;
 	to[1] = (uint8_t)length;
 	return 2 + length;
