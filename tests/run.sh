@@ -44,7 +44,8 @@ build() {
 	cmake --preset "$1" -DBUILD_TESTING=ON && cmake --build --preset "$1"
 }
 
-# A sanitizer's report counts even when the process that made it was expected to die.
+# A sanitizer's report counts even when the process that made it was expected to die; but not that the search for leaks
+# at a process's end found it killed meanwhile, which is all that such a report says.
 suites() {
 	reports=$work/reports-$1
 	mkdir -p "$reports"
@@ -56,7 +57,7 @@ suites() {
 	status=$?
 	cat "$work/ctest.log"
 	for report in "$reports"/*; do
-		[ -e "$report" ] || continue
+		[ -e "$report" ] && grep -qv 'Unable to get registers from thread' "$report" || continue
 		status=1
 		say "--- $report"
 		cat "$report"
