@@ -6,11 +6,12 @@
  *
  * Flips each STEPth bit from the byte FROM on, then cuts the file off at each STEPth length from there on. FILE is
  * relative to DIR. Prints one line of JSON: how many of each were found with the file named, found without that, and
- *not found, and which came first of those.
+ * not found, and which came first of those.
  */
 #include "verify.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,8 @@ int main(int argc, char **argv)
 	struct hm_problem why;
 	struct stat stat;
 	check(argc == 6, "DIR VKEY FILE FROM STEP");
+	mallopt(M_TRIM_THRESHOLD, 64 << 20); /* pages that the next verification uses again are not given back */
+	mallopt(M_MMAP_THRESHOLD, 16 << 20);
 	directory = argv[1];
 	file = argv[3];
 	size_t from = strtoul(argv[4], NULL, 10), step = strtoul(argv[5], NULL, 10);

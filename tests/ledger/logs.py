@@ -161,8 +161,16 @@ class Shard:
         return path
 
 
-def small(key):
-    """Two shards with something of each kind; the first has bundles and tiles, and is closed."""
+def shortest(key):
+    """A shard with a bundle and a tile, and one entry that is in none yet."""
+    shard = Shard(key, 1)
+    while len(shard.entries) < WIDTH + 1:
+        shard.add("stop", time=1)
+    return shard
+
+
+def small(key, with_bundle=True):
+    """Two shards with something of each kind; the first is closed, and has a bundle and a tile."""
     first = Shard(key, 1)
     first.add("start", version="0", configuration=b64url(sha256(b"")))
     first.add("token", name="hsm", event="started", epoch="epoch-1")
@@ -175,7 +183,8 @@ def small(key):
     first.add("counts", epoch="epoch-1", token="hsm", signed=[
         {"count": 5, "kid": "k1", "what": "credential"}, {"count": 2, "kid": "k1", "what": "probe"},
         {"count": 1, "kid": "c1", "what": "checkpoint"}])
-    first.fill(262)
+    if with_bundle:
+        first.fill(262)
     last = first.credential()
     first.add("close")
 
