@@ -216,12 +216,12 @@ static uint64_t add_retry(struct service *service, const struct pending *pending
 
 bool record_sending(struct service *service, struct pending *pending)
 {
-	if (pending->ticket)
-		pending->ticket = add_retry(service, pending);
-	else
-		pending->ticket =
-			ledger_add(service->ledger, pending->entry, pending->entry_length, false, &pending->receipt);
-	return pending->ticket;
+	uint64_t ticket = pending->ticket ? add_retry(service, pending)
+					  : ledger_add(service->ledger, pending->entry, pending->entry_length, false,
+						    &pending->receipt);
+	if (ticket) /* else what was added before is still to be told of */
+		pending->ticket = ticket;
+	return ticket;
 }
 
 void record_void(struct service *service, const struct pending *pending, const char *reason)
