@@ -339,6 +339,27 @@ static void write_next(struct ledger *ledger)
 	ledger->is_writing = uv_queue_work(ledger->loop, &write->work, write_in_worker, on_written) == 0;
 }
 
+bool ledger_write_now(struct ledger *ledger)
+{
+	struct ledger_write *write = &ledger->write;
+	if (ledger->durable == ledger->tickets)
+		return true;
+	if (!prepare(ledger, write))
+		return false;
+	write->fault[0] = 0;
+	if (write->is_fresh ||
+		!ledger_write_block(ledger->segment, ledger->segment_used, &write->block, write->fault)) {
+		ledger->wants_fresh = true;
+		if (write->fault[0])
+			ledger_set_fault(ledger, write->fault);
+		return false;
+	}
+	ledger->segment_used += (off_t)write->block.used;
+	ledger->durable = ledger->tickets;
+	ledger->durable_size = ledger->edge.size;
+	return true;
+}
+
 /* ---- for the others ---- */
 
 uint64_t ledger_add(struct ledger *ledger, const void *entry, size_t length, bool quiet, struct receipt *receipt)

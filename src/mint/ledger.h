@@ -77,8 +77,9 @@ uint64_t ledger_size(const struct ledger *ledger);
 int64_t ledger_shard_began(const struct ledger *ledger);
 
 /*
- * Close the open shard and begin the next, whose first entry has `carried` (a JSON array). Blocks until both are on
- * stable storage: it happens once in a shard's period. False: something is being written, or it failed; try again.
+ * Close the open shard and begin the next, whose first entry has `carried` (a JSON array). Blocks until both, and what
+ * was added before, are on stable storage, without an event of `durable`: it happens once in a shard's period. False:
+ * something is being written, or it failed; try again.
  * Source: ledger_shard.c
  */
 bool ledger_next_shard(struct ledger *ledger, const char *carried);

@@ -196,7 +196,7 @@ static void sign(struct service *service, const struct ledger_head *head)
 		set_fault(service->heads, why.detail);
 }
 
-void ledger_heads_look(struct service *service)
+static void look(struct service *service)
 {
 	struct ledger_heads *heads = service->heads;
 	struct ledger_head closed;
@@ -223,11 +223,19 @@ static void start_shard_if_due(struct service *service)
 	int64_t age = hm_time() - ledger_shard_began(service->ledger);
 	char carried[CARRIED_MAX];
 	/* What a token that is ending has signed is not among what is carried: it tells that soon. */
-	if (age < (int64_t)service->config->ledger.shard || service->ending_tokens ||
+	if (age < (int64_t)service->config->ledger.shard || service->stopping || service->ending_tokens ||
 		!record_carried(service, carried, sizeof carried))
 		return;
 	if (ledger_next_shard(service->ledger, carried))
 		want_head(service);
+	mint_recorded(service, ledger_durable(service->ledger));
+}
+
+/* Under load something is being written at each tick: this is the moment between two writes. */
+void ledger_heads_durable(struct service *service)
+{
+	start_shard_if_due(service);
+	look(service);
 }
 
 void ledger_heads_tick(struct service *service)
@@ -238,7 +246,7 @@ void ledger_heads_tick(struct service *service)
 	start_shard_if_due(service);
 	if (!heads->pending && !heads->is_writing && ledger_wants_checkpoint(service->ledger))
 		want_head(service);
-	ledger_heads_look(service);
+	look(service);
 }
 
 /* ---- what a token made of it ---- */
@@ -257,6 +265,13 @@ static void write_in_worker(uv_work_t *work)
 		heads->written = file_replace(heads->path, heads->note, heads->note_length, 0600, &heads->why);
 }
 
+static bool is_close(const struct service *service, const struct ledger_head *head)
+{
+	struct ledger_head closed;
+	return ledger_unsigned_close(service->ledger, &closed) && head->shard == closed.shard &&
+	       head->size == closed.size;
+}
+
 static void on_written(uv_work_t *work, int status)
 {
 	struct ledger_heads *heads = work->data;
@@ -271,16 +286,16 @@ static void on_written(uv_work_t *work, int status)
 	set_fault(heads, heads->kept == HM_OK ? "" : heads->unkept.detail);
 	if (heads->kept == HM_REFUSED)
 		service_fail_start(service, heads->unkept.detail);
-	if (heads->signing.shard < ledger_shard(service->ledger))
+	if (is_close(service, &heads->signing))
 		ledger_close_signed(service->ledger);
-	else if (heads->signing.size == heads->wanted.size)
+	else if (heads->signing.shard == heads->wanted.shard && heads->signing.size == heads->wanted.size)
 		heads->has_wanted = false;
 	heads->signed_shard = heads->signing.shard;
 	heads->signed_size = heads->signing.size;
 	heads->signed_at = hm_time();
 	service_publish_checkpoint(service, heads->signing.shard, heads->note, heads->note_length);
 	anchors_keep_in_token(service, heads->note, heads->note_length, heads->done);
-	ledger_heads_look(service);
+	look(service);
 	finish_if_done(heads);
 }
 
@@ -359,7 +374,7 @@ void ledger_heads_finish(struct service *service, void (*done)(struct service *s
 	heads->fault[0] = 0;
 	want_head(service);
 	uv_timer_start(&service->last_checkpoint, on_time_over, HM_REQUEST_MS, 0);
-	ledger_heads_look(service);
+	look(service);
 	finish_if_done(heads);
 }
 

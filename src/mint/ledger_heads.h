@@ -25,8 +25,8 @@ hm_result ledger_heads_verify(struct service *service, struct hm_problem *why) H
 /* Each second: a checkpoint if one is due, and a new shard if the open one is old. */
 void ledger_heads_tick(struct service *service);
 
-/* More is on stable storage: what waits for that is signed. */
-void ledger_heads_look(struct service *service);
+/* More is on stable storage, and nothing is being written: what waits for that is signed. */
+void ledger_heads_durable(struct service *service);
 
 /* What a token made of it: mint_signed, mint_failed and mint_expire hand it over. */
 void ledger_heads_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);

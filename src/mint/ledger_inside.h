@@ -109,6 +109,8 @@ bool ledger_take_entry(struct ledger *ledger, const void *entry, size_t length);
 
 /* Every entry from `bundled` on as frames of a new segment. False: no memory. */
 bool ledger_all_frames(const struct ledger *ledger, struct block *block);
+/* What waits, to the segment, here and now; nothing is being written. False: it goes to a fresh one, later. */
+bool ledger_write_now(struct ledger *ledger);
 bool block_reserve(struct block *block, size_t more);
 void ledger_drop(struct ledger *ledger); /* bundles and tiles, all of them */
 void ledger_set_fault(struct ledger *ledger, const char *fault);

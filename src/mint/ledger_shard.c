@@ -115,7 +115,7 @@ bool ledger_next_shard(struct ledger *ledger, const char *carried)
 	struct ledger_head closed;
 	struct hm_problem why;
 	if (ledger->is_writing || ledger->is_flushing || ledger->fault[0] || ledger->wants_fresh ||
-		ledger->has_unsigned_close || ledger->durable < ledger->tickets || ledger->shard == HM_SHARDS_MAX)
+		ledger->has_unsigned_close || ledger->shard == HM_SHARDS_MAX || !ledger_write_now(ledger))
 		return false;
 	int shard_fd = ledger_make_shard(ledger->directory, ledger->shard + 1, fault);
 	if (shard_fd < 0 || !write_close(ledger, &closed)) {

@@ -352,7 +352,7 @@ static void on_durable(void *context, uint64_t ticket)
 {
 	struct service *service = context;
 	mint_recorded(service, ticket);
-	ledger_heads_look(service);
+	ledger_heads_durable(service);
 }
 
 static void on_ledger_changed(void *context, const char *fault)
