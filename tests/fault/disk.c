@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A disk that fails, for tests: preloaded (LD_PRELOAD), it lets calls on the files of a ledger fail as the file named by
- * HSMINT_TEST_DISK says when they are made: lines of `CALL ERRNO`, e.g. `fdatasync 5`. CALL is pwrite, fdatasync, fsync or
- * open (for writing). No file, or none of its lines: the call is made.
+ * A disk that fails, for tests: preloaded (LD_PRELOAD), it lets calls on the files of a ledger fail as the file named
+ * by HSMINT_TEST_DISK says when they are made: lines of `CALL ERRNO`, e.g. `fdatasync 5`. CALL is pwrite, fdatasync,
+ * fsync or open (for writing). No file, or none of its lines: the call is made.
  */
 #include <dlfcn.h>
 #include <errno.h>
