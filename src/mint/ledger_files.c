@@ -184,3 +184,15 @@ int ledger_make_shard(const char *directory, unsigned number, char *fault)
 		close(ledger);
 	return shard;
 }
+
+void ledger_remove_shard(const char *directory, unsigned number)
+{
+	static const char *const unfinished[] = {"segment.new", ROOM_NAME};
+	char path[HM_PATH_MAX + 32];
+	for (unsigned i = 0; i < sizeof unfinished / sizeof *unfinished; i++) {
+		snprintf(path, sizeof path, "%s/%u/%s", directory, number, unfinished[i]);
+		(void)unlink(path);
+	}
+	snprintf(path, sizeof path, "%s/%u", directory, number);
+	(void)rmdir(path);
+}

@@ -100,6 +100,15 @@ static hm_result note_key_of(
 
 /* ---- the newest of before the start ---- */
 
+/* Whether a version of the key is still to be shown: a token is started with what signs, and learns the others. */
+static bool waits_for_key(const struct service *service)
+{
+	for (unsigned i = 0; i < service->keys.count; i++)
+		if (service->keys.items[i].config->use == KEY_USE_CHECKPOINT && !service->keys.items[i].known)
+			return true;
+	return false;
+}
+
 /* Those versions that are known: one may have signed it and sign no more. */
 static unsigned known_keys(const struct service *service, struct note_key *keys, unsigned most)
 {
@@ -114,22 +123,38 @@ static unsigned known_keys(const struct service *service, struct note_key *keys,
 	return count;
 }
 
+static bool is_there(const char *path)
+{
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
+/* Of the open shard, or while that has none of the one before. */
+static bool find_newest(const struct service *service, unsigned *shard, char path[HM_PATH_MAX])
+{
+	*shard = ledger_shard(service->ledger);
+	put_path(service, *shard, path);
+	if (is_there(path))
+		return true;
+	put_path(service, --*shard, path);
+	return *shard && is_there(path);
+}
+
 static hm_result verify_newest(struct service *service, struct hm_problem *why)
 {
 	static struct note_key keys[HM_KEY_VERSIONS_MAX];
 	struct ledger_heads *heads = service->heads;
 	char path[HM_PATH_MAX], detail[sizeof why->detail];
 	size_t length, text;
+	unsigned shard;
 	struct checkpoint checkpoint;
 	unsigned count = known_keys(service, keys, HM_KEY_VERSIONS_MAX);
-	put_path(service, ledger_shard(service->ledger), path);
-	if (access(path, F_OK) < 0 && errno == ENOENT)
+	if (!find_newest(service, &shard, path))
 		return HM_OK;
 	HM_TRY(file_read(path, false, heads->note, sizeof heads->note, &length, why));
 	if (note_verify(heads->note, length, keys, count, &text, NULL, why) == HM_OK &&
 		checkpoint_read(heads->note, length, &checkpoint, why) == HM_OK) {
 		heads->signed_size = checkpoint.size;
-		heads->signed_shard = ledger_shard(service->ledger);
+		heads->signed_shard = shard;
 		service_publish_checkpoint(service, heads->signed_shard, heads->note, length);
 		return HM_OK;
 	}
@@ -144,10 +169,9 @@ hm_result ledger_heads_verify(struct service *service, struct hm_problem *why)
 		return HM_OK;
 	if (has_key(service) && !checkpoint_key(service)->known)
 		return HM_OK;
-	if (has_key(service))
-		HM_TRY(verify_newest(service, why));
-	heads->is_verified = true;
-	return HM_OK;
+	hm_result result = has_key(service) ? verify_newest(service, why) : HM_OK;
+	heads->is_verified = result == HM_OK;
+	return result == HM_REFUSED && waits_for_key(service) ? HM_OK : result;
 }
 
 hm_result ledger_heads_refusal(const struct service *service, struct hm_problem *why)
@@ -223,8 +247,11 @@ static void start_shard_if_due(struct service *service)
 	int64_t age = hm_time() - ledger_shard_began(service->ledger);
 	char carried[CARRIED_MAX];
 	/* What a token that is ending has signed is not among what is carried: it tells that soon. */
+	struct hm_problem why;
+	if (!has_key(service))
+		ledger_close_signed(service->ledger); /* it never will be */
 	if (age < (int64_t)service->config->ledger.shard || service->stopping || service->ending_tokens ||
-		!record_carried(service, carried, sizeof carried))
+		ledger_heads_refusal(service, &why) != HM_OK || !record_carried(service, carried, sizeof carried))
 		return;
 	if (ledger_next_shard(service->ledger, carried))
 		want_head(service);
@@ -244,7 +271,8 @@ void ledger_heads_tick(struct service *service)
 	ledger_tick(service->ledger);
 	anchors_tick(service);
 	start_shard_if_due(service);
-	if (!heads->pending && !heads->is_writing && ledger_wants_checkpoint(service->ledger))
+	bool is_waiting = heads->has_wanted && !ledger_head_is_durable(service->ledger, &heads->wanted);
+	if (!heads->pending && !heads->is_writing && !is_waiting && ledger_wants_checkpoint(service->ledger))
 		want_head(service);
 	look(service);
 }

@@ -164,4 +164,7 @@ bool ledger_write_tile(int shard, const struct full_tile *tile, char *fault);
 /* Make a shard's directory, or open it. -1: `fault` says why. */
 int ledger_make_shard(const char *directory, unsigned number, char *fault);
 
+/* Remove one that a crash left with nothing in it; it is made again when it is wanted. */
+void ledger_remove_shard(const char *directory, unsigned number);
+
 #endif

@@ -27,12 +27,12 @@ static void free_bytes(uint8_t **bytes)
 	free(*bytes);
 }
 
-static hm_result contradiction(const struct ledger *ledger, const char *detail, struct hm_problem *why)
+static hm_result contradiction(const struct ledger *ledger, unsigned number, const char *detail, struct hm_problem *why)
 {
 	return hm_refuse(why, "config", NULL,
 		"%s/%u: %s. Nothing is struck on a record that may be false: bring back the newest copy, or see "
 		"`hsmint ledger restore`",
-		ledger->directory, ledger->shard, detail);
+		ledger->directory, number, detail);
 }
 
 /* ---- what the files have ---- */
@@ -95,8 +95,8 @@ static uint64_t find_false_entry(struct shard *shard)
 	return UINT64_MAX;
 }
 
-static hm_result explain(
-	const struct ledger *ledger, struct shard *shard, const struct checkpoint *checkpoint, struct hm_problem *why)
+static hm_result explain(const struct ledger *ledger, unsigned number, struct shard *shard,
+	const struct checkpoint *checkpoint, struct hm_problem *why)
 {
 	char text[200];
 	uint64_t entry = find_false_entry(shard);
@@ -107,10 +107,11 @@ static hm_result explain(
 			"the entries up to %" PRIu64 " are not those of the newest checkpoint, though tiles and "
 			"bundles agree",
 			checkpoint->size - 1);
-	return contradiction(ledger, text, why);
+	return contradiction(ledger, number, text, why);
 }
 
-static hm_result check_checkpoint(struct ledger *ledger, struct shard *shard, struct hm_problem *why)
+static hm_result check_checkpoint(
+	const struct ledger *ledger, unsigned number, struct shard *shard, struct hm_problem *why)
 {
 	static char note[NOTE_MAX];
 	char path[HM_PATH_MAX], origin[HM_ORIGIN_MAX + 1], text[200];
@@ -118,25 +119,25 @@ static hm_result check_checkpoint(struct ledger *ledger, struct shard *shard, st
 	struct merkle_hash root;
 	struct merkle_source source = shard_source(shard);
 	size_t length;
-	if (snprintf(path, sizeof path, "%s/%u/checkpoint", ledger->directory, ledger->shard) >= (int)sizeof path)
+	if (snprintf(path, sizeof path, "%s/%u/checkpoint", ledger->directory, number) >= (int)sizeof path)
 		return hm_refuse(why, "config", NULL, "%s: path too long", ledger->directory);
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		return HM_OK;
 	HM_TRY(shard_checkpoint(shard, note, &length, why));
 	HM_TRY(checkpoint_read(note, length, &checkpoint, why));
-	ledger_origin(ledger, ledger->shard, origin);
+	ledger_origin(ledger, number, origin);
 	if (strcmp(checkpoint.origin, origin) != 0) {
 		snprintf(text, sizeof text, "its checkpoint is of '%.64s', not of '%.64s'", checkpoint.origin, origin);
-		return contradiction(ledger, text, why);
+		return contradiction(ledger, number, text, why);
 	}
 	if (checkpoint.size > shard_size(shard)) {
 		snprintf(text, sizeof text, "entry %" PRIu64 " is missing: the newest checkpoint has %" PRIu64,
 			shard_size(shard), checkpoint.size);
-		return contradiction(ledger, text, why);
+		return contradiction(ledger, number, text, why);
 	}
 	HM_TRY(merkle_root(&source, checkpoint.size, &root, why));
 	if (!merkle_equal(&root, &checkpoint.root))
-		return explain(ledger, shard, &checkpoint, why);
+		return explain(ledger, number, shard, &checkpoint, why);
 	return HM_OK;
 }
 
@@ -168,43 +169,61 @@ static bool is_closed(struct shard *shard)
 	return closed;
 }
 
-/* Whether the shard before has the checkpoint that it was closed with. */
-static bool has_last_checkpoint(const struct ledger *ledger, const struct ledger_head *closed)
+static bool has_checkpoint_of(struct shard *shard, uint64_t size)
 {
 	static char note[NOTE_MAX];
-	SHARD_AUTO *shard = NULL;
 	struct hm_problem why;
 	struct checkpoint checkpoint;
 	size_t length;
-	if (shard_open(ledger->directory, closed->shard, &shard, &why) != HM_OK)
-		return true; /* it was archived */
 	return shard_checkpoint(shard, note, &length, &why) == HM_OK &&
-	       checkpoint_read(note, length, &checkpoint, &why) == HM_OK && checkpoint.size == closed->size;
+	       checkpoint_read(note, length, &checkpoint, &why) == HM_OK && checkpoint.size == size;
 }
 
-static void read_previous(struct ledger *ledger, const json_t *previous)
+/* The shard before, as this one's first entry says that it ended: its files must say the same before that is signed. */
+static hm_result check_closed(struct ledger *ledger, struct hm_problem *why)
+{
+	const struct ledger_head *closed = &ledger->closed;
+	SHARD_AUTO *shard = NULL;
+	struct merkle_hash root;
+	struct hm_problem fault;
+	if (shard_open(ledger->directory, closed->shard, &shard, &fault) != HM_OK)
+		return HM_OK; /* it was archived */
+	struct merkle_source source = shard_source(shard);
+	HM_TRY(check_checkpoint(ledger, closed->shard, shard, why));
+	if (shard_size(shard) != closed->size)
+		return contradiction(
+			ledger, closed->shard, "it does not end where the next shard says that it does", why);
+	HM_TRY(merkle_root(&source, closed->size, &root, why));
+	if (!merkle_equal(&root, &closed->root))
+		return contradiction(ledger, closed->shard, "its entries are not those that the next shard cites", why);
+	ledger->has_unsigned_close = !has_checkpoint_of(shard, closed->size);
+	return HM_OK;
+}
+
+static hm_result read_previous(struct ledger *ledger, const json_t *previous, struct hm_problem *why)
 {
 	struct merkle_hash root;
 	const char *text = json_string_value(json_object_get(previous, "root"));
 	if (!text || base64url_decode(text, strlen(text), root.bytes, sizeof root.bytes) != sizeof root.bytes)
-		return;
+		return contradiction(ledger, ledger->shard, "entry 0 does not say how the shard before ended", why);
 	ledger->closed.shard = ledger->shard - 1;
 	ledger->closed.size = (uint64_t)json_integer_value(json_object_get(previous, "size"));
 	ledger->closed.root = root;
-	ledger->has_unsigned_close = !has_last_checkpoint(ledger, &ledger->closed);
+	return check_closed(ledger, why);
 }
 
 static hm_result read_first(struct ledger *ledger, struct shard *shard, struct hm_problem *why)
 {
 	json_t *first = shard_size(shard) ? load_entry(shard, 0) : NULL;
 	if (!first)
-		return contradiction(ledger, "entry 0 is missing", why);
+		return contradiction(ledger, ledger->shard, "entry 0 is missing", why);
 	ledger->began = json_integer_value(json_object_get(first, "time"));
 	const json_t *previous = json_object_get(first, "previous");
+	hm_result result = HM_OK;
 	if (previous && !json_object_get(first, "restored"))
-		read_previous(ledger, previous);
+		result = read_previous(ledger, previous, why);
 	json_decref(first);
-	return HM_OK;
+	return result;
 }
 
 /* ---- opening ---- */
@@ -255,7 +274,7 @@ static hm_result open_shard(struct ledger *ledger, struct hm_problem *why)
 	SHARD_AUTO *shard = NULL;
 	HM_TRY(shard_open(ledger->directory, ledger->shard, &shard, why));
 	HM_TRY(read_first(ledger, shard, why));
-	HM_TRY(check_checkpoint(ledger, shard, why));
+	HM_TRY(check_checkpoint(ledger, ledger->shard, shard, why));
 	HM_TRY(read_entries(ledger, shard, why));
 	ledger->wants_checkpoint = true; /* nobody knows whether the last ones were under one */
 	HM_TRY(ledger_write_all(ledger, why));
@@ -283,7 +302,7 @@ static hm_result open_newest(struct ledger *ledger, struct hm_problem *why)
 	HM_TRY(file_make_directory(ledger->directory, why));
 	HM_TRY(shard_numbers(ledger->directory, &first, &last, why));
 	if (last && is_bare(ledger->directory, last))
-		last--;
+		ledger_remove_shard(ledger->directory, last--);
 	ledger->shard = last;
 	const struct ledger_beginning first_of_all = {.previous = NULL};
 	return last ? open_shard(ledger, why) : ledger_begin(ledger, 1, &first_of_all, why);

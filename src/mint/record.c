@@ -312,6 +312,8 @@ static void add_refused(struct service *service, const struct refusal *refusal)
 void record_tick(struct service *service)
 {
 	struct refusals *refusals = service->refusals;
+	if (ledger_fault(service->ledger))
+		return; /* they go on being counted: what cannot be written must not grow */
 	for (unsigned i = 0; i < HM_REFUSALS_MAX && refusals->count; i++) {
 		if (!refusals->items[i].count)
 			continue;

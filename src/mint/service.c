@@ -577,6 +577,8 @@ int service_run(const struct service_options *options)
 
 	hm_log_open("mint");
 	process_harden();
+	/* A witness that is slow, or somebody who reads the ledger, must not keep its writer waiting for a thread. */
+	setenv("UV_THREADPOOL_SIZE", "8", 1);
 	if (open_service(&service, options, &why) != HM_OK) {
 		fprintf(stderr, "hsmint: %s\n", why.detail);
 		return 1; /* children, if any, end at the end of their sockets */
