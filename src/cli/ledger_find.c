@@ -167,6 +167,20 @@ static bool take_option(struct search *search, int option, const char *value)
 	}
 }
 
+static const char *what_it_takes(int option)
+{
+	switch (option) {
+	case OPTION_SINCE:
+		return "--since takes 2026-11-25, 2026-11-25T12:00:00Z or seconds since 1970";
+	case OPTION_CONTEXT:
+		return "--context takes KEY=VALUE, 16 times at most";
+	case OPTION_TYPE:
+		return "--type takes a type of entry, such as credential or refused";
+	default:
+		return "it is too long";
+	}
+}
+
 int ledger_find(int argc, char **argv)
 {
 	static struct search search;
@@ -174,9 +188,10 @@ int ledger_find(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", find_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return print_line(help_find);
+		if (option == '?')
+			return usage_error(argv[0], "see the options");
 		if (!take_option(&search, option, optarg))
-			return usage_error(
-				argv[0], option == '?' ? "see the options" : "'%s' is not as it must be", optarg);
+			return usage_error(argv[0], "'%s': %s", optarg, what_it_takes(option));
 	}
 	if (argc - optind != 1)
 		return usage_error(argv[0], "which ledger? one DIR");
