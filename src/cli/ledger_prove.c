@@ -229,14 +229,12 @@ static int print(const struct request *request, const struct proof *proof)
 
 static hm_result prove(struct request *request, struct proof *proof, struct hm_problem *why)
 {
-	struct shard *shard;
+	SHARD_AUTO *shard = NULL;
 	HM_TRY(find(request, why));
 	if (request->salts)
 		HM_TRY(find_humans(request, why));
 	HM_TRY(shard_open(request->directory, request->shard, &shard, why));
-	hm_result result = make(request, shard, proof, why);
-	shard_close(shard);
-	return result;
+	return make(request, shard, proof, why);
 }
 
 /* ---- the command line ---- */

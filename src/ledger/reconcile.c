@@ -285,12 +285,9 @@ static hm_result read_shards(struct reconcile *reconcile, const char *directory,
 	if (!first)
 		return hm_unavailable(why, "ledger", "%s: no shard of a ledger is there", directory);
 	for (unsigned number = first; number <= last; number++) {
-		struct shard *shard;
+		SHARD_AUTO *shard = NULL;
 		HM_TRY(shard_open(directory, number, &shard, why));
-		hm_result result = take_shard(reconcile, shard, why);
-		shard_close(shard);
-		if (result != HM_OK)
-			return result;
+		HM_TRY(take_shard(reconcile, shard, why));
 	}
 	return HM_OK;
 }

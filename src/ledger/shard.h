@@ -13,6 +13,12 @@ struct shard; /* opaque; made by shard_open, released by shard_close */
 hm_result shard_open(const char *ledger, unsigned number, struct shard **shard, struct hm_problem *why) HM_MUST_USE;
 void shard_close(struct shard *shard); /* NULL is fine */
 
+#define SHARD_AUTO __attribute__((cleanup(shard_auto_close))) struct shard
+static inline void shard_auto_close(struct shard **shard)
+{
+	shard_close(*shard);
+}
+
 /* The lowest and the highest number of a shard in a ledger's directory; 0 and 0: there is none. */
 hm_result shard_numbers(const char *ledger, unsigned *first, unsigned *last, struct hm_problem *why) HM_MUST_USE;
 

@@ -10,12 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-static void close_shard(struct shard **shard)
-{
-	shard_close(*shard);
-}
-#define SHARD_AUTO __attribute__((cleanup(close_shard))) struct shard
-
 /* What mends a directory that is not the newest one. */
 #define MEND "bring back the newest copy, or accept this one with `hsmint ledger restore`"
 

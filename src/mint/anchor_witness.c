@@ -68,15 +68,13 @@ void witness_close(struct witness *witness)
 static hm_result make_proof(const char *directory, unsigned number, uint64_t before, uint64_t size,
 	struct merkle_hash proof[MERKLE_PATH_MAX + 1], unsigned *count, struct hm_problem *why)
 {
-	struct shard *shard;
+	SHARD_AUTO *shard = NULL;
 	*count = 0;
 	if (before == 0 || before == size)
 		return HM_OK;
 	HM_TRY(shard_open(directory, number, &shard, why));
 	struct merkle_source source = shard_source(shard);
-	hm_result result = merkle_consistency(&source, before, size, proof, count, why);
-	shard_close(shard);
-	return result;
+	return merkle_consistency(&source, before, size, proof, count, why);
 }
 
 struct submission {

@@ -8,6 +8,8 @@
 #include "ledger.h"
 #include "note.h"
 #include "segment.h"
+#include "shard.h"
+#include <jansson.h>
 #include <sys/queue.h>
 
 enum { LEDGER_FAULT_MAX = 200, LEDGER_OPEN_MAX = 16 * 1024 /* the entry that begins a shard */ };
@@ -123,6 +125,9 @@ struct ledger_beginning {
 };
 
 /* ---- ledger_open.c ---- */
+
+/* An entry of a shard as JSON: the caller's. NULL: there is none. */
+json_t *ledger_load_entry(struct shard *shard, uint64_t index);
 
 /* One with nothing in it. NULL: no memory. */
 struct ledger *ledger_make(const char *directory, const char *origin);

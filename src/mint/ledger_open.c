@@ -6,20 +6,12 @@
 #include "file.h"
 #include "json_write.h"
 #include "log.h"
-#include "shard.h"
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define SHARD_AUTO __attribute__((cleanup(close_shard))) struct shard
-static void close_shard(struct shard **shard)
-{
-	shard_close(*shard);
-}
 
 #define BYTES_AUTO __attribute__((cleanup(free_bytes))) uint8_t
 static void free_bytes(uint8_t **bytes)
@@ -143,15 +135,14 @@ static hm_result check_checkpoint(
 
 /* ---- what begins and ends a shard ---- */
 
-/* An entry of a bundle, the first or the last, as JSON: the caller's. NULL: there is none. */
-static json_t *load_entry(struct shard *shard, uint64_t index)
+json_t *ledger_load_entry(struct shard *shard, uint64_t index)
 {
 	struct hm_problem why;
 	BYTES_AUTO *data = NULL;
 	const struct tile_name name = {TILE_ENTRIES, index / TILE_WIDTH, (unsigned)(index % TILE_WIDTH) + 1};
 	const uint8_t *at, *entry = NULL;
 	size_t left, length = 0;
-	if (shard_bundle(shard, &name, &data, &left, &why) != HM_OK)
+	if (index >= shard_size(shard) || shard_bundle(shard, &name, &data, &left, &why) != HM_OK)
 		return NULL;
 	at = data;
 	for (unsigned i = 0; i < name.width; i++)
@@ -162,7 +153,7 @@ static json_t *load_entry(struct shard *shard, uint64_t index)
 
 static bool is_closed(struct shard *shard)
 {
-	json_t *last = load_entry(shard, shard_size(shard) - 1);
+	json_t *last = ledger_load_entry(shard, shard_size(shard) - 1);
 	const char *type = json_string_value(json_object_get(last, "type"));
 	bool closed = type && strcmp(type, "close") == 0;
 	json_decref(last);
@@ -214,7 +205,7 @@ static hm_result read_previous(struct ledger *ledger, const json_t *previous, st
 
 static hm_result read_first(struct ledger *ledger, struct shard *shard, struct hm_problem *why)
 {
-	json_t *first = shard_size(shard) ? load_entry(shard, 0) : NULL;
+	json_t *first = ledger_load_entry(shard, 0);
 	if (!first)
 		return contradiction(ledger, ledger->shard, "entry 0 is missing", why);
 	ledger->began = json_integer_value(json_object_get(first, "time"));

@@ -3,17 +3,9 @@
 
 #include "base64url.h"
 #include "ledger_inside.h"
-#include "shard.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void close_shard(struct shard **shard)
-{
-	shard_close(*shard);
-}
-#define SHARD_AUTO __attribute__((cleanup(close_shard))) struct shard
 
 static void close_ledger(struct ledger **ledger)
 {
@@ -70,23 +62,6 @@ hm_result ledger_restore(const struct config_ledger *ledger, const struct checkp
 
 /* ---- and whether that was done ---- */
 
-static json_t *first_entry(struct shard *shard)
-{
-	struct hm_problem why;
-	uint8_t *bundle = NULL;
-	const uint8_t *at, *entry;
-	size_t left, length;
-	json_t *first = NULL;
-	const struct tile_name name = {TILE_ENTRIES, 0, 1};
-	if (!shard_size(shard) || shard_bundle(shard, &name, &bundle, &left, &why) != HM_OK)
-		return NULL;
-	at = bundle;
-	if (tile_next_entry(&at, &left, &entry, &length))
-		first = json_loadb((const char *)entry, length, JSON_REJECT_DUPLICATES, NULL);
-	free(bundle);
-	return first;
-}
-
 static bool is_head(const json_t *head, const struct checkpoint *checkpoint, bool has_root)
 {
 	char root[44];
@@ -106,7 +81,7 @@ static bool begins_restored(
 	struct hm_problem why;
 	if (shard_open(ledger->directory, number, &shard, &why) != HM_OK)
 		return false;
-	json_t *first = first_entry(shard);
+	json_t *first = ledger_load_entry(shard, 0);
 	bool is_restored = is_head(json_object_get(first, "restored"), checkpoint, has_root);
 	json_decref(first);
 	return is_restored;
