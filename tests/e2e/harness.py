@@ -250,7 +250,11 @@ def start_serve(config, directory, wait=True, program=HSMINT, **more):
                                 "ca": directory + "/tls/ca.crt", "cert": directory + "/tls/client.crt",
                                 "key": directory + "/tls/client.key"}, fd, directory)
     if wait:
-        service.wait_ready()
+        try:
+            service.wait_ready()
+        except AssertionError:
+            service.kill()  # nobody has it to stop it, and it would hold the tests' output open
+            raise
     return service
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import unittest
 
-from token_case import FAULT, SANITIZED, HSMINT, TokenCase, process_exists, read, run, wait_for, write
+from token_case import FAULT, HSMINT, SANITIZED, TokenCase, process_exists, read, run, wait_for, write
 from softhsm_keys import module_of
 from ledger_entries import of_type
 
