@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ledger.h"
 
+#include "anchor.h"
 #include "file.h"
 #include "ledger_restore.h"
 #include "options.h"
@@ -49,6 +50,26 @@ static hm_result read_checkpoint(const char *path, struct checkpoint *checkpoint
 	return checkpoint_read(note, length, checkpoint, why);
 }
 
+/* A witness tells what it knows only to who asks it with a newer checkpoint. */
+static hm_result check_lost(
+	const struct config_ledger *ledger, const struct checkpoint *remembered, struct hm_problem *why)
+{
+	const struct config_anchor *anchor = ledger->anchor;
+	struct anchor_memory memory = {.is_known = true, .has_root = true};
+	struct anchor_finding finding;
+	if (!remembered && anchor && anchor->witness)
+		return HM_OK;
+	if (!remembered)
+		return hm_refuse(why, "ledger", NULL,
+			"nothing is known to be lost: give the newest checkpoint that anybody remembers with "
+			"--checkpoint");
+	memory.newest = *remembered;
+	HM_TRY(anchor_compare(ledger, "the checkpoint", &memory, &finding, why));
+	if (finding.relation == ANCHOR_SAME || finding.relation == ANCHOR_AHEAD)
+		return hm_refuse(why, "ledger", NULL, "nothing is lost: %s has all of it", ledger->directory);
+	return HM_OK;
+}
+
 static void report(const struct ledger_restored *restored, const struct checkpoint *remembered)
 {
 	if (restored->found.size)
@@ -70,6 +91,7 @@ static hm_result restore(const struct config *config, const char *path, struct h
 		path = config->ledger.anchor->file;
 	if (path)
 		HM_TRY(read_checkpoint(path, &checkpoint, &known, why));
+	HM_TRY(check_lost(&config->ledger, known ? &checkpoint : NULL, why));
 	HM_TRY(ledger_restore(&config->ledger, known ? &checkpoint : NULL, &restored, why));
 	report(&restored, known ? &checkpoint : NULL);
 	return HM_OK;

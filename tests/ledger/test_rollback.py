@@ -83,6 +83,17 @@ class File(RollbackCase):
         first = self.assert_restored()
         self.assertEqual(first["restored"]["size"], remembered)
 
+    def test_what_is_not_behind_is_not_restored(self):
+        self.live(1)
+        refused = run([HSMINT, "ledger", "restore", "--config", self.config], check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("nothing is lost", refused.stderr)
+        edit(self.config, ", anchor: {file: %s}" % self.anchor, "")
+        refused = run([HSMINT, "ledger", "restore", "--config", self.config], check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--checkpoint", refused.stderr)
+        self.assertEqual(os.listdir(self.ledger), ["1"])
+
     def test_a_directory_that_was_emptied_is_no_new_ledger(self):
         self.live(1)
         shutil.rmtree(self.ledger)
