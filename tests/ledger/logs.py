@@ -1,104 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ledger written from docs/ledger.md alone, with openssl for the key and its signatures."""
+"""Shards with entries of every kind, as docs/ledger.md has them."""
 import base64
-import hashlib
 import json
 import os
-import subprocess
 
-WIDTH = 256
-
-
-def sha256(data):
-    return hashlib.sha256(data).digest()
+from made_log import (WIDTH, EcdsaKey, Ed25519Key, b64, frame, leaf_hash, node_hash, root, sha256, write,  # noqa: F401
+                      write_shard)
 
 
 def b64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def leaf_hash(entry):
-    return sha256(b"\0" + entry)
-
-
-def node_hash(left, right):
-    return sha256(b"\1" + left + right)
-
-
-def root_hash(hashes):
-    """RFC 6962, section 2.1."""
-    if not hashes:
-        return sha256(b"")
-    if len(hashes) == 1:
-        return hashes[0]
-    split = 1
-    while split * 2 < len(hashes):
-        split *= 2
-    return node_hash(root_hash(hashes[:split]), root_hash(hashes[split:]))
-
-
 def canonical(entry):
     return json.dumps(entry, separators=(",", ":"), ensure_ascii=False,
                       sort_keys=True).encode()  # plain names: code points and UTF-16 have one order
-
-
-class Key:
-    """A key that signs checkpoints: "ed25519" or "es256"."""
-
-    def __init__(self, directory, name, kind="ed25519"):
-        self.name, self.kind = name, kind
-        self.path = os.path.join(directory, "%s-%s.pem" % (kind, hashlib.sha256(name.encode()).hexdigest()[:8]))
-        way = ["-algorithm", "ED25519"] if kind == "ed25519" else ["-algorithm", "EC", "-pkeyopt",
-                                                                    "ec_paramgen_curve:P-256"]
-        subprocess.run(["openssl", "genpkey", *way, "-out", self.path], check=True, stderr=subprocess.DEVNULL)
-        spki = subprocess.run(["openssl", "pkey", "-in", self.path, "-pubout", "-outform", "DER"], check=True,
-                              stdout=subprocess.PIPE).stdout
-        if kind == "ed25519":
-            self.material = b"\1" + spki[-32:]
-            self.id = sha256(name.encode() + b"\n" + self.material)[:4]
-        else:
-            self.material = b"\2" + spki
-            self.id = sha256(spki)[:4]
-
-    def vkey(self):
-        return "%s+%s+%s" % (self.name, self.id.hex(), base64.b64encode(self.material).decode())
-
-    def sign(self, text):
-        message = self.path + ".text"
-        with open(message, "wb") as out:
-            out.write(text)
-        way = ["pkeyutl", "-sign", "-rawin"] if self.kind == "ed25519" else ["pkeyutl", "-sign", "-rawin", "-digest",
-                                                                             "sha256"]
-        return subprocess.run(["openssl", *way, "-inkey", self.path, "-in", message], check=True,
-                              stdout=subprocess.PIPE).stdout
-
-    def note(self, text):
-        signature = base64.b64encode(self.id + self.sign(text.encode())).decode()
-        return "%s\n\u2014 %s %s\n" % (text, self.name, signature)
-
-
-def tile_path(number):
-    groups = ["%03d" % (number % 1000)]
-    while number >= 1000:
-        number //= 1000
-        groups.insert(0, "x%03d" % (number % 1000))
-    return "/".join(groups)
-
-
-def bundle(entries):
-    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
-
-
-def frame(first, entries):
-    body = bundle(entries)
-    head = b"HSL1" + len(body).to_bytes(4, "big") + first.to_bytes(8, "big") + len(entries).to_bytes(4, "big")
-    return head + body + sha256(head + b"".join(leaf_hash(entry) for entry in entries))
-
-
-def write(path, data):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as out:
-        out.write(data)
 
 
 class Shard:
@@ -133,11 +49,11 @@ class Shard:
             self.add("stop")
 
     def root(self, size=None):
-        return root_hash([leaf_hash(entry) for entry in self.entries[:size]])
+        return root([leaf_hash(entry) for entry in self.entries[:size]])
 
     def text(self, size=None):
         size = len(self.entries) if size is None else size
-        return "%s\n%d\n%s\n" % (self.origin, size, base64.b64encode(self.root(size)).decode())
+        return ("%s\n%d\n%s\n" % (self.origin, size, b64(self.root(size)))).encode()
 
     def write(self, directory, bundled=None, checked=None, frames=7):
         """The directory of the shard; `bundled` entries are in bundles (default: all that fill some), and `checked`
@@ -145,19 +61,8 @@ class Shard:
         path = os.path.join(directory, str(self.number))
         if bundled is None:
             bundled = len(self.entries) // WIDTH * WIDTH
-        for at in range(0, bundled, WIDTH):
-            write(os.path.join(path, "tile/entries", tile_path(at // WIDTH)), bundle(self.entries[at:at + WIDTH]))
-        level, hashes = 0, [leaf_hash(entry) for entry in self.entries[:bundled]]
-        while len(hashes) >= WIDTH:
-            full = [hashes[at:at + WIDTH] for at in range(0, len(hashes) - WIDTH + 1, WIDTH)]
-            for number, tile in enumerate(full):
-                write(os.path.join(path, "tile", str(level), tile_path(number)), b"".join(tile))
-            level, hashes = level + 1, [root_hash(tile) for tile in full]
-        segment = frame(bundled, self.entries[bundled:bundled + frames])
-        for at in range(bundled + frames, len(self.entries), frames):
-            segment += frame(at, self.entries[at:at + frames])
-        write(os.path.join(path, "segment"), segment)
-        write(os.path.join(path, "checkpoint"), self.key.note(self.text(checked)).encode())
+        write_shard(path, self.entries, bundled, frames)
+        write(os.path.join(path, "checkpoint"), self.key.note(self.text(checked)))
         return path
 
 

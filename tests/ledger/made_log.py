@@ -80,7 +80,16 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
-class Ed25519Key:
+class Key:
+    """What both kinds have: a name, an id, and a way to sign."""
+    def line(self, text):
+        return "\u2014 %s %s\n" % (self.name, b64(self.id + self.sign(text)))
+
+    def note(self, text):
+        return text + b"\n" + self.line(text).encode()
+
+
+class Ed25519Key(Key):
     """Signs notes (type 1), or checkpoints as a witness (type 4)."""
     def __init__(self, name, kind=1):
         self.name, self.kind, self.private = name, kind, ed25519.Ed25519PrivateKey.generate()
@@ -95,15 +104,12 @@ class Ed25519Key:
     def verify(self, signature, text):
         self.private.public_key().verify(signature, text)
 
-    def line(self, text):
-        return "\u2014 %s %s\n" % (self.name, b64(self.id + self.sign(text)))
-
     def cosign(self, text, time):
         signature = self.sign(b"cosignature/v1\ntime %d\n" % time + text)
         return "\u2014 %s %s\n" % (self.name, b64(self.id + struct.pack(">Q", time) + signature))
 
 
-class EcdsaKey:
+class EcdsaKey(Key):
     def __init__(self, name):
         self.name, self.private = name, ec.generate_private_key(ec.SECP256R1())
         self.spki = self.private.public_key().public_bytes(serialization.Encoding.DER,
@@ -116,9 +122,6 @@ class EcdsaKey:
 
     def verify(self, signature, text):
         self.private.public_key().verify(signature, text, ec.ECDSA(hashes.SHA256()))
-
-    def line(self, text):
-        return "\u2014 %s %s\n" % (self.name, b64(self.id + self.sign(text)))
 
 
 def path_of(number):
@@ -137,6 +140,31 @@ def frame(first, entries):
     body = bundle(entries)
     head = b"HSL1" + struct.pack(">IQI", len(body), first, len(entries))
     return head + body + sha256(head + b"".join(map(leaf_hash, entries)))
+
+
+def write(path, data):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(data)
+
+
+def write_tiles(path, leaves):
+    level, hashes_ = 0, leaves
+    while len(hashes_) >= WIDTH:
+        full = [hashes_[at:at + WIDTH] for at in range(0, len(hashes_) - WIDTH + 1, WIDTH)]
+        for number, tile in enumerate(full):
+            write(os.path.join(path, "tile", str(level), path_of(number)), b"".join(tile))
+        level, hashes_ = level + 1, [root(tile) for tile in full]
+
+
+def write_shard(path, entries, bundled, in_frame):
+    """`bundled` entries in tiles and bundles, the rest in the segment, `in_frame` entries a frame."""
+    for at in range(0, bundled, WIDTH):
+        write(os.path.join(path, "tile/entries", path_of(at // WIDTH)), bundle(entries[at:at + WIDTH]))
+    write_tiles(path, [leaf_hash(entry) for entry in entries[:bundled]])
+    frames = [frame(bundled, [])]
+    frames += [frame(at, entries[at:at + in_frame]) for at in range(bundled, len(entries), in_frame)]
+    write(os.path.join(path, "segment"), b"".join(frames))
 
 
 class Log:
@@ -164,32 +192,15 @@ class Log:
         """Always the same for one text: an ECDSA signature is another each time that it is made."""
         text = self.text(size)
         if (text, self.key) not in self.notes:
-            self.notes[text, self.key] = text + b"\n" + self.key.line(text).encode()
+            self.notes[text, self.key] = self.key.note(text)
         return self.notes[text, self.key]
 
     def put(self, name, data):
-        path = os.path.join(self.path, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(data)
-
-    def write_tiles(self):
-        level, hashes_ = 0, self.leaves
-        while len(hashes_) >= WIDTH:
-            full = [hashes_[at:at + WIDTH] for at in range(0, len(hashes_) - WIDTH + 1, WIDTH)]
-            for number, tile in enumerate(full):
-                self.put("tile/%d/%s" % (level, path_of(number)), b"".join(tile))
-            level, hashes_ = level + 1, [root(tile) for tile in full]
+        write(os.path.join(self.path, name), data)
 
     def write(self, checkpoint=True, in_frame=7):
-        """All that is full goes to tiles and bundles, the rest to the segment, `in_frame` entries a frame."""
-        bundled = len(self.entries) // WIDTH * WIDTH
-        for at in range(0, bundled, WIDTH):
-            self.put("tile/entries/" + path_of(at // WIDTH), bundle(self.entries[at:at + WIDTH]))
-        self.write_tiles()
-        frames = [frame(bundled, [])]
-        frames += [frame(at, self.entries[at:at + in_frame]) for at in range(bundled, len(self.entries), in_frame)]
-        self.put("segment", b"".join(frames))
+        """All that is full goes to tiles and bundles, the rest to the segment."""
+        write_shard(self.path, self.entries, len(self.entries) // WIDTH * WIDTH, in_frame)
         if checkpoint:
             self.put("checkpoint", self.note())
         return self

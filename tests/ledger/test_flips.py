@@ -21,7 +21,7 @@ class Flips(ledger_case.LedgerCase):
     def flip(self, name, start=0, directory=None):
         """What came of it, in `directory` or where the test's ledger is."""
         directory = directory or self.directory
-        done = subprocess.run([FLIPS, directory, self.key.vkey(), name, str(start), str(STEP)],
+        done = subprocess.run([FLIPS, directory, self.key.vkey, name, str(start), str(STEP)],
                               stdout=subprocess.PIPE, check=True)
         length = os.path.getsize(os.path.join(directory, name)) - start
         found = json.loads(done.stdout)

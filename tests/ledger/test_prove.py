@@ -54,7 +54,7 @@ class ProveCase(ledger_case.LedgerCase):
         self.assertIn(text, done.stderr.decode())
 
     def check(self, *words, key=None):
-        return self.hsmint("check-proof", self.proof, "--vkey", (key or self.key).vkey(), *words)
+        return self.hsmint("check-proof", self.proof, "--vkey", (key or self.key).vkey, *words)
 
     def assert_checked(self, *words):
         done = self.check(*words)
@@ -149,8 +149,8 @@ class Check(ProveCase):
         self.good = self.prove("the-id")
 
     def test_another_key_is_refused(self):
-        self.assert_wrong("the proof's checkpoint", key=logs.Key(self.directory, ledger_case.NAME))
-        self.assert_wrong("belongs to none of the keys", key=logs.Key(self.directory, "other.example.org/ledger"))
+        self.assert_wrong("the proof's checkpoint", key=logs.Ed25519Key(ledger_case.NAME))
+        self.assert_wrong("belongs to none of the keys", key=logs.Ed25519Key("other.example.org/ledger"))
 
     def test_a_changed_proof_is_refused(self):
         path = self.good["path"]
@@ -233,8 +233,8 @@ class Usage(ledger_case.LedgerCase):
     def test_wrong_usage_has_the_status_2(self):
         for words in (("prove",), ("prove", "x"), ("prove", "x", "y", "z"), ("prove", "x", "y", "--human", "z"),
                       ("prove", "x", "y", "--what"), ("check-proof",), ("check-proof", "x"),
-                      ("check-proof", "x", "--vkey", "y"), ("check-proof", "--vkey", self.key.vkey()),
-                      ("check-proof", "x", "y", "--vkey", self.key.vkey())):
+                      ("check-proof", "x", "--vkey", "y"), ("check-proof", "--vkey", self.key.vkey),
+                      ("check-proof", "x", "y", "--vkey", self.key.vkey)):
             with self.subTest(words):
                 self.assertEqual(self.hsmint(*words).returncode, 2)
 

@@ -16,9 +16,9 @@ def shard(key, **kwargs):
 
 class Accepted(ledger_case.LedgerCase):
     def test_a_ledger_of_two_shards_is_right_with_either_kind_of_key(self):
-        for kind in ("ed25519", "es256"):
+        for kind in (logs.Ed25519Key, logs.EcdsaKey):
             with self.subTest(kind):
-                key = logs.Key(self.directory, ledger_case.NAME, kind)
+                key = kind(ledger_case.NAME)
                 first, second = logs.small(key)
                 first.write(self.directory)
                 second.write(self.directory)
@@ -36,12 +36,12 @@ class Accepted(ledger_case.LedgerCase):
         first, second = logs.small(self.key)
         first.write(self.directory)
         second.write(self.directory)
-        done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey())
+        done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey)
         self.assertEqual(done.returncode, 0)
         self.assertIn(b"ok: 269 entries verified", done.stdout)
         self.assertIn(first.origin.encode(), done.stdout)
         self.change("1/tile/0/000")
-        done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey())
+        done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey)
         self.assertEqual(done.returncode, 1)
         self.assertIn(b"fault: 1/tile/0/000, entry 0: ", done.stdout)
         self.assertIn(b"1 fault in 269 entries", done.stdout)
@@ -109,12 +109,12 @@ class Checkpoints(ledger_case.LedgerCase):
 
     def test_a_signature_by_another_key_is_found(self):
         self.write()
-        self.assert_only_fault("1/checkpoint", None, "", key=logs.Key(self.directory, ledger_case.NAME))
+        self.assert_only_fault("1/checkpoint", None, "", key=logs.Ed25519Key(ledger_case.NAME))
 
     def test_a_key_of_another_name_does_not_count(self):
         log = self.write()
-        other = logs.Key(self.directory, "other.example.org/ledger")
-        logs.write(self.path("1/checkpoint"), other.note(log.text()).encode())
+        other = logs.Ed25519Key("other.example.org/ledger")
+        logs.write(self.path("1/checkpoint"), other.note(log.text()))
         self.assert_only_fault("1/checkpoint", None, "belongs to none of the keys", key=other)
         self.assert_only_fault("1/checkpoint", None, "")
 
@@ -122,7 +122,7 @@ class Checkpoints(ledger_case.LedgerCase):
         self.write()
         log = logs.Shard(self.key, 2)
         log.fill(10)
-        logs.write(self.path("1/checkpoint"), self.key.note(log.text()).encode())
+        logs.write(self.path("1/checkpoint"), self.key.note(log.text()))
         self.assert_only_fault("1/checkpoint", None, "it is that of 'mint.example.org/ledger/2'")
 
     def test_a_checkpoint_that_is_not_there_is_found(self):
@@ -452,7 +452,7 @@ class Trusted(ledger_case.LedgerCase):
         self.file = self.path("trusted")
 
     def trust(self, size, log=None, key=None):
-        logs.write(self.file, (key or self.key).note((log or self.log).text(size)).encode())
+        logs.write(self.file, (key or self.key).note((log or self.log).text(size)))
         return ("--trusted", self.file)
 
     def test_it_goes_on_from_there(self):
@@ -493,9 +493,9 @@ class Trusted(ledger_case.LedgerCase):
         self.assert_only_fault("1/checkpoint", None, "this is an old copy", *trusted)
 
     def test_the_trusted_checkpoint_must_be_signed_and_of_this_ledger(self):
-        other = logs.Key(self.directory, ledger_case.NAME)
+        other = logs.Ed25519Key(ledger_case.NAME)
         for size, log, key in ((300, None, other), (5, logs.Shard(self.key, 7), None)):
-            done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey(), *self.trust(size, log, key))
+            done = self.hsmint("verify", self.directory, "--vkey", self.key.vkey, *self.trust(size, log, key))
             self.assertEqual(done.returncode, 1)
             self.assertIn(b"the trusted checkpoint", done.stderr)
 
@@ -513,13 +513,13 @@ class Trusted(ledger_case.LedgerCase):
 class Usage(ledger_case.LedgerCase):
     def test_wrong_usage_has_the_status_2(self):
         for words in ((), ("verify",), ("verify", "x"), ("verify", "x", "--vkey", "nonsense"), ("nothing",),
-                      ("verify", "x", "y", "--vkey", self.key.vkey()), ("verify", "x", "--what")):
+                      ("verify", "x", "y", "--vkey", self.key.vkey), ("verify", "x", "--what")):
             with self.subTest(words):
                 self.assertEqual(self.hsmint(*words).returncode, 2)
 
     def test_a_directory_that_is_none_has_the_status_1(self):
         for directory in ("/nowhere", self.directory):
-            done = self.hsmint("verify", directory, "--vkey", self.key.vkey())
+            done = self.hsmint("verify", directory, "--vkey", self.key.vkey)
             self.assertEqual(done.returncode, 1)
             self.assertIn(directory.encode(), done.stderr)
 
