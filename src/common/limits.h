@@ -103,6 +103,7 @@ enum {
 	HM_LEDGER_ENTRY_MAX = 48 * 1024,           /* bytes; 256 of them fit one frame of a segment */
 	HM_LEDGER_FLUSH_BUNDLES = 16,              /* full bundles go to their files when there are so many, */
 	HM_LEDGER_FLUSH_MOST = 64,                 /* of them at once; */
+	HM_LEDGER_UNFLUSHED_MAX = 16 * 1024,       /* entries that wait for bundles which cannot be written */
 	HM_LEDGER_ROOM_BYTES = 5 * 1024 * 1024,    /* of zeros for a segment to be written over; */
 	HM_LEDGER_SEGMENT_BYTES = 4 * 1024 * 1024, /* or the segment is so long */
 	HM_ANCHOR_TOKEN_SECONDS = 60, /* a token that keeps the newest checkpoint is given one no oftener */

@@ -204,13 +204,14 @@ static void flush_in_worker(uv_work_t *work)
 	flush->room = ledger_make_room(flush->shard);
 }
 
-/* What failed is tried again when more is durable; until then the segment has it. */
+/* What failed is tried again each second; until then the segment has it. */
 static void on_flushed(uv_work_t *work, int status)
 {
 	struct ledger_flush *flush = work->data;
 	struct ledger *ledger = flush->ledger;
 	(void)status;
 	ledger->is_flushing = false;
+	memcpy(ledger->flush_fault, flush->fault, sizeof ledger->flush_fault);
 	if (flush->fault[0]) {
 		hm_log(HM_WARNING, "ledger_not_flushed", "shard=%u detail=\"%s\"", ledger->shard, flush->fault);
 		STAILQ_CONCAT(&flush->tiles, &ledger->tiles);
@@ -294,7 +295,7 @@ static void on_written(uv_work_t *work, int status)
 		ledger->durable_size = write->size;
 		ledger_set_fault(ledger, "");
 		ledger->events.durable(ledger->events.context, ledger->durable);
-		if (wants_flush(ledger))
+		if (wants_flush(ledger) && !ledger->flush_fault[0])
 			start_flush(ledger);
 		write_next(ledger);
 	}
@@ -383,6 +384,8 @@ void ledger_write_waiting(struct ledger *ledger)
 
 void ledger_tick(struct ledger *ledger)
 {
+	if (wants_flush(ledger))
+		start_flush(ledger);
 	write_next(ledger);
 	look_whether_ended(ledger);
 }
@@ -402,7 +405,11 @@ uint64_t ledger_durable(const struct ledger *ledger)
 
 const char *ledger_fault(const struct ledger *ledger)
 {
-	return ledger->fault[0] ? ledger->fault : NULL;
+	/* A segment, and what is in memory of it, must not grow for ever. */
+	bool is_behind = ledger->durable_size - ledger->bundled > HM_LEDGER_UNFLUSHED_MAX;
+	if (ledger->fault[0])
+		return ledger->fault;
+	return is_behind && ledger->flush_fault[0] ? ledger->flush_fault : NULL;
 }
 
 struct ledger_head ledger_head(const struct ledger *ledger)

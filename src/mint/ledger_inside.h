@@ -96,7 +96,8 @@ struct ledger {
 	off_t segment_used;
 	bool is_writing, is_flushing;
 	bool wants_fresh; /* the next write is to a fresh one: this one is long, or a write or sync of it failed */
-	char fault[LEDGER_FAULT_MAX]; /* "": it can be written */
+	char fault[LEDGER_FAULT_MAX];       /* "": it can be written */
+	char flush_fault[LEDGER_FAULT_MAX]; /* why bundles could not be, when it was tried last; "" */
 	struct ledger_write write;
 	struct ledger_flush flush;
 
