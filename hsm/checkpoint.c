@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "checkpoint.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static hm_result refuse(struct token_failure *why, const char *what)
@@ -17,19 +15,6 @@ static bool is_checkpoint(struct hm_bytes tbs, struct checkpoint *checkpoint)
 	struct hm_problem why;
 	return checkpoint_read((const char *)tbs.data, tbs.length, checkpoint, &why) == HM_OK &&
 	       checkpoint_write(checkpoint, again) == tbs.length && memcmp(again, tbs.data, tbs.length) == 0;
-}
-
-unsigned checkpoint_shard(const char *ledger, const char *origin)
-{
-	char again[HM_URL_MAX + 16];
-	size_t length = strlen(ledger);
-	if (strncmp(origin, ledger, length) != 0 || origin[length] != '/')
-		return 0;
-	unsigned long number = strtoul(origin + length + 1, NULL, 10);
-	if (number < 1 || number > HM_SHARDS_MAX)
-		return 0;
-	snprintf(again, sizeof again, "%s/%lu", ledger, number);
-	return strcmp(origin, again) == 0 ? (unsigned)number : 0;
 }
 
 hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *last, struct hm_bytes tbs,

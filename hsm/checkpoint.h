@@ -21,7 +21,4 @@ struct checkpoint_last {
 hm_result checkpoint_check(const struct key *key, const struct checkpoint_last *last, struct hm_bytes tbs,
 	struct checkpoint_last *next, struct token_failure *why) HM_MUST_USE;
 
-/* The number of the shard when `origin` is that of `ledger`, a slash and the number; else 0. */
-unsigned checkpoint_shard(const char *ledger, const char *origin);
-
 #endif

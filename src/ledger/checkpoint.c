@@ -4,6 +4,7 @@
 #include "base64.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { ROOT_TEXT = 44 }; /* base64 of a hash */
@@ -79,4 +80,17 @@ hm_result checkpoint_read(const char *note, size_t length, struct checkpoint *ch
 	if (length && (length < 4 || memcmp(note + 1, "\xe2\x80\x94", 3) != 0))
 		return refuse(why, "what follows an empty line is not a signature");
 	return HM_OK;
+}
+
+unsigned checkpoint_shard(const char *ledger, const char *origin)
+{
+	char again[24];
+	size_t length = strlen(ledger);
+	if (strncmp(origin, ledger, length) != 0 || origin[length] != '/')
+		return 0;
+	unsigned long number = strtoul(origin + length + 1, NULL, 10);
+	if (number < 1 || number > HM_SHARDS_MAX)
+		return 0;
+	snprintf(again, sizeof again, "%lu", number); /* there is one way to write it */
+	return strcmp(origin + length + 1, again) == 0 ? (unsigned)number : 0;
 }

@@ -50,6 +50,9 @@ size_t checkpoint_write(const struct checkpoint *checkpoint, char text[NOTE_TEXT
 hm_result checkpoint_read(
 	const char *note, size_t length, struct checkpoint *checkpoint, struct hm_problem *why) HM_MUST_USE;
 
+/* The number of the shard when `origin` is that of `ledger`, a slash and the number; 0: it is another's. */
+unsigned checkpoint_shard(const char *ledger, const char *origin);
+
 /* The note of this text signed by `key`: `signature` raw, as a token gives it (of ECDSA r‖s). 0: no room. Source:
  * note.c */
 size_t note_write(const char *text, size_t length, const struct note_key *key, const uint8_t *signature,

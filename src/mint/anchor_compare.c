@@ -108,7 +108,7 @@ static hm_result find_behind(const struct comparison *of, struct shard *shard)
 static hm_result find_without_shard(const struct comparison *of, unsigned first)
 {
 	struct anchor_finding *finding = of->finding;
-	unsigned number = ledger_shard_of(of->ledger->origin, of->newest->origin);
+	unsigned number = checkpoint_shard(of->ledger->origin, of->newest->origin);
 	bool was_moved = first && number < first;
 	finding->relation = ANCHOR_BEHIND;
 	snprintf(finding->detail, sizeof finding->detail,
@@ -150,7 +150,7 @@ hm_result anchor_compare(const struct config_ledger *ledger, const char *where, 
 	*finding = (struct anchor_finding){.relation = ANCHOR_NONE};
 	if (!memory->is_known)
 		return HM_OK;
-	unsigned number = ledger_shard_of(ledger->origin, memory->newest.origin);
+	unsigned number = checkpoint_shard(ledger->origin, memory->newest.origin);
 	if (!number)
 		return find_contradiction(&of, "it has another origin");
 	HM_TRY(shard_numbers(ledger->directory, &first, &last, why));

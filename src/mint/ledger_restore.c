@@ -3,8 +3,6 @@
 
 #include "base64url.h"
 #include "ledger_inside.h"
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void close_ledger(struct ledger **ledger)
@@ -12,17 +10,6 @@ static void close_ledger(struct ledger **ledger)
 	ledger_close(*ledger);
 }
 #define LEDGER_AUTO __attribute__((cleanup(close_ledger))) struct ledger
-
-unsigned ledger_shard_of(const char *ledger_origin, const char *origin)
-{
-	char again[HM_ORIGIN_MAX + 16];
-	size_t length = strlen(ledger_origin);
-	if (strncmp(origin, ledger_origin, length) != 0 || origin[length] != '/')
-		return 0;
-	unsigned long number = strtoul(origin + length + 1, NULL, 10);
-	snprintf(again, sizeof again, "%s/%lu", ledger_origin, number);
-	return number <= HM_SHARDS_MAX && strcmp(origin, again) == 0 ? (unsigned)number : 0;
-}
 
 /* ---- giving up ---- */
 
@@ -38,7 +25,7 @@ static hm_result find_head(const char *directory, unsigned number, struct checkp
 hm_result ledger_restore(const struct config_ledger *ledger, const struct checkpoint *remembered,
 	struct ledger_restored *restored, struct hm_problem *why)
 {
-	unsigned first, last, lost = remembered ? ledger_shard_of(ledger->origin, remembered->origin) : 0;
+	unsigned first, last, lost = remembered ? checkpoint_shard(ledger->origin, remembered->origin) : 0;
 	struct ledger_beginning beginning = {.previous = NULL};
 	*restored = (struct ledger_restored){.found = {.size = 0}};
 	if (remembered && !lost)
@@ -90,7 +77,7 @@ static bool begins_restored(
 bool ledger_was_restored(const struct config_ledger *ledger, const struct checkpoint *checkpoint, bool has_root)
 {
 	struct hm_problem why;
-	unsigned first, last, number = ledger_shard_of(ledger->origin, checkpoint->origin);
+	unsigned first, last, number = checkpoint_shard(ledger->origin, checkpoint->origin);
 	if (!number || shard_numbers(ledger->directory, &first, &last, &why) != HM_OK)
 		return false;
 	for (unsigned next = last; next > number; next--)

@@ -23,7 +23,4 @@ hm_result ledger_restore(const struct config_ledger *ledger, const struct checkp
  * `has_root`, whatever was known of it. */
 bool ledger_was_restored(const struct config_ledger *ledger, const struct checkpoint *checkpoint, bool has_root);
 
-/* The shard's number when the origin is one of this ledger's; 0: it is another's. */
-unsigned ledger_shard_of(const char *ledger_origin, const char *origin);
-
 #endif
