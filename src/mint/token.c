@@ -175,17 +175,28 @@ double token_wait_s(const struct token *token)
 	return fair_waiting(token->queue) / rate_of(token);
 }
 
-hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
+static hm_result check_takes_requests(const struct token *token, struct hm_problem *why)
 {
-	if (!token_takes_requests(token))
-		return hm_unavailable(
-			why, "token_unavailable", "token %s is %s", token->config.name, token_state_name(token->state));
-	HM_TRY(check_wait(token, pending, why));
-	if (!fair_join(token->queue, pending, pending_free(token->pool)))
-		return hm_overload(why, token_wait_s(token), "its share of what may wait is used");
+	if (token_takes_requests(token))
+		return HM_OK;
+	return hm_unavailable(
+		why, "token_unavailable", "token %s is %s", token->config.name, token_state_name(token->state));
+}
+
+static void take(struct token *token, uint16_t key, struct pending *pending)
+{
 	pending->token = token;
 	pending->was_with = token;
 	pending->key = key;
+}
+
+hm_result token_submit(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
+{
+	HM_TRY(check_takes_requests(token, why));
+	HM_TRY(check_wait(token, pending, why));
+	if (!fair_join(token->queue, pending, pending_free(token->pool)))
+		return hm_overload(why, token_wait_s(token), "its share of what may wait is used");
+	take(token, key, pending);
 	fair_wait(token->queue, pending);
 	token_dispatch(token);
 	return HM_OK;
@@ -193,15 +204,11 @@ hm_result token_submit(struct token *token, uint16_t key, struct pending *pendin
 
 hm_result token_submit_first(struct token *token, uint16_t key, struct pending *pending, struct hm_problem *why)
 {
-	if (!token_takes_requests(token))
-		return hm_unavailable(
-			why, "token_unavailable", "token %s is %s", token->config.name, token_state_name(token->state));
+	HM_TRY(check_takes_requests(token, why));
 	pending->who = (struct fair_who){.group = 0, .weight = 1}; /* no caller's number */
 	if (!fair_join(token->queue, pending, HM_PENDING_MAX))
 		return hm_unavailable(why, "token_unavailable", "too many wait for token %s", token->config.name);
-	pending->token = token;
-	pending->was_with = token;
-	pending->key = key;
+	take(token, key, pending);
 	fair_wait_first(token->queue, pending);
 	token_dispatch(token);
 	return HM_OK;
