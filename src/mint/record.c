@@ -73,17 +73,21 @@ static unsigned sorted_names(json_t *object, const char **names, unsigned most)
 	return count;
 }
 
+static void put_texts(struct hm_json *json, const char *name, const char *const *texts, unsigned count)
+{
+	hm_json_key(json, name);
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < count; i++)
+		hm_json_string(json, texts[i]);
+	hm_json_end(json, ']');
+}
+
 static void put_claims(struct hm_json *json, json_t *claims)
 {
 	const char *names[HM_CLAIMS_MAX];
 	unsigned count = sorted_names(claims, names, HM_CLAIMS_MAX);
-	if (!count)
-		return;
-	hm_json_key(json, "claims");
-	hm_json_begin(json, '[');
-	for (unsigned i = 0; i < count; i++)
-		hm_json_string(json, names[i]);
-	hm_json_end(json, ']');
+	if (count)
+		put_texts(json, "claims", names, count);
 }
 
 /* Of those, what does not name a human: that stands among `humans`. */
@@ -136,15 +140,6 @@ static const char *tbs_name(const struct pending *pending)
 	return pending->humans.in_claims ? "tbs_hmac" : "tbs";
 }
 
-static void put_audiences(struct hm_json *json, const struct mint_request *request)
-{
-	hm_json_key(json, "audience");
-	hm_json_begin(json, '[');
-	for (unsigned i = 0; i < request->audience_count; i++)
-		hm_json_string(json, request->audiences[i]);
-	hm_json_end(json, ']');
-}
-
 /* A member whose value has always the same length, so that another may take its place; returns where it begins. */
 static size_t put_fixed(struct hm_json *json, const char *name, const char *text)
 {
@@ -160,7 +155,7 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	HM_TRY(humans_find(state, decision->profile, request, &pending->humans, why));
 	HM_TRY(hash_tbs(pending, tbs, why));
 	hm_json_begin(&json, '{');
-	put_audiences(&json, request);
+	put_texts(&json, "audience", request->audiences, request->audience_count);
 	hm_json_member_string(&json, "caller", decision->caller->name);
 	put_claims(&json, request->claims);
 	put_context(&json, decision->profile, request->context);
