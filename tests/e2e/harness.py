@@ -162,6 +162,20 @@ class Service:
         for child in children:
             wait_for(lambda c=child: not process_exists(c), "child %d to end" % child)
 
+    def kill_everything(self):
+        """SIGKILL to each of its processes at once, in place of stop."""
+        everyone = [self.pid] + children_of(self.pid)
+        for pid in everyone:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        for pid in everyone:
+            wait_for(lambda p=pid: not process_exists(p), "process %d to end" % pid)
+        os.close(self.log_fd)
+        self.log_fd = -1
+
     def stop(self):
         children = children_of(self.pid)
         if self.process.poll() is None:

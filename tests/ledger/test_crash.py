@@ -2,31 +2,16 @@
 """hsmint killed at any moment: whatever a client received is in the ledger, and no checkpoint is ever contradicted."""
 import os
 import random
-import signal
 import time
 import unittest
 
-from service_case import HSMINT, SANITIZED, Client, ServiceCase, Tree, children_of, leaf_hash, process_exists, read_checkpoint
-from service_case import read_shard, run, wait_for
+from service_case import HSMINT, SANITIZED, Client, ServiceCase, Tree, leaf_hash, read_checkpoint, read_shard, run
 
 CLIENTS = 16
 KILLS = 2000 if os.environ.get("HSMINT_LONG") else 10 if SANITIZED else 50
 
 
 class Crash(ServiceCase):
-    def kill_everything(self, service):
-        everyone = [service.pid] + children_of(service.pid)
-        for pid in everyone:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        service.process.wait()
-        for pid in everyone:
-            wait_for(lambda p=pid: not process_exists(p), "process %d to end" % pid)
-        os.close(service.log_fd)
-        service.log_fd = -1
-
     def life(self, moments, credentials):
         """One life of the service under load, ended at a random moment."""
         service = self.serve()
@@ -36,7 +21,7 @@ class Crash(ServiceCase):
             client.start()
         longest = 1.6 if moments.random() < 0.2 else 0.3  # some lives are long enough for a checkpoint
         time.sleep(moments.uniform(0, longest))  # the moment is the subject, nothing is waited for
-        self.kill_everything(service)
+        service.kill_everything()
         for client in clients:
             client.join()
         self.assertEqual([other for client in clients for other in client.others], [])
