@@ -50,6 +50,9 @@ are up and idle. Other numbers of threads would give another figure: they conten
                        what they would take before K servers that need exactly L and nothing else (simulated).
   other objects        the same service twice, once with 1,000 data objects and 500 key pairs beside its two keys: CPU of a
                        credential with them ÷ without, by turns; and how much longer until `hsmint dev` is ready.
+  entries on stable storage  the same service twice, once with a fdatasync that does nothing, by turns: CPU of a
+                       credential with it ÷ without. With four times the connections, so that the cores have no time to
+                       spare; and with as many as elsewhere, where a service that waits pays for being woken.
   ledger verify        entries in a second of CPU time (user and system) of `hsmint ledger verify`, on a ledger made for it.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
@@ -232,9 +235,9 @@ class Bench:
         self.figures["raw_threads"] = [found["threads"]]
         return found["cpu_us"]
 
-    def load_command(self, way, service):
+    def load_command(self, way, service, connections):
         one = {"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE, "scope": "read write"}
-        path, body, connections = "/v1/mint/jwt", json.dumps(one), self.options.connections
+        path, body = "/v1/mint/jwt", json.dumps(one)
         if way.items > 1:
             path, body = "/v1/mint/batch", json.dumps({"requests": [dict(one, kind="jwt")] * way.items})
             connections = max(1, connections // 4)
@@ -251,15 +254,16 @@ class Bench:
         if sizes and (not self.pss_load or sum(sizes.values()) > sum(self.pss_load.values())):
             self.pss_load = sizes
 
-    def load(self, way, service=None):
+    def load(self, way, service=None, connections=None):
         """CPU of one credential, in all and of each process; what the load generator says is noted."""
         service = service or self.services[way.self_check]
+        connections = connections or self.options.connections
         processes = processes_of(service)
 
         def spent():
             return {name: sum(map(cpu_us, pids)) for name, pids in processes.items()}
 
-        with subprocess.Popen(self.load_command(way, service), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        with subprocess.Popen(self.load_command(way, service, connections), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               text=True) as generator:
             time.sleep(self.options.warm_up / 2)
             self.keep_pss(processes)
@@ -348,7 +352,7 @@ class Bench:
                      "      - {name: HSMINT_TEST_TAKES, value: \"%d\"}\n" % (module, ms * 1000))
         service = harness.start_serve(config, directory)
         try:
-            command = [*self.load_command(WAYS[0], service)[:-1]]
+            command = [*self.load_command(WAYS[0], service, self.options.connections)[:-1]]
             command[command.index("--connections") + 1] = str(4 * parallel + 8)
             full = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout)
             rate = round(0.8 * capacity)
@@ -393,7 +397,8 @@ class Bench:
 
     def synced(self):
         """What it costs that each entry is on stable storage before its credential is released: against a service whose
-        fdatasync does nothing."""
+        fdatasync does nothing. With so many connections that the cores have no time to spare; and with fewer, where both
+        services wait, for other things and so at other prices."""
         services = []
         try:
             for name, preload in (("synced", ""), ("unsynced", os.path.join(self.options.build, "lib", "bench-nosync.so"))):
@@ -401,10 +406,12 @@ class Bench:
                 with unittest.mock.patch.dict(os.environ, LD_PRELOAD=preload):
                     services.append(start(directory)[0])
             for number in range(max(4, self.options.rounds)):
-                cost = {}
-                for service in services if number % 2 else services[::-1]:
-                    cost[service] = sum(self.load(WAYS[0], service)[1].values())
-                self.note("ledger_cpu_factor", cost[services[0]] / cost[services[1]])
+                for name, connections in (("ledger_cpu_factor", 4 * self.options.connections),
+                                          ("ledger_cpu_waiting_factor", self.options.connections)):
+                    cost = {}
+                    for service in services if number % 2 else services[::-1]:
+                        cost[service] = sum(self.load(WAYS[0], service, connections)[1].values())
+                    self.note(name, cost[services[0]] / cost[services[1]])
         finally:
             for service in services:
                 service.stop()
@@ -523,6 +530,7 @@ def table(flat):
     row(flat, "%d objects, %d key pairs more: CPU ÷ without" % (OTHER_DATA, OTHER_PAIRS), "others_ratio", "%.2f")
     row(flat, "  the start takes longer by", "others_start_s", "%.2f", " s")
     row(flat, "entries on stable storage: CPU ÷ without fdatasync", "ledger_cpu_factor", "%.2f")
+    row(flat, "  with %d connections, where both wait" % flat["connections"], "ledger_cpu_waiting_factor", "%.2f")
     row(flat, "ledger verify: entries/s", "ledger_verify_per_s", "%.0f")
     for name in ("ledger_start_10m_s", "ledger_start_s"):
         if name in flat:
