@@ -41,6 +41,7 @@ enum gate_operation {
 	OPERATION_LEDGER_PUBLIC,  /* a hash tile or a shard's checkpoint, for anybody: no caller is sent */
 	OPERATION_LEDGER_ENTRIES, /* an entry bundle */
 	OPERATION_LEDGER_PROOF,
+	OPERATION_API, /* agents, tasks, approvals, revocation, introspection: mint reads method and path */
 	OPERATIONS
 };
 
@@ -61,6 +62,17 @@ struct gate_key {
 	uint16_t item, items;                  /* this one's place in the batch, and how many it has; alone: 0 of 1 */
 };
 
+/* Of OPERATION_API: what an HTTP signature covers, as it came. */
+struct gate_call {
+	char method[8];                    /* "GET" or "POST" */
+	char target[HM_HTTP_MAX_PATH + 1]; /* path and query */
+	uint8_t is_form;                   /* the body is application/x-www-form-urlencoded, else JSON */
+	char content_digest[128];          /* headers; "": not there */
+	char signature_input[HM_SIGNATURE_INPUT_MAX + 1];
+	char signature[HM_HTTP_SIGNATURE_MAX + 1];
+	struct hm_bytes certificates; /* the client's chain, only with a signature */
+};
+
 struct gate_request {
 	uint8_t operation; /* enum gate_operation */
 	struct gate_caller caller;
@@ -68,6 +80,7 @@ struct gate_request {
 		deadline_ms; /* on CLOCK_MONOTONIC: when the client wants its answer at the latest; 0: it did not say */
 	struct gate_key key;
 	char path[HM_LEDGER_PATH_MAX + 1]; /* of the OPERATION_LEDGER_*, as the client wrote it; sent only for these */
+	struct gate_call call;             /* sent only for OPERATION_API */
 	struct hm_bytes body; /* JSON: well formed UTF-8, no duplicate members, within depth; empty for GET */
 };
 

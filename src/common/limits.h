@@ -110,6 +110,32 @@ enum {
 	HM_HUMANS_MAX = 4,      /* members of a request that name one, by its profile; twice, as context and as claim */
 	HM_REFUSALS_MAX = 1024, /* different ones within a second that are told one by one */
 
+	/* Agents, tasks, approvals, revocation */
+	HM_STORE_KEY_MAX = 2560,         /* of a row: two names and a SPIFFE ID */
+	HM_STORE_BODY_MAX = 32 * 1024,   /* of a row, as JSON */
+	HM_STORE_COMMITS_MAX = 4096,     /* that wait */
+	HM_STALENESS_SECONDS_MAX = 60,   /* for which a view of the store is believed */
+	HM_OWNER_MAX = 256,              /* of an agent, and whom to escalate to */
+	HM_PURPOSE_MAX = 1024,           /* of an agent or a task */
+	HM_REASON_MAX = 512,             /* of an act */
+	HM_REF_MAX = 256,                /* by which a caller names its task */
+	HM_DEPTH_MAX = 8,                /* of delegation, and of a tree of tasks */
+	HM_IMPORT_MAX = 1000,            /* agents in one request */
+	HM_LIST_MAX = 1000,              /* of anything in one answer */
+	HM_APPROVERS_MAX = 8,            /* that one request needs */
+	HM_APPROVAL_SECONDS_MAX = 86400, /* for which one waits */
+	HM_TASK_SECONDS = 3600,          /* of one that does not say when it ends */
+	HM_TASK_SECONDS_MAX = 31 * 86400,
+	HM_NONCE_SECONDS = 60, /* for an HTTP signature */
+	HM_NONCES_MAX = 65536,
+	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
+	HM_API_CALLS_MAX = 1024,  /* that are committed, recorded or wait */
+	HM_API_PATH_MAX = HM_HTTP_MAX_PATH,
+	HM_SIGNATURE_INPUT_MAX = 512, /* headers of an HTTP signature */
+	HM_HTTP_SIGNATURE_MAX = 1024,
+	HM_CERTIFICATES_MAX = 16 * 1024, /* a client's chain, DER, one behind the other */
+	HM_PARKED_MAX = 4096,            /* mint requests that wait for the store, or for another's decision */
+
 	/* Logins by people */
 	HM_UNLOCK_ID = 16,                       /* of an unlock, at random */
 	HM_PIN_PARTS_MAX = HM_FRAME_MAX_FDS - 1, /* of one token: they travel in one frame */

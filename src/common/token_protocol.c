@@ -5,7 +5,7 @@
 
 const char *key_use_name(enum key_use use)
 {
-	static const char *const names[KEY_USES] = {"access-token", "jwt-svid", "checkpoint"};
+	static const char *const names[KEY_USES] = {"access-token", "jwt-svid", "checkpoint", "status-list"};
 	return names[use];
 }
 

@@ -11,7 +11,7 @@
 #define HM_PROBE_PREFIX "hsmint probe\n"
 
 /* What a key may sign; one use per key (docs/architecture.md). */
-enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USE_CHECKPOINT, KEY_USES };
+enum key_use { KEY_USE_ACCESS_TOKEN, KEY_USE_JWT_SVID, KEY_USE_CHECKPOINT, KEY_USE_STATUS_LIST, KEY_USES };
 enum key_algorithm { KEY_ES256, KEY_ES384, KEY_RS256, KEY_PS256, KEY_ED25519, KEY_ALGORITHMS };
 enum key_hash { KEY_HASH_AUTO, KEY_HASH_HOST, KEY_HASH_TOKEN, KEY_HASHES }; /* who hashes what is signed */
 enum self_check { SELF_CHECK_ALWAYS, SELF_CHECK_SAMPLED };

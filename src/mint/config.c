@@ -33,8 +33,8 @@ static const cyaml_strval_t sandbox_words[] = {{"require", SANDBOX_REQUIRE}, {"b
 static const cyaml_strval_t login_words[] = {{"file", LOGIN_FILE}, {"credential", LOGIN_CREDENTIAL},
 	{"custodians", LOGIN_CUSTODIANS}, {"protected-path", LOGIN_PROTECTED_PATH}, {"none", LOGIN_NONE}};
 static const cyaml_strval_t self_check_words[] = {{"always", SELF_CHECK_ALWAYS}, {"sampled", SELF_CHECK_SAMPLED}};
-static const cyaml_strval_t use_words[] = {
-	{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID}, {"checkpoint", KEY_USE_CHECKPOINT}};
+static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN}, {"jwt-svid", KEY_USE_JWT_SVID},
+	{"checkpoint", KEY_USE_CHECKPOINT}, {"status-list", KEY_USE_STATUS_LIST}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
 	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
 static const cyaml_strval_t key_rights_words[] = {{"use", KEY_RIGHTS_USE}, {"manage", KEY_RIGHTS_MANAGE}};
@@ -53,6 +53,9 @@ static const cyaml_strval_t claim_words[] = {
 static const cyaml_strval_t fair_by_words[] = {
 	{"caller", FAIR_BY_CALLER}, {"issuer", FAIR_BY_ISSUER}, {"tenant", FAIR_BY_TENANT}};
 static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER_AGENT}, {"tenant", PER_TENANT}};
+static const cyaml_strval_t require_words[] = {{"task", REQUIRE_TASK}};
+static const cyaml_strval_t status_words[] = {
+	{"none", STATUS_OF_NONE}, {"task", STATUS_OF_TASK}, {"credential", STATUS_OF_CREDENTIAL}};
 static const cyaml_strval_t role_words[] = {{"mint", ROLE_MINT}, {"task", ROLE_TASK}, {"audit", ROLE_AUDIT},
 	{"register", ROLE_REGISTER}, {"approve", ROLE_APPROVE}, {"revoke", ROLE_REVOKE}, {"operate", ROLE_OPERATE}};
 
@@ -153,6 +156,12 @@ static const cyaml_schema_field_t lifetime_fields[] = {
 	CYAML_FIELD_UINT("maximum", CYAML_FLAG_DEFAULT, __typeof__(((struct config_profile *)0)->lifetime), maximum),
 	CYAML_FIELD_END};
 
+static const cyaml_schema_field_t approve_fields[] = {
+	OPTIONAL_LIST("scopes", struct config_approve, scopes, &text_entry, HM_PATTERNS_MAX),
+	OPTIONAL_LIST("audiences", struct config_approve, audiences, &text_entry, HM_PATTERNS_MAX),
+	CYAML_FIELD_UINT("by", CYAML_FLAG_DEFAULT, struct config_approve, by),
+	STRING("within", struct config_approve, written_within), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config_profile, name),
 	NAME("issuer", struct config_profile, issuer),
 	CYAML_FIELD_ENUM(
@@ -170,7 +179,14 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	OPTIONAL_LIST("scopes", struct config_profile, scopes, &text_entry, HM_PATTERNS_MAX),
 	OPTIONAL_LIST("humans", struct config_profile, humans, &text_entry, HM_HUMANS_MAX / 2),
 	LIST("callers", struct config_profile, callers, &text_entry, 1, HM_CALLERS_MAX),
-	OPTIONAL_LIST("claims", struct config_profile, claims, &claim_entry, HM_CLAIMS_MAX), CYAML_FIELD_END};
+	OPTIONAL_LIST("claims", struct config_profile, claims, &claim_entry, HM_CLAIMS_MAX),
+	CYAML_FIELD_FLAGS("require", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, require,
+		require_words, CYAML_ARRAY_LEN(require_words)),
+	CYAML_FIELD_ENUM("status", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, status, status_words,
+		CYAML_ARRAY_LEN(status_words)),
+	CYAML_FIELD_MAPPING_PTR(
+		"approve", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, approve, approve_fields),
+	CYAML_FIELD_UINT("max_per_task", CYAML_FLAG_OPTIONAL, struct config_profile, max_per_task), CYAML_FIELD_END};
 static const cyaml_schema_value_t profile_entry = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_profile, profile_fields)};
 
@@ -212,7 +228,8 @@ static const cyaml_schema_field_t ledger_fields[] = {STRING("origin", struct con
 
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("listen", CYAML_FLAG_DEFAULT, struct config, listen, listen_fields),
-	STRING("state", struct config, state),
+	STRING("state", struct config, state), OPTIONAL_STRING("store", struct config, store),
+	OPTIONAL_STRING("max_staleness", struct config, written_max_staleness),
 	CYAML_FIELD_MAPPING("ledger", CYAML_FLAG_DEFAULT, struct config, ledger, ledger_fields),
 	LIST("issuers", struct config, issuers, &issuer_entry, 1, HM_ISSUERS_MAX),
 	LIST("tokens", struct config, tokens, &token_entry, 1, HM_TOKENS_MAX),
@@ -297,7 +314,8 @@ static const struct {
 	{"attribute", attribute_words, CYAML_ARRAY_LEN(attribute_words)},
 	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
 	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
-	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+	{"require", require_words, CYAML_ARRAY_LEN(require_words)},
+	{"status", status_words, CYAML_ARRAY_LEN(status_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */
 static void list_words(const struct complaint *complaint, char *text, size_t size)

@@ -123,6 +123,21 @@ struct config_claim {
 	char *constant;
 };
 
+/* Which of a profile's credentials have a place in a token status list. */
+enum profile_status { STATUS_OF_NONE, STATUS_OF_TASK, STATUS_OF_CREDENTIAL };
+
+/* What a profile's requests must have. */
+enum profile_require { REQUIRE_TASK = 1 };
+
+/* Who asks for one of these scopes or audiences needs as many approvers. */
+struct config_approve {
+	char **scopes, **audiences; /* audiences: patterns */
+	unsigned scopes_count, audiences_count;
+	unsigned by;
+	char *written_within;
+	unsigned within; /* seconds for which an approval waits, and then for which it is good */
+};
+
 struct config_profile {
 	char *name, *issuer, *key;
 	enum credential_kind kind;
@@ -138,6 +153,10 @@ struct config_profile {
 	unsigned audiences_count, subjects_count, scopes_count, callers_count, humans_count;
 	struct config_claim *claims;
 	unsigned claims_count;
+	unsigned require; /* of enum profile_require */
+	enum profile_status status;
+	struct config_approve *approve; /* NULL: nothing needs it */
+	unsigned max_per_task;          /* credentials; 0: no limit */
 	char **other_keys;
 	unsigned other_keys_count;
 	unsigned issuer_index;
@@ -186,6 +205,9 @@ struct config {
 	uint8_t sha256[32]; /* of the file */
 	struct config_listen listen;
 	char *state;
+	char *store; /* "postgresql://…"; NULL: SQLite in `state` */
+	char *written_max_staleness;
+	unsigned max_staleness; /* seconds for which a view of it is believed */
 	struct config_ledger ledger;
 	struct config_issuer *issuers;
 	unsigned issuers_count;

@@ -18,7 +18,12 @@
 
 enum { THREADS_DEFAULT = 2, BURST_MAX = 1000000, ATTESTATION_MAX = 1024 * 1024 };
 enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
-enum { PUBLISH_AHEAD_DEFAULT = 60 * 60, PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE, PERIOD_MAX = 10 * 366 * 24 * 60 * 60 };
+enum {
+	PUBLISH_AHEAD_DEFAULT = 60 * 60,
+	PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE,
+	PERIOD_MAX = 10 * 366 * 24 * 60 * 60,
+	STALENESS_DEFAULT = 2
+};
 enum { CUSTODIANS_MIN = 2 };
 enum { SHARD_MIN = 60 * 60, SHARD_DEFAULT = 90 * 24 * 60 * 60, SHARD_NUMBER_MAX = 5 /* digits */ };
 enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
@@ -681,6 +686,46 @@ static hm_result check_profile_lists(
 	return HM_OK;
 }
 
+static bool lists_text(char *const *list, unsigned count, const char *text)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(list[i], text) == 0)
+			return true;
+	return false;
+}
+
+static hm_result check_approve(
+	const struct config_profile *profile, struct config_approve *approve, const struct place *place)
+{
+	if (!approve->scopes_count && !approve->audiences_count)
+		return complain(place, "approve", "needs scopes or audiences: which of them must be approved");
+	for (unsigned i = 0; i < approve->scopes_count; i++)
+		if (!lists_text(profile->scopes, profile->scopes_count, approve->scopes[i]))
+			return complain(
+				place, "approve", "'%.64s' is none of the profile's scopes", approve->scopes[i]);
+	if (approve->by < 1 || approve->by > HM_APPROVERS_MAX)
+		return complain(place, "approve", "by: 1 to %d approvers", HM_APPROVERS_MAX);
+	if (!parse_period(approve->written_within, &approve->within) || !approve->within ||
+		approve->within > HM_APPROVAL_SECONDS_MAX)
+		return complain(place, "approve", "within: a period such as 15m, at most 1d");
+	return HM_OK;
+}
+
+/* What ends early must be able to say so, and what is counted by task must have one. */
+static hm_result check_governance(
+	const struct config *config, struct config_profile *profile, const struct place *place)
+{
+	bool can_tell = false;
+	for (unsigned i = 0; i < config->keys_count; i++)
+		can_tell |= config->keys[i].use == KEY_USE_STATUS_LIST &&
+			    config->keys[i].issuer_index == profile->issuer_index;
+	if (profile->status != STATUS_OF_NONE && !can_tell)
+		return complain(place, "status", "issuer '%.64s' has no key with use: status-list", profile->issuer);
+	if (profile->max_per_task && !(profile->require & REQUIRE_TASK))
+		return complain(place, "max_per_task", "needs require: [task]");
+	return profile->approve ? check_approve(profile, profile->approve, place) : HM_OK;
+}
+
 static hm_result check_profile(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_profile *profile = &config->profiles[index];
@@ -693,6 +738,7 @@ static hm_result check_profile(struct config *config, unsigned index, const stru
 	HM_TRY(check_lifetime(place, profile));
 	HM_TRY(check_rate(place, profile->rate, profile->written_burst, &profile->burst));
 	HM_TRY(check_profile_lists(config, place, profile));
+	HM_TRY(check_governance(config, profile, place));
 	return check_claims(place, profile);
 }
 
@@ -795,6 +841,22 @@ static hm_result check_ledger(struct config *config, const char *path, struct hm
 	return ledger->anchor ? check_anchor(config, ledger->anchor, &place) : HM_OK;
 }
 
+/* ---- the store ---- */
+
+static hm_result check_store(struct config *config, const char *path, struct hm_problem *why)
+{
+	struct place place = {path, "store", -1, why};
+	config->max_staleness = STALENESS_DEFAULT;
+	if (config->store && strncmp(config->store, "postgresql://", strlen("postgresql://")) != 0)
+		return complain(&place, NULL, "a URL postgresql://…, or left out: then SQLite in the state directory");
+	if (config->written_max_staleness &&
+		(!parse_period(config->written_max_staleness, &config->max_staleness) || config->max_staleness < 1 ||
+			config->max_staleness > HM_STALENESS_SECONDS_MAX))
+		return complain(&(struct place){path, "max_staleness", -1, why}, NULL, "a period of 1s to %ds",
+			HM_STALENESS_SECONDS_MAX);
+	return HM_OK;
+}
+
 /* ---- all ---- */
 
 typedef hm_result check_item(struct config *config, unsigned index, const struct place *place);
@@ -818,6 +880,7 @@ hm_result config_check(struct config *config, const char *path, struct hm_proble
 	HM_TRY(check_each(config, path, "tokens", config->tokens_count, check_token, why));
 	HM_TRY(check_each(config, path, "keys", config->keys_count, check_key, why));
 	HM_TRY(check_ledger(config, path, why));
+	HM_TRY(check_store(config, path, why));
 	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
 	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
 }

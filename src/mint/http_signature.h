@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP message signatures (RFC 9421) by the key of a caller's certificate: how an act is proven to mint itself, so that
+ * gate's word is not needed. docs/governance.md has the exact profile.
+ */
+#ifndef HSMINT_HTTP_SIGNATURE_H
+#define HSMINT_HTTP_SIGNATURE_H
+
+#include "gate_protocol.h"
+#include "result.h"
+#include <stdbool.h>
+
+struct nonces; /* opaque: those that were given out and not used; made by nonces_open, released by nonces_close */
+
+struct nonces *nonces_open(void); /* NULL: no memory */
+void nonces_close(struct nonces *nonces);
+/* A new one, good for HM_NONCE_SECONDS and for once. */
+hm_result nonces_make(struct nonces *nonces, int64_t now, char text[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
+
+/*
+ * Verify the request's signature, with nothing taken from gate but bytes: the certificate's chain against `trust`
+ * (PEM), its time, the signature over method, path, query and body, `created` and the nonce, which is used up. Fills
+ * `caller` from the certificate. HM_REFUSED: signature_required (there is none), signature_refused.
+ */
+hm_result http_signature_verify(struct nonces *nonces, const char *trust, const struct gate_request *request,
+	int64_t now, struct gate_caller *caller, struct hm_problem *why) HM_MUST_USE;
+
+#endif

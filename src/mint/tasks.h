@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The view of tasks: every one that is open or ended lately, in memory, found by its id, or by who named it and how.
+ * A task ends with its parent; that is derived when it is looked at, and never written into the child.
+ */
+#ifndef HSMINT_TASKS_H
+#define HSMINT_TASKS_H
+
+#include "agents.h"
+#include "store.h"
+#include <jansson.h>
+
+enum task_state { TASK_OPEN, TASK_PAUSED, TASK_COMPLETED, TASK_CANCELLED, TASK_EXPIRED, TASK_STATES };
+const char *task_state_name(enum task_state state); /* "open", … */
+
+/* Lives until its row changes: look it up again after anything that may wait. */
+struct task {
+	uint64_t version;
+	char id[HM_ID_MAX + 1];
+	enum task_state state;                    /* its own, never TASK_EXPIRED */
+	bool held;                                /* paused by somebody proven to mint: only such a one resumes it */
+	const char *issuer, *caller;              /* by their names in the configuration; caller: who opened it */
+	const char *agent;                        /* SPIFFE ID */
+	const char *purpose, *on_behalf_of, *ref; /* "": none */
+	char **audiences, **scopes;               /* a count of 0: as the agent's */
+	unsigned audiences_count, scopes_count;
+	int64_t opened, expires, ended; /* seconds since 1970; ended: 0: it is not */
+	unsigned struck;                /* credentials, where a profile counts them */
+	struct task *parent;            /* NULL: none */
+	struct task *first_child, *next_sibling;
+};
+
+struct tasks; /* opaque; made by tasks_open, released by tasks_close */
+
+struct tasks *tasks_open(void); /* NULL: no memory */
+void tasks_close(struct tasks *tasks);
+
+/* A row of RECORD_TASK or RECORD_REF. HM_BROKEN: it is not as docs/governance.md says; nothing changed. */
+hm_result tasks_take(struct tasks *tasks, const struct store_row *row, struct hm_problem *why) HM_MUST_USE;
+
+const struct task *tasks_find(const struct tasks *tasks, const char *id); /* NULL: none */
+/* The task that this caller named `ref`; NULL: none. */
+const struct task *tasks_by_ref(const struct tasks *tasks, const char *issuer, const char *caller, const char *ref);
+unsigned tasks_count(const struct tasks *tasks);
+
+/* What it is, its parents looked at too: the first of them that is not open says. */
+enum task_state task_effective(const struct task *task, int64_t now);
+/* Its own end, or the earliest of its parents'. */
+int64_t task_expires(const struct task *task);
+
+/* May a credential be struck under it at `now`? HM_REFUSED: unknown_task (NULL), task_paused, task_ended, task_expired.
+ */
+hm_result tasks_check(const struct task *task, int64_t now, struct hm_problem *why) HM_MUST_USE;
+
+/* The next task after `after` (NULL: the first) by id; for lists. */
+unsigned tasks_list(
+	const struct tasks *tasks, const char *issuer, const char *after, const struct task **found, unsigned most);
+
+/*
+ * What opens a task, from JSON as in POST /v1/tasks or the member `task` of a mint request: checked for form and
+ * against its agent and parent. `*id` gets its new id. With a ref that is known and the same content nothing is added,
+ * and `*id` is that of the known one. HM_REFUSED: a member at fault (field begins with `prefix`), task_mismatch for
+ * another content, the parent's state, unknown_agent's kind of refusal is not among them.
+ */
+hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
+	const char *agent, json_t *members, const char *prefix, int64_t now, struct changes *changes,
+	char id[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
+
+/* The change that counts one credential more. False: no memory. */
+bool tasks_put_struck(struct changes *changes, const struct task *task) HM_MUST_USE;
+
+/* As /v1/tasks shows it: the caller's. */
+json_t *task_json(const struct task *task, int64_t now);
+
+#endif
