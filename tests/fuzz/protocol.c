@@ -273,17 +273,19 @@ static void put_gate_publish(struct hm_writer *w)
 
 static void put_gate_request(struct hm_writer *w)
 {
-	static const struct gate_request request = {OPERATION_MINT_JWT,
-		{.kind = CALLER_UNIX, .uid = 1000, .gid = 100, .pid = 4711}, 12345, {"a-key", {7, 8}, 2, 3}, "",
-		{(const uint8_t *)"{}", 2}};
+	static const struct gate_request request = {.operation = OPERATION_MINT_JWT,
+		.caller = {.kind = CALLER_UNIX, .uid = 1000, .gid = 100, .pid = 4711},
+		.deadline_ms = 12345,
+		.key = {"a-key", {7, 8}, 2, 3},
+		.body = {(const uint8_t *)"{}", 2}};
 	gate_request_put(w, &request);
 }
 
 static void put_gate_request_by_certificate(struct hm_writer *w)
 {
-	static const struct gate_request request = {OPERATION_METRICS,
-		{.kind = CALLER_CERTIFICATE, .uri = "spiffe://demo.test/client", .spki_sha256 = {1, 2, 3}}, 0,
-		{.items = 1}, "", {NULL, 0}};
+	static const struct gate_request request = {.operation = OPERATION_METRICS,
+		.caller = {.kind = CALLER_CERTIFICATE, .uri = "spiffe://demo.test/client", .spki_sha256 = {1, 2, 3}},
+		.key = {.items = 1}};
 	gate_request_put(w, &request);
 }
 
