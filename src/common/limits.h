@@ -134,6 +134,10 @@ enum {
 	HM_SIGNATURE_INPUT_MAX = 512, /* headers of an HTTP signature */
 	HM_HTTP_SIGNATURE_MAX = 1024,
 	HM_CERTIFICATES_MAX = 16 * 1024, /* a client's chain, DER, one behind the other */
+	HM_ENGINE_ASKS = 4,              /* questions to an outside decision point at once, */
+	HM_ENGINE_WAITING_MAX = 1024,    /* and those that wait for that */
+	HM_ENGINE_MS_MAX = 4000,         /* for its answer: a request is answered within 5 s */
+	HM_DECISION_ID_MAX = 128,        /* by which it knows a decision */
 	HM_PARKED_MAX = 4096,            /* mint requests that wait for the store, or for another's decision */
 
 	/* Logins by people */

@@ -43,6 +43,12 @@ const struct problem_kind problem_kinds[] = {
 	{"missing_claim", 400, "no", "The profile requires a claim"},
 	{"claims_too_large", 400, "no", "The claims are too large"},
 	{"invalid_context", 400, "no", "The context is malformed"},
+	/* agents and tasks */
+	{"agent_limit", 403, "no", "The agent may not have this"},
+	{"task_limit", 403, "no", "The task may not have this"},
+	{"policy_denied", 403, "no", "The site's own policy does not allow it"},
+	{"policy_unavailable", 503, "after", "The site's own decision point does not answer"},
+	{"revoked_meanwhile", 409, "no", "What the credential was struck for was revoked before it went out"},
 	/* retries */
 	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
 	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},

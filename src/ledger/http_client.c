@@ -115,13 +115,26 @@ static bool set_identity(CURL *curl, const struct http_identity *identity)
 	return failed == CURLE_OK;
 }
 
-static hm_result open_client(
-	struct http_client *client, const char *url, const struct http_identity *identity, struct hm_problem *why)
+static bool set_way(struct http_client *client, const struct http_way *way)
+{
+	char header[128];
+	CURLcode failed = CURLE_OK;
+	const char *type = way->content_type ? way->content_type : "text/plain; charset=utf-8";
+	snprintf(header, sizeof header, "Content-Type: %s", type);
+	client->headers = curl_slist_append(NULL, header);
+	if (way->socket)
+		failed |= curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, way->socket);
+	if (way->whole_ms)
+		failed |= curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, way->whole_ms);
+	return client->headers && failed == CURLE_OK;
+}
+
+static hm_result open_client(struct http_client *client, const char *url, const struct http_identity *identity,
+	const struct http_way *way, struct hm_problem *why)
 {
 	HM_TRY(set_base(client, url, why));
 	client->curl = curl_easy_init();
-	client->headers = curl_slist_append(NULL, "Content-Type: text/plain; charset=utf-8");
-	if (!client->curl || !client->headers || !set_up(client) || !set_identity(client->curl, identity))
+	if (!client->curl || !set_up(client) || !set_identity(client->curl, identity) || !set_way(client, way))
 		return hm_unavailable(why, "system", "no memory for an HTTP client");
 	return HM_OK;
 }
@@ -129,10 +142,17 @@ static hm_result open_client(
 hm_result http_client_open(
 	const char *url, const struct http_identity *identity, struct http_client **client, struct hm_problem *why)
 {
+	static const struct http_way usual;
+	return http_client_open_by(url, identity, &usual, client, why);
+}
+
+hm_result http_client_open_by(const char *url, const struct http_identity *identity, const struct http_way *way,
+	struct http_client **client, struct hm_problem *why)
+{
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, initialise_curl);
 	*client = calloc(1, sizeof **client);
-	hm_result result = *client ? open_client(*client, url, identity, why)
+	hm_result result = *client ? open_client(*client, url, identity, way, why)
 				   : hm_unavailable(why, "system", "no memory for an HTTP client");
 	if (result == HM_OK)
 		return HM_OK;

@@ -22,6 +22,15 @@ hm_result http_client_open(const char *url, const struct http_identity *identity
 	struct hm_problem *why) HM_MUST_USE;
 void http_client_close(struct http_client *client); /* NULL is fine */
 
+/* How it is reached, where that is not usual. */
+struct http_way {
+	const char *socket;       /* of a server on this machine; NULL: by the URL's host */
+	long whole_ms;            /* that an answer may take; 0: 20 s */
+	const char *content_type; /* of what is posted; NULL: text */
+};
+hm_result http_client_open_by(const char *url, const struct http_identity *identity, const struct http_way *way,
+	struct http_client **client, struct hm_problem *why) HM_MUST_USE;
+
 struct http_answer {
 	int status;
 	char *body; /* with a NUL behind; http_answer_free releases it */

@@ -56,6 +56,7 @@ static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER
 static const cyaml_strval_t require_words[] = {{"task", REQUIRE_TASK}};
 static const cyaml_strval_t status_words[] = {
 	{"none", STATUS_OF_NONE}, {"task", STATUS_OF_TASK}, {"credential", STATUS_OF_CREDENTIAL}};
+static const cyaml_strval_t engine_words[] = {{"authzen", ENGINE_AUTHZEN}, {"opa", ENGINE_OPA}};
 static const cyaml_strval_t role_words[] = {{"mint", ROLE_MINT}, {"task", ROLE_TASK}, {"audit", ROLE_AUDIT},
 	{"register", ROLE_REGISTER}, {"approve", ROLE_APPROVE}, {"revoke", ROLE_REVOKE}, {"operate", ROLE_OPERATE}};
 
@@ -226,6 +227,16 @@ static const cyaml_schema_field_t ledger_fields[] = {STRING("origin", struct con
 		"anchor", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_ledger, anchor, anchor_fields),
 	CYAML_FIELD_END};
 
+static const cyaml_schema_field_t policy_fields[] = {CYAML_FIELD_ENUM("engine", CYAML_FLAG_STRICT, struct config_policy,
+							     engine, engine_words, CYAML_ARRAY_LEN(engine_words)),
+	STRING("url", struct config_policy, url), OPTIONAL_STRING("socket", struct config_policy, socket),
+	OPTIONAL_STRING("path", struct config_policy, path),
+	CYAML_FIELD_UINT_PTR(
+		"deadline_ms", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_policy, written_deadline_ms),
+	OPTIONAL_STRING("ca", struct config_policy, ca),
+	OPTIONAL_STRING("certificate", struct config_policy, certificate),
+	OPTIONAL_STRING("key", struct config_policy, key), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("listen", CYAML_FLAG_DEFAULT, struct config, listen, listen_fields),
 	STRING("state", struct config, state), OPTIONAL_STRING("store", struct config, store),
@@ -235,7 +246,10 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST("tokens", struct config, tokens, &token_entry, 1, HM_TOKENS_MAX),
 	LIST("keys", struct config, keys, &key_entry, 1, HM_KEYS_MAX),
 	LIST("profiles", struct config, profiles, &profile_entry, 1, HM_PROFILES_MAX),
-	LIST("callers", struct config, callers, &caller_entry, 1, HM_CALLERS_MAX), CYAML_FIELD_END};
+	LIST("callers", struct config, callers, &caller_entry, 1, HM_CALLERS_MAX),
+	CYAML_FIELD_MAPPING_PTR(
+		"policy", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config, policy, policy_fields),
+	CYAML_FIELD_END};
 static const cyaml_schema_value_t config_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
 
@@ -314,6 +328,7 @@ static const struct {
 	{"attribute", attribute_words, CYAML_ARRAY_LEN(attribute_words)},
 	{"kind", kind_words, CYAML_ARRAY_LEN(kind_words)}, {"type", claim_words, CYAML_ARRAY_LEN(claim_words)},
 	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
+	{"engine", engine_words, CYAML_ARRAY_LEN(engine_words)},
 	{"require", require_words, CYAML_ARRAY_LEN(require_words)},
 	{"status", status_words, CYAML_ARRAY_LEN(status_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 

@@ -201,6 +201,17 @@ struct config_ledger {
 	struct config_anchor *anchor;
 };
 
+/* An outside decision point: engine.h. */
+enum policy_engine { ENGINE_AUTHZEN, ENGINE_OPA };
+
+struct config_policy {
+	enum policy_engine engine;
+	char *url, *socket; /* socket: of a server on this machine; the URL's host is then only a name */
+	char *path;         /* of the URL: OPA's policy, or NULL for AuthZEN's own */
+	unsigned *written_deadline_ms, deadline_ms;
+	char *ca, *certificate, *key;
+};
+
 struct config {
 	uint8_t sha256[32]; /* of the file */
 	struct config_listen listen;
@@ -209,6 +220,7 @@ struct config {
 	char *written_max_staleness;
 	unsigned max_staleness; /* seconds for which a view of it is believed */
 	struct config_ledger ledger;
+	struct config_policy *policy; /* NULL: nobody else is asked */
 	struct config_issuer *issuers;
 	unsigned issuers_count;
 	struct config_token *tokens;

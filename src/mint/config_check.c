@@ -22,7 +22,8 @@ enum {
 	PUBLISH_AHEAD_DEFAULT = 60 * 60,
 	PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE,
 	PERIOD_MAX = 10 * 366 * 24 * 60 * 60,
-	STALENESS_DEFAULT = 2
+	STALENESS_DEFAULT = 2, /* seconds */
+	DECISION_MS_DEFAULT = 500
 };
 enum { CUSTODIANS_MIN = 2 };
 enum { SHARD_MIN = 60 * 60, SHARD_DEFAULT = 90 * 24 * 60 * 60, SHARD_NUMBER_MAX = 5 /* digits */ };
@@ -857,6 +858,32 @@ static hm_result check_store(struct config *config, const char *path, struct hm_
 	return HM_OK;
 }
 
+/* ---- the outside decision point ---- */
+
+static hm_result check_policy(struct config *config, const char *path, struct hm_problem *why)
+{
+	struct place place = {path, "policy", -1, why};
+	struct config_policy *policy = config->policy;
+	if (!policy)
+		return HM_OK;
+	if (policy->engine == ENGINE_OPA && !policy->path)
+		return complain(&place, "engine", "opa needs path: where its policy is, such as /v1/data/hsmint/allow");
+	if (!policy->path && !(policy->path = strdup("/access/v1/evaluation"))) /* AuthZEN 1.0, section 10.1.1 */
+		return hm_broken(why, "no memory");
+	if (policy->path[0] != '/' || strpbrk(policy->path, "?# "))
+		return complain(&place, "path", "begins with / and has no query");
+	policy->deadline_ms = policy->written_deadline_ms ? *policy->written_deadline_ms : DECISION_MS_DEFAULT;
+	if (policy->deadline_ms < 1 || policy->deadline_ms > HM_ENGINE_MS_MAX)
+		return complain(&place, "deadline_ms", "1 to %d", HM_ENGINE_MS_MAX);
+	if (!policy->certificate != !policy->key)
+		return complain(&place, "certificate", "needs key, and key needs certificate");
+	char **const files[] = {&policy->socket, &policy->ca, &policy->certificate, &policy->key};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (*files[i])
+			HM_TRY(make_absolute(&place, NULL, files[i]));
+	return HM_OK;
+}
+
 /* ---- all ---- */
 
 typedef hm_result check_item(struct config *config, unsigned index, const struct place *place);
@@ -881,6 +908,7 @@ hm_result config_check(struct config *config, const char *path, struct hm_proble
 	HM_TRY(check_each(config, path, "keys", config->keys_count, check_key, why));
 	HM_TRY(check_ledger(config, path, why));
 	HM_TRY(check_store(config, path, why));
+	HM_TRY(check_policy(config, path, why));
 	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
 	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
 }

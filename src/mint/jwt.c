@@ -4,6 +4,7 @@
 #include "base64url.h"
 #include "claims.h"
 #include "json_write.h"
+#include <stdio.h>
 #include <string.h>
 
 void jwt_header(enum key_algorithm algorithm, enum key_use use, const char *kid, char *text, size_t size)
@@ -33,8 +34,28 @@ static void put_audience(struct hm_json *json, const struct mint_request *reques
 	hm_json_end(json, ']');
 }
 
+void status_place_uri(const char *issuer_url, const struct status_place *place, char *uri, size_t size)
+{
+	(void)!snprintf(uri, size, "%s/status/%u", issuer_url, place->list);
+}
+
+/* draft-ietf-oauth-status-list, section 6.1. */
+static void put_status(struct hm_json *json, const char *issuer_url, const struct status_place *place)
+{
+	char uri[HM_URL_MAX + 32];
+	status_place_uri(issuer_url, place, uri, sizeof uri);
+	hm_json_key(json, "status");
+	hm_json_begin(json, '{');
+	hm_json_key(json, "status_list");
+	hm_json_begin(json, '{');
+	hm_json_member_number(json, "idx", place->index);
+	hm_json_member_string(json, "uri", uri);
+	hm_json_end(json, '}');
+	hm_json_end(json, '}');
+}
+
 static void put_payload(struct hm_json *json, const struct decision *decision, const struct mint_request *request,
-	const char *id, const struct jwt_times *times)
+	const char *id, const struct jwt_times *times, const struct status_place *place)
 {
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "iss", decision->issuer->url); /* first: the token process looks for it here */
@@ -48,16 +69,21 @@ static void put_payload(struct hm_json *json, const struct decision *decision, c
 		hm_json_member_string(json, "client_id", request->subject);
 	if (request->scope)
 		hm_json_member_string(json, "scope", request->scope);
+	if (decision->task)
+		hm_json_member_string(json, "task", decision->task->id);
+	if (place)
+		put_status(json, decision->issuer->url, place);
 	claims_write(decision->profile, request->claims, json);
 	hm_json_end(json, '}');
 }
 
 hm_result jwt_build(const struct decision *decision, const struct mint_request *request, const char *header,
-	const char *id, const struct jwt_times *times, char *tbs, size_t *length, struct hm_problem *why)
+	const char *id, const struct jwt_times *times, const struct status_place *place, char *tbs, size_t *length,
+	struct hm_problem *why)
 {
 	char payload[HM_JWT_PAYLOAD_MAX];
 	struct hm_json json = hm_json(payload, sizeof payload);
-	put_payload(&json, decision, request, id, times);
+	put_payload(&json, decision, request, id, times, place);
 	size_t header_length = strlen(header);
 	if (json.out.failed || header_length + 1 + base64url_length(json.out.used) > HM_JWT_TBS_MAX)
 		return hm_refuse(why, "claims_too_large", "claims", "less: the credential would be too large");

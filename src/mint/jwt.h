@@ -5,12 +5,16 @@
 
 #include "mint_request.h"
 #include "policy.h"
+#include "status_lists.h"
 
 /*
  * Write the base64url of a key's JOSE header, exactly {"alg":…,"kid":…,"typ":…}, NUL-terminated. The token process
  * builds the same from the key it holds and signs under no other.
  */
 void jwt_header(enum key_algorithm algorithm, enum key_use use, const char *kid, char *text, size_t size);
+
+/* Where the list with this place is published: ISSUER/status/LIST. */
+void status_place_uri(const char *issuer_url, const struct status_place *place, char *uri, size_t size);
 
 struct jwt_times {
 	int64_t issued;  /* when, truly */
@@ -19,9 +23,10 @@ struct jwt_times {
 
 /*
  * Write what is to be signed (header, dot, payload) into `tbs` of HM_JWT_TBS_MAX bytes. `iat` and `nbf` are earlier
- * than `issued` by the profile's backdate. HM_REFUSED: the claims make it too large.
+ * than `issued` by the profile's backdate. `place` may be NULL. HM_REFUSED: the claims make it too large.
  */
 hm_result jwt_build(const struct decision *decision, const struct mint_request *request, const char *header,
-	const char *id, const struct jwt_times *times, char *tbs, size_t *length, struct hm_problem *why) HM_MUST_USE;
+	const char *id, const struct jwt_times *times, const struct status_place *place, char *tbs, size_t *length,
+	struct hm_problem *why) HM_MUST_USE;
 
 #endif

@@ -4,6 +4,7 @@
 #include "base64url.h"
 #include "clock.h"
 #include "fault.h"
+#include "governed.h"
 #include "json_write.h"
 #include "key_choice.h"
 #include "ledger_heads.h"
@@ -61,6 +62,19 @@ static void put_receipt(const struct service *service, const struct receipt *rec
 	hm_json_end(json, '}');
 }
 
+static void put_status(const struct service *service, const struct pending *pending, struct hm_json *json)
+{
+	char uri[HM_URL_MAX + 32] = "";
+	for (unsigned i = 0; i < service->config->issuers_count; i++)
+		if (strcmp(service->config->issuers[i].name, pending->issuer) == 0)
+			status_place_uri(service->config->issuers[i].url, &pending->place, uri, sizeof uri);
+	hm_json_key(json, "status");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "uri", uri);
+	hm_json_member_number(json, "index", pending->place.index);
+	hm_json_end(json, '}');
+}
+
 static size_t write_reply(const struct service *service, const struct pending *pending, char *body, size_t size)
 {
 	struct hm_json json = hm_json(body, size);
@@ -72,6 +86,10 @@ static size_t write_reply(const struct service *service, const struct pending *p
 	hm_json_member_string(&json, "id", pending->id_text);
 	hm_json_member_number(&json, "issued_at", pending->issued);
 	hm_json_member_number(&json, "expires_at", pending->expires);
+	if (pending->task[0])
+		hm_json_member_string(&json, "task", pending->task);
+	if (pending->has_place)
+		put_status(service, pending, &json);
 	put_receipt(service, &pending->receipt, &json);
 	hm_json_end(&json, '}');
 	return json.out.failed ? 0 : json.out.used;
@@ -119,8 +137,8 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 	HM_TRY(random_id(pending->id_text, why));
 	struct jwt_times times = {.issued = hm_time()};
 	times.expires = times.issued + decision->lifetime;
-	HM_TRY(jwt_build(
-		decision, request, key->header, pending->id_text, &times, pending->jwt, &pending->tbs_length, why));
+	HM_TRY(jwt_build(decision, request, key->header, pending->id_text, &times,
+		pending->has_place ? &pending->place : NULL, pending->jwt, &pending->tbs_length, why));
 	pending->kind = decision->profile->kind;
 	pending->issued = times.issued;
 	pending->expires = times.expires;
@@ -131,11 +149,14 @@ static hm_result fill(struct pending *pending, const struct decision *decision, 
 
 /* A request on its way in. */
 struct asking {
-	uint64_t id; /* of gate's frame */
+	uint64_t id, generation; /* of gate's frame */
 	const struct gate_request *request;
-	uint64_t deadline_ms;
+	uint64_t deadline_ms; /* the latest, until set_deadline has looked at what the caller wants */
 	struct mint_request asked;
+	struct policy_granted granted; /* what was committed for it before */
+	unsigned tries;                /* how often something was */
 	struct decision decision;
+	struct governed_needs needs;
 	struct identity caller, key; /* with an Idempotency-Key, */
 	struct identity terms;       /* and then what the configuration puts into the credential */
 	struct replay *replay;       /* of the key; NULL: none, or nothing is known of it */
@@ -146,14 +167,14 @@ struct asking {
 static void free_asking(struct asking *asking)
 {
 	mint_request_free(&asking->asked);
+	governed_needs_free(&asking->needs);
 }
 #define ASKING_AUTO __attribute__((cleanup(free_asking))) struct asking
 
 /* Gate's word can only shorten the time. */
-static hm_result set_deadline(const struct service *service, struct asking *asking, struct hm_problem *why)
+static hm_result set_deadline(struct asking *asking, struct hm_problem *why)
 {
 	uint64_t wanted = asking->request->deadline_ms;
-	asking->deadline_ms = uv_now(&service->loop) + HM_REQUEST_MS;
 	if (wanted && wanted < asking->deadline_ms)
 		asking->deadline_ms = wanted;
 	if (asking->deadline_ms <= now_ms())
@@ -191,11 +212,14 @@ static hm_result replay(
 	HM_TRY(check_terms(asking, kept->terms, why));
 	if (kept->expires <= hm_time())
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential has expired");
+	if (revocations_cover(service->revocations, asking->decision.issuer->name, kept->id, asking->asked.subject,
+		    kept->kid, kept->issued))
+		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential was revoked");
 	if (kept->expires - kept->issued > profile->lifetime.maximum)
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
 	if (!key_choice_knows(service, profile, kept->kid))
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
-	give_again(service, gate_generation(service->gate), asking->id, kept->text, kept->length);
+	give_again(service, asking->generation, asking->id, kept->text, kept->length);
 	return HM_OK;
 }
 
@@ -205,7 +229,7 @@ static struct pending *take_place(struct service *service, const struct asking *
 	if (!pending)
 		return NULL;
 	pending->gate_request = asking->id;
-	pending->gate_generation = gate_generation(service->gate);
+	pending->gate_generation = asking->generation;
 	pending->configuration = service->configuration;
 	if (pending_next_due(service->pool) == pending)
 		mint_expire(service);
@@ -314,15 +338,11 @@ static hm_result remember(
 		pending->tbs_length + REPLY_MORE, uv_now(&service->loop), pending, why);
 }
 
-static hm_result submit(
-	struct service *service, const struct asking *asking, struct pending *pending, struct hm_problem *why)
+static hm_result submit(struct service *service, const struct asking *asking, const struct issuing_key *key,
+	struct pending *pending, struct hm_problem *why)
 {
 	const struct decision *decision = &asking->decision;
-	const struct issuing_key *key = key_choice(service, decision->profile, NULL);
-	if (!key)
-		key = key_choice_to_wait_for(service, decision->profile);
-	if (!key->known)
-		return hm_unavailable(why, "token_unavailable", "key %s is not known yet", key->config->name);
+	governed_remember(pending, decision, &asking->asked, &asking->needs);
 	HM_TRY(fill(pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
 	HM_TRY(record_prepare(
@@ -332,14 +352,70 @@ static hm_result submit(
 	return token_submit(key->token, key->place, pending, why);
 }
 
+static hm_result choose_key(const struct service *service, const struct config_profile *profile,
+	const struct issuing_key **key, struct hm_problem *why)
+{
+	*key = key_choice(service, profile, NULL);
+	if (!*key)
+		*key = key_choice_to_wait_for(service, profile);
+	if ((*key)->known)
+		return HM_OK;
+	return hm_unavailable(why, "token_unavailable", "key %s is not known yet", (*key)->config->name);
+}
+
+static struct parked_request about(const struct asking *asking)
+{
+	struct parked_request about = {.id = asking->id,
+		.generation = asking->generation,
+		.deadline_ms = asking->deadline_ms,
+		.tries = asking->tries,
+		.before = asking->granted,
+		.granted = asking->needs.granted,
+		.acts = asking->needs.acts};
+	snprintf(about.acts.issuer, sizeof about.acts.issuer, "%s", asking->decision.issuer->name);
+	snprintf(about.acts.caller, sizeof about.acts.caller, "%s", asking->decision.caller->name);
+	snprintf(about.acts.subject, sizeof about.acts.subject, "%s", asking->asked.subject);
+	return about;
+}
+
+/* Something must be committed first; mint_again goes on from there. */
+static hm_result wait_for_store(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	const struct parked_request request = about(asking);
+	struct changes *changes = asking->needs.changes;
+	asking->needs.changes = NULL;
+	return parked_commit(service->parked, &request, asking->request, changes, why);
+}
+
+/* Our own decision is yes; so must the site's be. */
+static hm_result wait_for_engine(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	const struct parked_request request = about(asking);
+	return parked_ask(service->parked, &request, asking->request, &asking->decision, &asking->asked, why);
+}
+
 static hm_result strike(struct service *service, struct asking *asking, struct hm_problem *why)
 {
+	const struct issuing_key *key = NULL;
+	const struct decision *decision = &asking->decision;
+	asking->needs.granted = asking->granted;
 	HM_TRY(look_at_rates(service, asking, why));
+	if (decision->approvers) {
+		HM_TRY(governed_ask(decision, &asking->asked, &asking->needs, why));
+		return wait_for_store(service, asking, why);
+	}
+	if (service->engine && !asking->granted.engine)
+		return wait_for_engine(service, asking, why);
+	HM_TRY(choose_key(service, decision->profile, &key, why));
+	HM_TRY(governed_prepare(
+		service, decision, &asking->asked, key->jwk.kid, hm_time() + decision->lifetime, &asking->needs, why));
+	if (asking->needs.changes)
+		return wait_for_store(service, asking, why);
 	struct pending *pending = take_place(service, asking);
 	if (!pending)
 		return hm_overload(why, token_wait_s(key_choice_to_wait_for(service, asking->decision.profile)->token),
 			"all places are taken");
-	hm_result result = submit(service, asking, pending, why);
+	hm_result result = submit(service, asking, key, pending, why);
 	if (result != HM_OK) {
 		forget(service, pending);
 		pending_release(service->pool, pending);
@@ -350,6 +426,13 @@ static hm_result strike(struct service *service, struct asking *asking, struct h
 	return HM_OK;
 }
 
+/* Repetitions of what was struck, or is about to be. */
+static bool was_granted(const struct asking *asking)
+{
+	uint16_t item = asking->request->key.item;
+	return asking->replay && (replay_kept(asking->replay, item) || replay_leader(asking->replay, item));
+}
+
 static hm_result take_request(struct service *service, struct asking *asking, struct hm_problem *why)
 {
 	const struct gate_request *request = asking->request;
@@ -357,10 +440,15 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 		return hm_unavailable(why, "shutting_down", "stopping");
 	HM_TRY(fault_refusal(service, why));
 	HM_TRY(ledger_heads_refusal(service, why));
-	HM_TRY(set_deadline(service, asking, why));
+	HM_TRY(governed_refusal(service, why));
+	HM_TRY(set_deadline(asking, why));
 	HM_TRY(find_replay(service, asking, why));
 	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
-	HM_TRY(policy_decide(service->config, &request->caller, &asking->asked, &asking->decision, why));
+	const struct policy_views views = governed_views(service);
+	if (was_granted(asking)) /* what it used up then does not stand in its way now, and nothing is struck for it */
+		asking->granted = (struct policy_granted){.approval = true, .struck = true};
+	HM_TRY(policy_decide(
+		service->config, &views, &asking->granted, &request->caller, &asking->asked, &asking->decision, why));
 	if (request->key.text[0])
 		HM_TRY(identity_of_terms(&asking->decision, &asking->terms, why));
 	if (asking->replay && replay_kept(asking->replay, request->key.item))
@@ -370,14 +458,56 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	return strike(service, asking, why);
 }
 
-void mint_request(struct service *service, uint64_t id, const struct gate_request *request)
+static void take_or_refuse(struct service *service, struct asking *asking)
 {
 	struct hm_problem why;
-	ASKING_AUTO asking = {.id = id, .request = request};
-	if (take_request(service, &asking, &why) == HM_OK)
+	if (take_request(service, asking, &why) == HM_OK)
 		return;
-	record_refused(service, &request->caller, why.code);
-	mint_refuse(service, gate_generation(service->gate), id, &why);
+	record_refused(service, &asking->request->caller, why.code);
+	mint_refuse(service, asking->generation, asking->id, &why);
+}
+
+void mint_request(struct service *service, uint64_t id, const struct gate_request *request)
+{
+	ASKING_AUTO asking = {.id = id, .generation = gate_generation(service->gate), .request = request};
+	asking.deadline_ms = uv_now(&service->loop) + HM_REQUEST_MS;
+	take_or_refuse(service, &asking);
+}
+
+/* Somebody must approve it first. */
+static void answer_asked(struct service *service, const struct parked_request *about)
+{
+	const struct approval *approval = approvals_find(service->approvals, about->acts.approval_id);
+	char body[HM_PROBLEM_MAX];
+	struct hm_json json = hm_json(body, sizeof body);
+	if (!approval)
+		return; /* it was deleted since: gate's own time limit answers */
+	hm_json_begin(&json, '{');
+	hm_json_key(&json, "approval");
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "id", approval->id);
+	hm_json_member_string(&json, "hash", approval->hash);
+	hm_json_member_number(&json, "expires_at", approval->expires);
+	hm_json_end(&json, '}');
+	hm_json_end(&json, '}');
+	const struct gate_reply reply = {
+		.status = 202, .content_type = "application/json", .body = {(uint8_t *)body, json.out.used}};
+	gate_answer(service->gate, about->generation, about->id, &reply);
+}
+
+void mint_again(struct service *service, const struct parked_request *about, const struct gate_request *request)
+{
+	if (about->acts.approval) {
+		answer_asked(service, about);
+		return;
+	}
+	ASKING_AUTO asking = {.id = about->id,
+		.generation = about->generation,
+		.request = request,
+		.deadline_ms = about->deadline_ms,
+		.tries = about->tries,
+		.granted = about->granted};
+	take_or_refuse(service, &asking);
 }
 
 /* ---- the way out ---- */
@@ -470,22 +600,26 @@ static bool append_signature(struct pending *pending, const uint8_t *signature, 
 	return true;
 }
 
-/* It is signed, and its entry is on stable storage. */
-static void release_signed(struct service *service, struct pending *pending)
-{
-	refuse_late(service, pending);
-	if (!pending->answered || !TAILQ_EMPTY(&pending->followers)) {
-		release_credential(service, pending);
-		return;
-	}
-	forget(service, pending); /* nobody waits for it any more */
-	end(service, pending, "deadline");
-}
-
 static void fail_signed(struct service *service, struct pending *pending, const struct hm_problem *why)
 {
 	refuse_all(service, pending, why);
 	end(service, pending, why->code);
+}
+
+/* It is signed, and its entry is on stable storage. */
+static void release_signed(struct service *service, struct pending *pending)
+{
+	struct hm_problem why;
+	refuse_late(service, pending);
+	if (!pending->answered || !TAILQ_EMPTY(&pending->followers)) {
+		if (governed_still(service, pending, &why) == HM_OK)
+			release_credential(service, pending);
+		else
+			fail_signed(service, pending, &why);
+		return;
+	}
+	forget(service, pending); /* nobody waits for it any more */
+	end(service, pending, "deadline");
 }
 
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length)

@@ -5,8 +5,13 @@
 
 #include "service.h"
 
+struct parked_request;
+
 /* Take a request from gate; its answer goes back by gate_answer now or later. */
 void mint_request(struct service *service, uint64_t id, const struct gate_request *request);
+
+/* Once more, with what was committed for it meanwhile (parked.h). */
+void mint_again(struct service *service, const struct parked_request *about, const struct gate_request *request);
 
 /* The token signed, or will not. Both release `pending`. */
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length);

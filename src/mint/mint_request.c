@@ -89,6 +89,26 @@ static hm_result take_kind(json_t *kind, struct hm_problem *why)
 	return HM_OK;
 }
 
+static hm_result take_id(json_t *value, const char *member, const char **out, struct hm_problem *why)
+{
+	HM_TRY(take_string(value, member, out, why));
+	size_t length = strlen(*out);
+	return length && length <= HM_ID_MAX ? HM_OK : wrong_type(why, member, "an id, as it was given");
+}
+
+/* tasks_open_one reads what opens one. */
+static hm_result take_task(json_t *value, struct mint_request *request, struct hm_problem *why)
+{
+	if (json_is_string(value))
+		return take_id(value, "task", &request->task_id, why);
+	if (!json_is_object(value))
+		return wrong_type(why, "task", "a task's id, or an object that opens one");
+	if (!json_object_get(value, "ref"))
+		return hm_refuse(why, "missing_member", "task.ref", "your own name for the task");
+	request->task = value;
+	return HM_OK;
+}
+
 static hm_result take_member(const char *name, json_t *value, struct mint_request *request, struct hm_problem *why)
 {
 	if (strcmp(name, "profile") == 0)
@@ -107,7 +127,12 @@ static hm_result take_member(const char *name, json_t *value, struct mint_reques
 		request->claims = value;
 		return json_is_object(value) ? HM_OK : wrong_type(why, name, "an object");
 	}
-	return hm_refuse(why, "unknown_member", name, "profile, subject, audience, scope, lifetime, claims, context");
+	if (strcmp(name, "task") == 0)
+		return take_task(value, request, why);
+	if (strcmp(name, "approval") == 0)
+		return take_id(value, name, &request->approval, why);
+	return hm_refuse(why, "unknown_member", name,
+		"profile, subject, audience, scope, lifetime, task, approval, claims, context");
 }
 
 hm_result mint_request_parse(struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why)

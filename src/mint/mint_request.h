@@ -14,10 +14,13 @@ struct mint_request {
 	const char *subject;
 	const char *audiences[HM_AUDIENCES_MAX];
 	unsigned audience_count;
-	const char *scope; /* NULL: none asked for */
-	int64_t lifetime;  /* seconds; 0: none asked for */
-	json_t *claims;    /* object, or NULL */
-	json_t *context;   /* object of strings, or NULL */
+	const char *scope;    /* NULL: none asked for */
+	int64_t lifetime;     /* seconds; 0: none asked for */
+	const char *task_id;  /* NULL: none is named by id */
+	json_t *task;         /* object that opens one, or that names one opened before; NULL: none */
+	const char *approval; /* id; NULL: none */
+	json_t *claims;       /* object, or NULL */
+	json_t *context;      /* object of strings, or NULL */
 };
 
 /* Read a request from gate; with `with_kind` it says itself which kind of credential it is for. HM_REFUSED: `why` names

@@ -7,6 +7,7 @@
 #include "humans.h"
 #include "ledger.h"
 #include "limits.h"
+#include "status_lists.h"
 #include <sys/queue.h>
 
 struct member; /* fair.c */
@@ -60,6 +61,13 @@ struct pending {
 	char kid[HM_KID_MAX + 1];
 	char id_text[HM_ID_MAX + 1];
 	int64_t issued, expires;
+
+	/* whose it is, looked at again when it is signed */
+	char issuer[HM_NAME_MAX + 1]; /* its name in the configuration */
+	char subject[HM_SPIFFE_ID_MAX + 1];
+	char task[HM_ID_MAX + 1]; /* "": none */
+	bool has_place;           /* in a status list */
+	struct status_place place;
 
 	/* its entry in the ledger */
 	uint64_t ticket;                           /* of the newest that tells of it; 0: none does yet */

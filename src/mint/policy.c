@@ -8,6 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is asked, and what is known. */
+struct inquiry {
+	const struct config *config;
+	const struct policy_views *views;
+	const struct policy_granted *granted;
+	const struct gate_caller *caller;
+	const struct mint_request *request;
+};
+
 /* ---- who ---- */
 
 static bool is_by_uri(const struct config_caller *known, const struct gate_caller *caller)
@@ -70,12 +79,12 @@ static const struct config_profile *find_profile(const struct config *config, co
 	return NULL;
 }
 
-static hm_result choose_profile(const struct config *config, const struct gate_caller *caller,
-	const struct mint_request *request, struct decision *decision, struct hm_problem *why)
+static hm_result choose_profile(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
-	const struct config_profile *profile = find_profile(config, request->profile);
-	decision->caller = profile ? policy_find_caller(config, profile->issuer_index, caller) : NULL;
-	if (!decision->caller && !policy_knows_caller(config, caller))
+	const struct config *config = inquiry->config;
+	const struct config_profile *profile = find_profile(config, inquiry->request->profile);
+	decision->caller = profile ? policy_find_caller(config, profile->issuer_index, inquiry->caller) : NULL;
+	if (!decision->caller && !policy_knows_caller(config, inquiry->caller))
 		return hm_refuse(why, "unknown_caller", NULL, "a caller that the configuration lists");
 	if (!decision->caller)
 		return hm_refuse(why, "unknown_profile", "profile", "a profile that serves this caller");
@@ -100,8 +109,9 @@ static bool matches_any(char *const *patterns, unsigned count, const char *text,
 	return false;
 }
 
-static hm_result check_subject(const struct decision *decision, const char *subject, struct hm_problem *why)
+static hm_result check_subject(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
+	const char *subject = inquiry->request->subject;
 	struct spiffe_id id;
 	const char *rule;
 	size_t length = strlen(subject);
@@ -116,9 +126,9 @@ static hm_result check_subject(const struct decision *decision, const char *subj
 	return HM_OK;
 }
 
-static hm_result check_audiences(
-	const struct decision *decision, const struct mint_request *request, struct hm_problem *why)
+static hm_result check_audiences(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
+	const struct mint_request *request = inquiry->request;
 	const struct config_profile *profile = decision->profile;
 	for (unsigned i = 0; i < request->audience_count; i++)
 		if (!matches_any(profile->audiences, profile->audiences_count, request->audiences[i],
@@ -127,10 +137,10 @@ static hm_result check_audiences(
 	return HM_OK;
 }
 
-static bool has_scope(const struct config_profile *profile, const char *scope, size_t length)
+static bool has_scope(char *const *scopes, unsigned count, const char *scope, size_t length)
 {
-	for (unsigned i = 0; i < profile->scopes_count; i++)
-		if (strlen(profile->scopes[i]) == length && memcmp(profile->scopes[i], scope, length) == 0)
+	for (unsigned i = 0; i < count; i++)
+		if (strlen(scopes[i]) == length && memcmp(scopes[i], scope, length) == 0)
 			return true;
 	return false;
 }
@@ -147,10 +157,12 @@ static bool is_repeated(const char *all, const char *scope, size_t length)
 }
 
 /* RFC 6749, section 3.3: scope-tokens with one space between them. */
-static hm_result check_scope(const struct decision *decision, const char *scopes, struct hm_problem *why)
+static hm_result check_scope(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
+	const struct config_profile *profile = decision->profile;
+	const char *scopes = inquiry->request->scope;
 	unsigned count = 0;
-	for (const char *scope = scopes;;) {
+	for (const char *scope = scopes; scope;) {
 		size_t length = strcspn(scope, " ");
 		if (length == 0 || length > HM_SCOPE_MAX)
 			return hm_refuse(why, "invalid_scope", "scope",
@@ -159,16 +171,16 @@ static hm_result check_scope(const struct decision *decision, const char *scopes
 			return hm_refuse(why, "invalid_scope", "scope", "at most %d scopes", HM_SCOPES_MAX);
 		if (is_repeated(scopes, scope, length))
 			return hm_refuse(why, "invalid_scope", "scope", "each scope once");
-		if (!has_scope(decision->profile, scope, length))
+		if (!has_scope(profile->scopes, profile->scopes_count, scope, length))
 			return hm_refuse(why, "scope_not_allowed", "scope", "scopes that the profile lists");
-		if (!scope[length])
-			return HM_OK;
-		scope += length + 1;
+		scope = scope[length] ? scope + length + 1 : NULL;
 	}
+	return HM_OK;
 }
 
-static hm_result choose_lifetime(struct decision *decision, const struct mint_request *request, struct hm_problem *why)
+static hm_result choose_lifetime(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
+	const struct mint_request *request = inquiry->request;
 	const struct config_profile *profile = decision->profile;
 	decision->backdate = profile->backdate ? *profile->backdate : HM_BACKDATE_DEFAULT;
 	decision->lifetime = profile->lifetime.standard;
@@ -182,8 +194,9 @@ static hm_result choose_lifetime(struct decision *decision, const struct mint_re
 
 /* A caller that speaks for tenants says for whom in every request: whoever it leaves out would share with all others.
  */
-static hm_result choose_tenant(struct decision *decision, const struct mint_request *request, struct hm_problem *why)
+static hm_result choose_tenant(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
+	const struct mint_request *request = inquiry->request;
 	char field[HM_NAME_MAX + 16];
 	const char *name = decision->caller ? decision->caller->tenant : NULL;
 	if (!decision->caller)
@@ -199,16 +212,178 @@ static hm_result choose_tenant(struct decision *decision, const struct mint_requ
 	return HM_OK;
 }
 
-hm_result policy_decide(const struct config *config, const struct gate_caller *caller,
-	const struct mint_request *request, struct decision *decision, struct hm_problem *why)
+static hm_result check_claims(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
-	*decision = (struct decision){0};
-	HM_TRY(choose_profile(config, caller, request, decision, why));
-	HM_TRY(check_subject(decision, request->subject, why));
-	HM_TRY(check_audiences(decision, request, why));
-	if (request->scope)
-		HM_TRY(check_scope(decision, request->scope, why));
-	HM_TRY(choose_lifetime(decision, request, why));
-	HM_TRY(claims_check(decision->profile, request->claims, why));
-	return choose_tenant(decision, request, why);
+	return claims_check(decision->profile, inquiry->request->claims, why);
+}
+
+/* ---- whose it is ---- */
+
+static hm_result check_agent(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct agents *agents = inquiry->views->agents;
+	const char *issuer = decision->issuer->name, *subject = inquiry->request->subject;
+	decision->agent = agents_find(agents, issuer, subject);
+	decision->accountable = decision->agent ? agents_accountable(agents, decision->agent)
+						: agents_class_of(agents, issuer, subject);
+	if (decision->agent && !decision->accountable)
+		return hm_refuse(why, "unknown_agent", "subject", "an agent whose class is registered");
+	return agents_check(decision->agent, decision->accountable, inquiry->views->now, why);
+}
+
+/* Whether all the scopes of a request are among these; none listed: nothing is narrowed. */
+static bool scopes_are_within(char *const *scopes, unsigned count, const char *asked)
+{
+	for (const char *scope = count ? asked : NULL; scope;) {
+		size_t length = strcspn(scope, " ");
+		if (!has_scope(scopes, count, scope, length))
+			return false;
+		scope = scope[length] ? scope + length + 1 : NULL;
+	}
+	return true;
+}
+
+static bool audiences_are_within(char *const *patterns, unsigned count, const struct mint_request *request)
+{
+	for (unsigned i = 0; count && i < request->audience_count; i++)
+		if (!matches_any(patterns, count, request->audiences[i], strlen(request->audiences[i])))
+			return false;
+	return true;
+}
+
+static hm_result check_agent_limits(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct agent_limits *limits = decision->accountable->limits;
+	const struct mint_request *request = inquiry->request;
+	if (!limits)
+		return HM_OK;
+	if (limits->kinds && !(limits->kinds & 1u << decision->profile->kind))
+		return hm_refuse(why, "agent_limit", "profile", "a kind of credential that the agent may have");
+	if (!audiences_are_within(limits->audiences, limits->audiences_count, request))
+		return hm_refuse(why, "agent_limit", "audience", "audiences that the agent may have");
+	if (!scopes_are_within(limits->scopes, limits->scopes_count, request->scope))
+		return hm_refuse(why, "agent_limit", "scope", "scopes that the agent may have");
+	if (limits->lifetime && request->lifetime > limits->lifetime)
+		return hm_refuse(why, "agent_limit", "lifetime", "1 to %u seconds", limits->lifetime);
+	if (limits->lifetime && decision->lifetime > limits->lifetime)
+		decision->lifetime = limits->lifetime;
+	return HM_OK;
+}
+
+/* ---- what for ---- */
+
+static hm_result find_task(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct mint_request *request = inquiry->request;
+	const struct tasks *tasks = inquiry->views->tasks;
+	if (request->task) {
+		const char *ref = json_string_value(json_object_get(request->task, "ref"));
+		if (!ref)
+			return hm_refuse(why, "wrong_type", "task.ref", "a string");
+		decision->task = tasks_by_ref(tasks, decision->issuer->name, decision->caller->name, ref);
+		decision->opens_task = !decision->task;
+		return HM_OK;
+	}
+	decision->task = request->task_id ? tasks_find(tasks, request->task_id) : NULL;
+	/* What belongs to another issuer or agent is as if it was not there. */
+	if (decision->task && (strcmp(decision->task->issuer, decision->issuer->name) != 0 ||
+				      strcmp(decision->task->agent, request->subject) != 0))
+		decision->task = NULL;
+	if (request->task_id)
+		return tasks_check(decision->task, inquiry->views->now, why);
+	if (decision->profile->require & REQUIRE_TASK)
+		return hm_refuse(why, "missing_member", "task", "the task it is for");
+	return HM_OK;
+}
+
+/* It ends with its task. */
+static hm_result check_task(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct mint_request *request = inquiry->request;
+	HM_TRY(find_task(inquiry, decision, why));
+	const struct task *task = decision->task;
+	if (!task)
+		return HM_OK;
+	HM_TRY(tasks_check(task, inquiry->views->now, why));
+	if (strcmp(task->agent, request->subject) != 0)
+		return hm_refuse(why, "task_mismatch", "task.ref", "the agent that the task was opened for");
+	if (!audiences_are_within(task->audiences, task->audiences_count, request))
+		return hm_refuse(why, "task_limit", "audience", "audiences of the task");
+	if (!scopes_are_within(task->scopes, task->scopes_count, request->scope))
+		return hm_refuse(why, "task_limit", "scope", "scopes of the task");
+	int64_t left = task_expires(task) - inquiry->views->now;
+	if (left < decision->lifetime)
+		decision->lifetime = (unsigned)left;
+	return HM_OK;
+}
+
+static hm_result check_count(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	unsigned most = decision->profile->max_per_task;
+	decision->counts = most && !inquiry->granted->struck;
+	if (decision->counts && decision->task && decision->task->struck >= most)
+		return hm_refuse(why, "task_limit", "task", "at most %u credentials of a task", most);
+	return HM_OK;
+}
+
+static hm_result check_approval(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct mint_request *request = inquiry->request;
+	unsigned within = 0, wanted = approvals_wanted(decision->profile, request, &within);
+	if (!wanted)
+		return HM_OK;
+	json_t *form = approvals_form(decision, request);
+	hm_result result = form ? approvals_hash(form, decision->hash, why) : hm_broken(why, "no memory");
+	json_decref(form);
+	HM_TRY(result);
+	if (!request->approval) {
+		decision->approvers = wanted;
+		decision->approve_within = within;
+		return HM_OK;
+	}
+	decision->approval = approvals_find(inquiry->views->approvals, request->approval);
+	if (inquiry->granted->approval && decision->approval)
+		return HM_OK;
+	return approvals_check(decision->approval, decision->issuer->name, decision->caller->name, decision->hash,
+		inquiry->views->now, why);
+}
+
+/* ---- all of them ---- */
+
+static const struct {
+	const char *name;
+	hm_result (*check)(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why);
+} rules[] = {{"profile", choose_profile}, {"subject", check_subject}, {"audience", check_audiences},
+	{"scope", check_scope}, {"lifetime", choose_lifetime}, {"claims", check_claims}, {"tenant", choose_tenant},
+	{"agent", check_agent}, {"agent limits", check_agent_limits}, {"task", check_task},
+	{"credentials of the task", check_count}, {"approval", check_approval}};
+
+static hm_result apply(const struct inquiry *inquiry, struct decision *decision, policy_step *step, void *context,
+	struct hm_problem *why)
+{
+	hm_result result = HM_OK;
+	*decision = (struct decision){.decision_id = inquiry->granted->decision_id};
+	for (size_t i = 0; i < sizeof rules / sizeof *rules && result == HM_OK; i++) {
+		result = rules[i].check(inquiry, decision, why);
+		if (step)
+			step(context, rules[i].name, result, why);
+	}
+	return result;
+}
+
+hm_result policy_decide(const struct config *config, const struct policy_views *views,
+	const struct policy_granted *granted, const struct gate_caller *caller, const struct mint_request *request,
+	struct decision *decision, struct hm_problem *why)
+{
+	const struct inquiry inquiry = {config, views, granted, caller, request};
+	return apply(&inquiry, decision, NULL, NULL, why);
+}
+
+hm_result policy_explain(const struct config *config, const struct policy_views *views,
+	const struct gate_caller *caller, const struct mint_request *request, struct decision *decision,
+	policy_step *step, void *context, struct hm_problem *why)
+{
+	static const struct policy_granted nothing;
+	const struct inquiry inquiry = {config, views, &nothing, caller, request};
+	return apply(&inquiry, decision, step, context, why);
 }

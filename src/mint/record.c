@@ -8,6 +8,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "problem.h"
+#include "store.h"
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,6 +141,15 @@ static const char *tbs_name(const struct pending *pending)
 	return pending->humans.in_claims ? "tbs_hmac" : "tbs";
 }
 
+static void put_place(struct hm_json *json, const struct status_place *place)
+{
+	hm_json_key(json, "status");
+	hm_json_begin(json, '{');
+	hm_json_member_number(json, "index", place->index);
+	hm_json_member_number(json, "list", place->list);
+	hm_json_end(json, '}');
+}
+
 /* A member whose value has always the same length, so that another may take its place; returns where it begins. */
 static size_t put_fixed(struct hm_json *json, const char *name, const char *text)
 {
@@ -155,10 +165,15 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	HM_TRY(humans_find(state, decision->profile, request, &pending->humans, why));
 	HM_TRY(hash_tbs(pending, tbs, why));
 	hm_json_begin(&json, '{');
+	if (decision->agent)
+		hm_json_member_string(&json, "agent", decision->agent->id);
+	if (decision->approval)
+		hm_json_member_string(&json, "approval", decision->approval->id);
 	put_texts(&json, "audience", request->audiences, request->audience_count);
 	hm_json_member_string(&json, "caller", decision->caller->name);
 	put_claims(&json, request->claims);
 	put_context(&json, decision->profile, request->context);
+	put_optional(&json, "decision", decision->decision_id);
 	hm_json_member_number(&json, "expires", pending->expires);
 	put_humans(&json, &pending->humans);
 	hm_json_member_string(&json, "id", pending->id_text);
@@ -167,9 +182,13 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	hm_json_member_string(&json, "issuer", decision->issuer->name);
 	pending->entry_kid = put_fixed(&json, "kid", pending->kid);
 	hm_json_member_string(&json, "kind", credential_kind_name(pending->kind));
+	hm_json_member_string(&json, "owner", decision->accountable->owner);
 	hm_json_member_string(&json, "profile", pending->profile);
 	put_optional(&json, "scope", request->scope);
+	if (pending->has_place)
+		put_place(&json, &pending->place);
 	hm_json_member_string(&json, "subject", request->subject);
+	put_optional(&json, "task", pending->task);
 	pending->entry_tbs = put_fixed(&json, tbs_name(pending), tbs);
 	put_end(&json, "credential");
 	pending->entry_length = json.out.used;
@@ -336,6 +355,7 @@ static void add_start(struct service *service, const char *type)
 	struct hm_json json = hm_json(text, sizeof text);
 	hm_json_begin(&json, '{');
 	put_configuration(service, &json, "configuration");
+	hm_json_member_number(&json, "sequence", (int64_t)store_sequence(service->store));
 	hm_json_member_number(&json, "time", hm_time());
 	hm_json_member_string(&json, "type", type);
 	hm_json_member_number(&json, "v", RECORD_VERSION);

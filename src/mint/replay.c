@@ -316,6 +316,7 @@ bool replay_keep(struct replays *replays, struct pending *leader, const char *te
 	*kept = (struct kept){.issued = leader->issued, .expires = leader->expires, .length = length};
 	memcpy(kept->terms, leader->terms, sizeof kept->terms);
 	memcpy(kept->kid, leader->kid, sizeof kept->kid);
+	memcpy(kept->id, leader->id_text, sizeof kept->id);
 	memcpy(kept->text, text, length);
 	item->kept = kept;
 	item->leader = NULL;

@@ -17,6 +17,7 @@ struct kept {
 	int64_t issued, expires;
 	uint8_t terms[32]; /* the leader's */
 	char kid[HM_KID_MAX + 1];
+	char id[HM_ID_MAX + 1]; /* the credential's */
 	size_t length;
 	char text[]; /* the reply that was given, JSON */
 };

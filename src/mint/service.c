@@ -6,7 +6,10 @@
 #include "control.h"
 #include "credentials.h"
 #include "documents.h"
+#include "api.h"
 #include "evidence.h"
+#include "governance.h"
+#include "governed.h"
 #include "ledger_heads.h"
 #include "ledger_serve.h"
 #include "listen.h"
@@ -84,6 +87,8 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 	for (unsigned i = 0; i < service->keys.count && !reason[0]; i++)
 		if (!service->keys.items[i].known && issuing_key_is_public(&service->keys.items[i]))
 			snprintf(reason, size, "key %s is not used", service->keys.items[i].config->name);
+	if (!reason[0] && governed_refusal(service, &why) != HM_OK)
+		snprintf(reason, size, "the store's view is not fresh");
 	if (!reason[0] && ledger_heads_refusal(service, &why) != HM_OK)
 		snprintf(reason, size, "the ledger is not verified against its key and anchor yet");
 	return !reason[0];
@@ -179,6 +184,8 @@ static void on_request(void *context, uint64_t id, const struct gate_request *re
 		answer_metrics(service, id, &request->caller);
 	else if (request->operation == OPERATION_KEYS)
 		answer_keys(service, id, &request->caller);
+	else if (request->operation == OPERATION_API)
+		api_gate_request(service->api, id, request);
 	else if (request->operation >= OPERATION_LEDGER_PUBLIC)
 		ledger_serve_request(service->ledger_serve, id, request);
 	else
@@ -218,15 +225,22 @@ static void end_tokens(struct service *service)
 		service_end_ledger(service);
 }
 
-/* Nobody asks any more: a last checkpoint, then the tokens end, and what they counted is recorded. */
+/* A last checkpoint, then the tokens end, and what they counted is recorded. */
+static void on_store_ended(void *context)
+{
+	struct service *service = context;
+	record_stop(service);
+	ledger_heads_finish(service, end_tokens);
+}
+
+/* Nobody asks any more. */
 static void on_gate_ended(void *context)
 {
 	struct service *service = context;
 	service->gate = NULL;
 	control_close(service->control);
 	service->control = NULL;
-	record_stop(service);
-	ledger_heads_finish(service, end_tokens);
+	governance_end(service, on_store_ended, service);
 }
 
 /* ---- the loop ---- */
@@ -268,6 +282,7 @@ static void on_tick(uv_timer_t *tick)
 		(void)!service_publish_documents(service, &why); /* what failed was told when it did */
 	key_life_tick(service);
 	record_tick(service);
+	governance_tick(service);
 	ledger_heads_tick(service);
 	service_update_readiness(service);
 }
@@ -352,6 +367,7 @@ static void on_durable(void *context, uint64_t ticket)
 {
 	struct service *service = context;
 	mint_recorded(service, ticket);
+	api_recorded(service->api, ticket);
 	ledger_heads_durable(service);
 }
 
@@ -383,9 +399,7 @@ static hm_result open_ledger(struct service *service, struct hm_problem *why)
 	if (!service->refusals || !service->ledger_serve)
 		return hm_unavailable(why, "system", "no memory");
 	HM_TRY(anchors_open(service, why));
-	HM_TRY(ledger_heads_open(service, why));
-	record_start(service);
-	return HM_OK;
+	return ledger_heads_open(service, why);
 }
 
 /* ---- start and reload ---- */
@@ -448,6 +462,8 @@ static hm_result open_service(struct service *service, const struct service_opti
 
 	open_loop(service, options->parent);
 	HM_TRY(open_ledger(service, why));
+	HM_TRY(governance_open(service, why));
+	record_start(service);
 	HM_TRY(key_life_configure(service, why));
 	HM_TRY(signing_adopt(service, why));
 	HM_TRY(ledger_heads_verify(service, why));
@@ -479,15 +495,25 @@ static bool same_ledger(const struct config_ledger *a, const struct config_ledge
 	       a->shard == b->shard && same_anchor(a->anchor, b->anchor);
 }
 
+static bool same_policy(const struct config_policy *a, const struct config_policy *b)
+{
+	if (!a || !b)
+		return a == b;
+	return a->engine == b->engine && a->deadline_ms == b->deadline_ms && same_text(a->url, b->url) &&
+	       same_text(a->socket, b->socket) && same_text(a->path, b->path) && same_text(a->ca, b->ca) &&
+	       same_text(a->certificate, b->certificate) && same_text(a->key, b->key);
+}
+
 static hm_result check_unchanged(const struct config *old, const struct config *new, struct hm_problem *why)
 {
 	const struct config_listen *a = &old->listen, *b = &new->listen;
 	if (!same_text(a->socket, b->socket) || !same_text(a->control, b->control) || !a->tls != !b->tls ||
 		(a->tls && (!same_text(a->tls->address, b->tls->address) || a->tls->port != b->tls->port)) ||
 		a->sandbox != b->sandbox || !same_text(old->state, new->state) ||
-		!same_ledger(&old->ledger, &new->ledger))
+		!same_ledger(&old->ledger, &new->ledger) || !same_text(old->store, new->store) ||
+		!same_policy(old->policy, new->policy))
 		return hm_refuse(why, "reload_refused", NULL,
-			"listen, state and ledger as they are: a change of these needs a restart");
+			"listen, state, store, ledger and policy as they are: a change of these needs a restart");
 	return HM_OK;
 }
 
@@ -547,6 +573,7 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.socket);
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
+	governance_close(service);
 	ledger_serve_close(service->ledger_serve);
 	ledger_close(service->ledger);
 	ledger_heads_close(service->heads);

@@ -15,8 +15,18 @@
 #include "token.h"
 #include <uv.h>
 
+struct agents;
+struct api;
+struct approvals;
 struct control;
+struct engine;
 struct key_life;
+struct nonces;
+struct parked_lot;
+struct revocations;
+struct status_lists;
+struct store;
+struct tasks;
 struct anchors;
 struct ledger_heads;
 struct ledger_serve;
@@ -44,6 +54,17 @@ struct service {
 	struct pending_pool *pool;
 	struct pending_list unrecorded; /* signed, and waiting for their entries to be on stable storage */
 	struct replays *replays;
+	struct store *store;
+	struct agents *agents;
+	struct tasks *tasks;
+	struct approvals *approvals;
+	struct revocations *revocations;
+	struct status_lists *status_lists;
+	struct api *api;
+	struct nonces *nonces;
+	struct parked_lot *parked;
+	struct engine *engine; /* NULL: nobody else is asked */
+	bool has_bad_row;      /* the store holds what is not understood */
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
 	struct anchors *anchors;    /* anchors.h */

@@ -951,3 +951,84 @@ Test(config, a_file_cut_short_is_refused)
 		cr_expect_eq(config_load(path, &config, &why), HM_REFUSED, "%d lines", lines);
 	}
 }
+
+/* ---- governance ---- */
+
+Test(config, what_a_profile_requires_and_needs_approved_is_read)
+{
+	cr_assert_eq(load_with(53, "    require: [task]\n    max_per_task: 3\n"
+				   "    approve: {scopes: [write], audiences: [\"https://*\"], by: 2, within: 15m}"),
+		HM_OK, "%s", why.detail);
+	const struct config_profile *profile = &config->profiles[0];
+	cr_expect_eq(profile->require, REQUIRE_TASK);
+	cr_expect_eq(profile->max_per_task, 3);
+	cr_expect_eq(profile->status, STATUS_OF_NONE);
+	cr_assert_not_null(profile->approve);
+	cr_expect_eq(profile->approve->by, 2);
+	cr_expect_eq(profile->approve->within, 900);
+	cr_expect_eq(config->profiles[1].require, 0);
+	cr_expect_null(config->profiles[1].approve);
+}
+
+#define STATUS_KEY "  - {name: status, issuer: a, token: soft, label: status, use: status-list, algorithm: ES256}\n"
+
+Test(config, a_profile_with_status_needs_a_key_for_lists_of_its_issuer)
+{
+	cr_assert_eq(load_with(47, STATUS_KEY "profiles:"), HM_OK, "%s", why.detail);
+	cr_expect_eq(config->keys[2].use, KEY_USE_STATUS_LIST);
+	cr_assert_eq(load_with(59, "    status: task\n  - name: svid"), HM_REFUSED);
+	cr_expect(strstr(why.detail, "no key with use: status-list"), "%s", why.detail);
+	cr_assert_eq(load_with(47, STATUS_KEY "profiles:\n  - {name: third, issuer: a, kind: at+jwt, key: a-access, "
+					      "lifetime: {default: 60, maximum: 60}, audiences: [x], subjects: "
+					      "[\"spiffe://a.test/x\"], callers: [broker], status: credential}"),
+		HM_OK, "%s", why.detail);
+	cr_expect_eq(config->profiles[0].status, STATUS_OF_CREDENTIAL);
+	cr_assert_eq(load_with(47, STATUS_KEY "profiles:\n  - {name: third, issuer: b, kind: jwt-svid, key: b-svid, "
+					      "lifetime: {default: 60, maximum: 60}, audiences: [x], subjects: "
+					      "[\"spiffe://b.test/x\"], callers: [broker], status: credential}"),
+		HM_REFUSED, "the key is another issuer's");
+}
+
+Test(config, store_and_policy_are_read)
+{
+	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
+	cr_expect_null(config->store);
+	cr_expect_null(config->policy);
+	cr_expect_eq(config->max_staleness, 2);
+	cr_assert_eq(
+		load_with(11, "state: state\nstore: postgresql://h/d\nmax_staleness: 5s\n"
+			      "policy: {engine: opa, url: \"http://localhost\", socket: opa.sock, path: /v1/data/x}"),
+		HM_OK, "%s", why.detail);
+	cr_expect_str_eq(config->store, "postgresql://h/d");
+	cr_expect_eq(config->max_staleness, 5);
+	cr_expect_eq(config->policy->engine, ENGINE_OPA);
+	cr_expect_eq(config->policy->deadline_ms, 500);
+	expect_path(config->policy->socket, "opa.sock");
+}
+
+Test(config, governance_that_cannot_work_is_refused)
+{
+	static const struct {
+		int line;
+		const char *text, *said;
+	} cases[] = {{53, "    require: [nothing]", "require"}, {53, "    max_per_task: 3", "needs require: [task]"},
+		{53, "    status: task", "no key with use: status-list"},
+		{53, "    approve: {by: 1, within: 1m}", "needs scopes or audiences"},
+		{53, "    approve: {scopes: [admin], by: 1, within: 1m}", "'admin' is none of the profile's scopes"},
+		{53, "    approve: {scopes: [read], by: 0, within: 1m}", "1 to 8 approvers"},
+		{53, "    approve: {scopes: [read], by: 9, within: 1m}", "1 to 8 approvers"},
+		{53, "    approve: {scopes: [read], by: 1, within: 0s}", "at most 1d"},
+		{53, "    approve: {scopes: [read], by: 1, within: 25h}", "at most 1d"},
+		{11, "state: state\nstore: mysql://h/d", "postgresql://"},
+		{11, "state: state\nmax_staleness: 61s", "1s to 60s"},
+		{11, "state: state\nmax_staleness: 0s", "1s to 60s"},
+		{11, "state: state\npolicy: {engine: opa, url: \"https://h\"}", "opa needs path"},
+		{11, "state: state\npolicy: {engine: cedar, url: \"https://h\"}", "accepted: authzen, opa"},
+		{11, "state: state\npolicy: {engine: authzen, url: \"https://h\", path: x}", "begins with /"},
+		{11, "state: state\npolicy: {engine: authzen, url: \"https://h\", deadline_ms: 4001}", "1 to 4000"},
+		{11, "state: state\npolicy: {engine: authzen, url: \"https://h\", key: k}", "needs key"}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		cr_expect_eq(load_with(cases[i].line, cases[i].text), HM_REFUSED, "%s", cases[i].text);
+		cr_expect(strstr(why.detail, cases[i].said), "%s: %s", cases[i].text, why.detail);
+	}
+}

@@ -51,7 +51,7 @@ static json_t *decoded(const char *text, size_t text_length)
 static hm_result build(void)
 {
 	struct jwt_times times = {.issued = ISSUED, .expires = ISSUED + decision.lifetime};
-	return jwt_build(&decision, &request, "eyJ9", "AAAAAAAAAAAAAAAAAAAAAA", &times, tbs, &length, &why);
+	return jwt_build(&decision, &request, "eyJ9", "AAAAAAAAAAAAAAAAAAAAAA", &times, NULL, tbs, &length, &why);
 }
 
 static void expect_payload(const char *wanted_text)

@@ -98,20 +98,46 @@ static struct mint_request request;
 static struct decision decision;
 static struct hm_problem why;
 
+static struct policy_views views;
+static const struct policy_granted nothing;
+
+/* Of agents these tests say nothing: all are of a class that is in order. */
+static void register_all(const char *issuer, const char *id, const char *pattern)
+{
+	char key[64], body[256];
+	snprintf(key, sizeof key, "%s %s", issuer, pattern);
+	int length = snprintf(body, sizeof body,
+		"{\"class\":true,\"contact\":\"\",\"created\":1,\"id\":\"%s\",\"owner\":\"alice\",\"purpose\":\"test\","
+		"\"review\":2000,\"status\":\"active\"}",
+		id);
+	const struct store_row row = {RECORD_AGENT, key, 1, body, (size_t)length};
+	cr_assert_eq(agents_take((struct agents *)views.agents, &row, &why), HM_OK, "%s", why.detail);
+}
+
 static void begin(void)
 {
+	views = (struct policy_views){agents_open(), tasks_open(), approvals_open(), 1000};
+	register_all("a", "AAAAAAAAAAAAAAAAAAAAAA", "spiffe://a.test/*");
+	register_all("b", "BBBBBBBBBBBBBBBBBBBBBA", "spiffe://b.test/*");
 	request = (struct mint_request){.profile = "a-access",
 		.subject = "spiffe://a.test/agent/first",
 		.audiences = {"https://api.a.test"},
 		.audience_count = 1};
 }
 
-TestSuite(policy, .init = begin);
+static void finish(void)
+{
+	agents_close((struct agents *)views.agents);
+	tasks_close((struct tasks *)views.tasks);
+	approvals_close((struct approvals *)views.approvals);
+}
+
+TestSuite(policy, .init = begin, .fini = finish);
 
 static hm_result decide(const struct gate_caller *caller)
 {
 	why = (struct hm_problem){0};
-	return policy_decide(&config, caller, &request, &decision, &why);
+	return policy_decide(&config, &views, &nothing, caller, &request, &decision, &why);
 }
 
 static void expect_refused(const struct gate_caller *caller, const char *code, const char *field)
@@ -450,7 +476,7 @@ static hm_result decide_for_tenants(const char *context)
 	json_decref(request.context);
 	request.context = context ? json_loads(context, 0, NULL) : NULL;
 	why = (struct hm_problem){0};
-	return policy_decide(&with, &local, &request, &decision, &why);
+	return policy_decide(&with, &views, &nothing, &local, &request, &decision, &why);
 }
 
 Test(policy, a_caller_that_speaks_for_tenants_says_for_which)
@@ -487,7 +513,7 @@ Test(policy, a_tenant_has_1_to_128_bytes)
 Test(policy, a_caller_without_tenants_has_none_whatever_its_context)
 {
 	request.context = json_loads("{\"customer\":\"acme\"}", 0, NULL);
-	cr_assert_eq(policy_decide(&config, &local, &request, &decision, &why), HM_OK);
+	cr_assert_eq(policy_decide(&config, &views, &nothing, &local, &request, &decision, &why), HM_OK);
 	cr_expect_null(decision.tenant);
 	json_decref(request.context);
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "governance.h"
+
+#include "agents.h"
+#include "api.h"
+#include "approvals.h"
+#include "engine.h"
+#include "http_signature.h"
+#include "log.h"
+#include "parked.h"
+#include "revocations.h"
+#include "status_lists.h"
+#include "store.h"
+#include "tasks.h"
+#include <string.h>
+
+/* ---- rows ---- */
+
+/* The key of an agent's row: ISSUER " " SPIFFE-ID. */
+static void tell_of_agent(struct service *service, const char *key)
+{
+	char issuer[HM_NAME_MAX + 1];
+	const char *space = strchr(key, ' ');
+	if (!space || (size_t)(space - key) >= sizeof issuer)
+		return;
+	memcpy(issuer, key, (size_t)(space - key));
+	issuer[space - key] = 0;
+	status_lists_agent_changed(service->status_lists, issuer, space + 1);
+}
+
+static hm_result take_agent(struct service *service, const struct store_row *row, struct hm_problem *why)
+{
+	HM_TRY(agents_take(service->agents, row, why));
+	tell_of_agent(service, row->key);
+	return HM_OK;
+}
+
+static hm_result take_task(struct service *service, const struct store_row *row, struct hm_problem *why)
+{
+	HM_TRY(tasks_take(service->tasks, row, why));
+	const struct task *task = row->kind == RECORD_TASK ? tasks_find(service->tasks, row->key) : NULL;
+	if (task)
+		status_lists_task_changed(service->status_lists, task);
+	return HM_OK;
+}
+
+static hm_result take_revocation(struct service *service, const struct store_row *row, struct hm_problem *why)
+{
+	const struct revocation *revocation;
+	HM_TRY(revocations_take(service->revocations, row, &revocation, why));
+	if (revocation)
+		status_lists_revoked(service->status_lists, revocation);
+	return HM_OK;
+}
+
+static hm_result take(struct service *service, const struct store_row *row, struct hm_problem *why)
+{
+	switch (row->kind) {
+	case RECORD_AGENT:
+		return take_agent(service, row, why);
+	case RECORD_TASK:
+	case RECORD_REF:
+		return take_task(service, row, why);
+	case RECORD_APPROVAL:
+		return approvals_take(service->approvals, row, why);
+	case RECORD_REVOCATION:
+		return take_revocation(service, row, why);
+	case RECORD_BLOCK:
+		return status_lists_take(service->status_lists, row, why);
+	case RECORD_ANCHOR:
+	case RECORD_KINDS:
+		break;
+	}
+	return HM_OK;
+}
+
+/* A row that is not understood may be the one that says no: nothing is struck any more until somebody has looked. */
+static void on_row(void *context, const struct store_row *row)
+{
+	struct service *service = context;
+	struct hm_problem why;
+	if (take(service, row, &why) != HM_OK) {
+		hm_log(HM_ERROR, "store_row_refused", "kind=%d key=\"%s\" detail=\"%s\"", (int)row->kind, row->key,
+			why.detail);
+		service->has_bad_row = true;
+	}
+	if (service->api)
+		api_rows_changed(service->api);
+}
+
+static void on_changed(void *context)
+{
+	struct service *service = context;
+	const char *fault = service->store ? store_fault(service->store) : NULL;
+	if (fault)
+		hm_log(HM_ERROR, "store_unavailable", "detail=\"%s\"", fault);
+	else
+		hm_log(HM_INFO, "store_available", "sequence=%lu",
+			(unsigned long)(service->store ? store_sequence(service->store) : 0));
+	service_update_readiness(service);
+}
+
+/* ---- as one ---- */
+
+hm_result governance_open(struct service *service, struct hm_problem *why)
+{
+	const struct config *config = service->config;
+	const struct store_events events = {on_row, on_changed, service};
+	service->agents = agents_open();
+	service->tasks = tasks_open();
+	service->approvals = approvals_open();
+	service->revocations = revocations_open();
+	service->nonces = nonces_open();
+	service->parked = parked_open(service);
+	if (!service->agents || !service->tasks || !service->approvals || !service->revocations || !service->nonces ||
+		!service->parked)
+		return hm_unavailable(why, "system", "no memory");
+	service->status_lists = status_lists_open(service->agents, service->tasks, service->revocations);
+	if (!service->status_lists)
+		return hm_unavailable(why, "system", "no memory");
+	if (config->policy)
+		HM_TRY(engine_open(&service->loop, config->policy, &service->engine, why));
+	HM_TRY(store_open(
+		&service->loop, config->store, config->state, config->ledger.origin, &events, &service->store, why));
+	service->api = api_open(service);
+	return service->api ? HM_OK : hm_unavailable(why, "system", "no memory");
+}
+
+void governance_tick(struct service *service)
+{
+	parked_tick(service->parked);
+	api_tick(service->api);
+}
+
+void governance_end(struct service *service, void (*ended)(void *context), void *context)
+{
+	engine_close(service->engine);
+	service->engine = NULL;
+	store_end(service->store, ended, context);
+}
+
+void governance_close(struct service *service)
+{
+	api_close(service->api);
+	parked_close(service->parked);
+	store_close(service->store);
+	status_lists_close(service->status_lists);
+	revocations_close(service->revocations);
+	approvals_close(service->approvals);
+	tasks_close(service->tasks);
+	agents_close(service->agents);
+	nonces_close(service->nonces);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record_born.h"
+
+#include "agents.h"
+#include "approvals.h"
+#include "clock.h"
+#include "json_write.h"
+#include "record.h"
+#include "tasks.h"
+
+enum { ENTRY_MAX = 32 * 1024 }; /* the texts of a task, some of them escaped */
+
+struct born {
+	struct service *service;
+	const struct parked_acts *acts;
+	uint64_t sequence;
+	struct hm_json json;
+	char text[ENTRY_MAX];
+};
+
+static void put_optional(struct hm_json *json, const char *name, const char *text)
+{
+	if (text && text[0])
+		hm_json_member_string(json, name, text);
+}
+
+static void put_list(struct hm_json *json, const char *name, char *const *texts, unsigned count)
+{
+	if (!count)
+		return;
+	hm_json_key(json, name);
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < count; i++)
+		hm_json_string(json, texts[i]);
+	hm_json_end(json, ']');
+}
+
+static void begin(struct born *born)
+{
+	born->json = hm_json(born->text, sizeof born->text);
+	hm_json_begin(&born->json, '{');
+}
+
+static void end(struct born *born, const char *type)
+{
+	hm_json_member_number(&born->json, "time", hm_time());
+	hm_json_member_string(&born->json, "type", type);
+	hm_json_member_number(&born->json, "v", RECORD_VERSION);
+	hm_json_member_string(&born->json, "way", "mint");
+	hm_json_end(&born->json, '}');
+	(void)record_add(born->service, &born->json, false);
+}
+
+static void add_agent(struct born *born)
+{
+	struct hm_json *json = &born->json;
+	const struct agent *agent = agents_find(born->service->agents, born->acts->issuer, born->acts->subject);
+	if (!agent)
+		return; /* it was deleted in between, which has an entry of its own */
+	begin(born);
+	hm_json_member_string(json, "act", "instance");
+	hm_json_member_string(json, "actor", born->acts->caller);
+	hm_json_member_string(json, "agent", agent->id);
+	put_optional(json, "class", agent->of);
+	hm_json_member_string(json, "issuer", born->acts->issuer);
+	hm_json_member_number(json, "sequence", (int64_t)born->sequence);
+	hm_json_member_string(json, "spiffe_id", agent->spiffe_id);
+	end(born, "agent");
+}
+
+static void add_task(struct born *born)
+{
+	struct hm_json *json = &born->json;
+	const struct task *task = tasks_find(born->service->tasks, born->acts->task_id);
+	if (!task)
+		return;
+	begin(born);
+	hm_json_member_string(json, "act", "open");
+	hm_json_member_string(json, "actor", born->acts->caller);
+	hm_json_member_string(json, "agent", task->agent);
+	put_list(json, "audiences", task->audiences, task->audiences_count);
+	hm_json_member_number(json, "expires", task->expires);
+	hm_json_member_string(json, "issuer", born->acts->issuer);
+	put_optional(json, "on_behalf_of", task->on_behalf_of);
+	put_optional(json, "parent", task->parent ? task->parent->id : "");
+	put_optional(json, "purpose", task->purpose);
+	put_optional(json, "ref", task->ref);
+	put_list(json, "scopes", task->scopes, task->scopes_count);
+	hm_json_member_number(json, "sequence", (int64_t)born->sequence);
+	hm_json_member_string(json, "task", task->id);
+	end(born, "task");
+}
+
+static void add_approval(struct born *born)
+{
+	struct hm_json *json = &born->json;
+	const struct approval *approval = approvals_find(born->service->approvals, born->acts->approval_id);
+	if (!approval)
+		return;
+	begin(born);
+	hm_json_member_string(json, "act", "ask");
+	hm_json_member_string(json, "actor", born->acts->caller);
+	hm_json_member_string(json, "approval", approval->id);
+	hm_json_member_number(json, "expires", approval->expires);
+	hm_json_member_string(json, "hash", approval->hash);
+	hm_json_member_string(json, "issuer", born->acts->issuer);
+	hm_json_member_number(json, "sequence", (int64_t)born->sequence);
+	hm_json_member_string(json, "subject", born->acts->subject);
+	end(born, "approval");
+}
+
+void record_born(struct service *service, const struct parked_acts *acts, uint64_t sequence)
+{
+	struct born born = {.service = service, .acts = acts, .sequence = sequence};
+	if (acts->agent)
+		add_agent(&born);
+	if (acts->task)
+		add_task(&born);
+	if (acts->approval)
+		add_approval(&born);
+}
