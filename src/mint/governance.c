@@ -128,6 +128,7 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 
 void governance_tick(struct service *service)
 {
+	store_tick(service->store);
 	parked_tick(service->parked);
 	api_tick(service->api);
 }

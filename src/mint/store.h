@@ -92,6 +92,9 @@ uint64_t store_sequence(const struct store *store);
 /* NULL: it can be written; else why it could not when it was last tried. */
 const char *store_fault(const struct store *store);
 
+/* Called each second: whether it can be written again is tried. */
+void store_tick(struct store *store);
+
 /* No more commits: those under way are answered, then `ended` is called, and store_close may be. */
 void store_end(struct store *store, void (*ended)(void *context), void *context);
 void store_close(struct store *store); /* NULL is fine */
