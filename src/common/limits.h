@@ -126,6 +126,7 @@ enum {
 	HM_APPROVAL_SECONDS_MAX = 86400, /* for which one waits */
 	HM_TASK_SECONDS = 3600,          /* of one that does not say when it ends */
 	HM_TASK_SECONDS_MAX = 31 * 86400,
+	HM_TASKS_LOOKED_AT = 20000, /* at once, for one page of a list */
 	HM_NONCE_SECONDS = 60, /* for an HTTP signature */
 	HM_NONCES_MAX = 65536,
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */

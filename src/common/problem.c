@@ -49,6 +49,15 @@ const struct problem_kind problem_kinds[] = {
 	{"policy_denied", 403, "no", "The site's own policy does not allow it"},
 	{"policy_unavailable", 503, "after", "The site's own decision point does not answer"},
 	{"revoked_meanwhile", 409, "no", "What the credential was struck for was revoked before it went out"},
+	{"invalid_member", 400, "no", "A member has a value that is not possible"},
+	/* tasks */
+	{"unknown_task", 404, "no", "There is no such task for this caller"},
+	{"task_paused", 409, "no", "The task, or a parent of it, is paused"},
+	{"task_ended", 409, "no", "The task, or a parent of it, has ended"},
+	{"task_expired", 409, "no", "The task, or a parent of it, has expired"},
+	{"task_state", 409, "no", "The task is not in a state for this"},
+	{"task_mismatch", 409, "no", "The ref names a task that was opened with another content"},
+	{"task_too_deep", 409, "no", "The tree of tasks would be too deep"},
 	/* retries */
 	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
 	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},

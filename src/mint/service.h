@@ -31,10 +31,13 @@ struct anchors;
 struct ledger_heads;
 struct ledger_serve;
 struct refusals;
+struct store;
+struct agents;
+struct tasks;
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
 
-enum { COUNTED_CODES = 64 };
+enum { COUNTED_CODES = 128 };
 
 struct counters {
 	uint64_t minted[HM_PROFILES_MAX]; /* by the profile's place in the configuration; reset when that changes */

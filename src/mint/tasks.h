@@ -13,20 +13,22 @@
 enum task_state { TASK_OPEN, TASK_PAUSED, TASK_COMPLETED, TASK_CANCELLED, TASK_EXPIRED, TASK_STATES };
 const char *task_state_name(enum task_state state); /* "open", … */
 
-/* Lives until its row changes: look it up again after anything that may wait. */
+/* Lives until its row changes: look it up again after anything that may wait. There may be a million of them: mind what
+ * a member more costs. */
 struct task {
 	uint64_t version;
 	char id[HM_ID_MAX + 1];
-	enum task_state state;                    /* its own, never TASK_EXPIRED */
+	uint8_t state;                            /* of enum task_state: its own, never TASK_EXPIRED */
 	bool held;                                /* paused by somebody proven to mint: only such a one resumes it */
+	uint8_t audiences_count, scopes_count;    /* 0: as the agent's */
+	unsigned struck;                          /* credentials, where a profile counts them */
+	int64_t opened, expires, ended;           /* seconds since 1970; ended: 0: it is not */
 	const char *issuer, *caller;              /* by their names in the configuration; caller: who opened it */
 	const char *agent;                        /* SPIFFE ID */
 	const char *purpose, *on_behalf_of, *ref; /* "": none */
-	char **audiences, **scopes;               /* a count of 0: as the agent's */
-	unsigned audiences_count, scopes_count;
-	int64_t opened, expires, ended; /* seconds since 1970; ended: 0: it is not */
-	unsigned struck;                /* credentials, where a profile counts them */
-	struct task *parent;            /* NULL: none */
+	char **audiences, **scopes;               /* audiences: patterns, as a profile's */
+	struct task
+		*parent; /* NULL: none; with the version 0: its row is not there (yet), so its children have ended */
 	struct task *first_child, *next_sibling;
 };
 
@@ -43,7 +45,7 @@ const struct task *tasks_find(const struct tasks *tasks, const char *id); /* NUL
 const struct task *tasks_by_ref(const struct tasks *tasks, const char *issuer, const char *caller, const char *ref);
 unsigned tasks_count(const struct tasks *tasks);
 
-/* What it is, its parents looked at too: the first of them that is not open says. */
+/* What it is, its parents looked at too: the nearest that has ended says; else it is paused if one of them is. */
 enum task_state task_effective(const struct task *task, int64_t now);
 /* Its own end, or the earliest of its parents'. */
 int64_t task_expires(const struct task *task);
@@ -52,15 +54,20 @@ int64_t task_expires(const struct task *task);
  */
 hm_result tasks_check(const struct task *task, int64_t now, struct hm_problem *why) HM_MUST_USE;
 
-/* The next task after `after` (NULL: the first) by id; for lists. */
-unsigned tasks_list(
-	const struct tasks *tasks, const char *issuer, const char *after, const struct task **found, unsigned most);
+/*
+ * Tasks by id, from the one next to `after` ("": the first): of `issuer`, and of `caller` if that is not NULL, at most
+ * `most`. It looks at HM_TASKS_LOOKED_AT rows at most, so that no list keeps others waiting: `next` is what to go on
+ * after, "" at the end.
+ */
+unsigned tasks_list(const struct tasks *tasks, const char *issuer, const char *caller, const char *after,
+	const struct task **found, unsigned most, char next[HM_ID_MAX + 1]);
 
 /*
- * What opens a task, from JSON as in POST /v1/tasks or the member `task` of a mint request: checked for form and
- * against its agent and parent. `*id` gets its new id. With a ref that is known and the same content nothing is added,
- * and `*id` is that of the known one. HM_REFUSED: a member at fault (field begins with `prefix`), task_mismatch for
- * another content, the parent's state, unknown_agent's kind of refusal is not among them.
+ * What opens a task, from JSON as in POST /v1/tasks, there without `agent` and `issuer`, or the member `task` of a mint
+ * request: checked for form and against its agent and parent. `*id` gets its new id. With a ref that is known and the
+ * same content nothing is added, and `*id` is that of the known one, whatever its state: tasks_find finds it. Fields at
+ * fault begin with `prefix`; with one ("task.") a ref is required. HM_REFUSED: a member at fault, task_mismatch for
+ * another content, the parent's state, task_too_deep; whether the agent may have credentials is not asked here.
  */
 hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
 	const char *agent, json_t *members, const char *prefix, int64_t now, struct changes *changes,
@@ -69,7 +76,12 @@ hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents,
 /* The change that counts one credential more. False: no memory. */
 bool tasks_put_struck(struct changes *changes, const struct task *task) HM_MUST_USE;
 
-/* As /v1/tasks shows it: the caller's. */
+/* The changes that delete what nothing needs any more: up to `most` tasks that ended, or expired, more than a day ago,
+ * with their refs, children before their parents. A part of all tasks is looked at each time. Returns how many; the
+ * changes may be incomplete, but never wrong, when memory is short. */
+unsigned tasks_expire(struct tasks *tasks, int64_t now, unsigned most, struct changes *changes);
+
+/* As /v1/tasks shows it, with the state that task_effective says: the caller's. */
 json_t *task_json(const struct task *task, int64_t now);
 
 #endif
