@@ -58,6 +58,16 @@ const struct problem_kind problem_kinds[] = {
 	{"task_state", 409, "no", "The task is not in a state for this"},
 	{"task_mismatch", 409, "no", "The ref names a task that was opened with another content"},
 	{"task_too_deep", 409, "no", "The tree of tasks would be too deep"},
+	{"invalid_member", 400, "no", "A member has a value that is not possible"},
+	/* agents */
+	{"unknown_agent", 403, "no", "No such agent is registered"},
+	{"agent_suspended", 403, "no", "The agent, or its class, is suspended"},
+	{"agent_retired", 403, "no", "The agent, or its class, is retired"},
+	{"agent_unowned", 403, "no", "The agent has no owner"},
+	{"agent_review_due", 403, "no", "The agent's review is due"},
+	{"no_agent", 404, "no", "There is no agent with this id"},
+	{"agent_exists", 409, "no", "The agent is registered already, with another content"},
+	{"agent_state", 409, "no", "The agent is not in a status for this"},
 	/* retries */
 	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
 	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},

@@ -640,14 +640,6 @@ static hm_result check_profile_caller(
 	return HM_OK;
 }
 
-/* A subject's pattern may leave open which agent it is, never which trust domain. */
-static bool is_subject_pattern(const char *pattern, const char *trust_domain)
-{
-	size_t length = strlen(trust_domain);
-	return strncmp(pattern, "spiffe://", 9) == 0 && strncmp(pattern + 9, trust_domain, length) == 0 &&
-	       pattern[9 + length] == '/' && pattern[10 + length];
-}
-
 static bool is_scope(const char *scope)
 {
 	if (strlen(scope) > HM_SCOPE_MAX)
@@ -673,7 +665,7 @@ static hm_result check_profile_lists(
 {
 	const char *trust_domain = config->issuers[profile->issuer_index].trust_domain;
 	for (unsigned i = 0; i < profile->subjects_count; i++)
-		if (!is_subject_pattern(profile->subjects[i], trust_domain))
+		if (!spiffe_is_pattern(profile->subjects[i], trust_domain))
 			return complain(place, "subjects", "'%.64s': a pattern beginning spiffe://%s/",
 				profile->subjects[i], trust_domain);
 	for (unsigned i = 0; i < profile->scopes_count; i++)

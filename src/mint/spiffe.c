@@ -70,3 +70,25 @@ bool spiffe_parse(const char *text, size_t length, struct spiffe_id *id, const c
 	*rule = path_fault(id->path, id->path_length);
 	return !*rule;
 }
+
+bool spiffe_is_in(const struct spiffe_id *id, const char *trust_domain)
+{
+	return strlen(trust_domain) == id->trust_domain_length &&
+	       memcmp(trust_domain, id->trust_domain, id->trust_domain_length) == 0;
+}
+
+/* A `*` stands for one character or more, so the shortest ID that matches has one in its place. */
+bool spiffe_is_pattern(const char *pattern, const char *trust_domain)
+{
+	char shortest[HM_SPIFFE_ID_MAX];
+	struct spiffe_id id;
+	const char *rule;
+	size_t length = strlen(pattern);
+	if (length > sizeof shortest)
+		return false;
+	for (size_t i = 0, slashes = 0; i < length; i++) {
+		slashes += pattern[i] == '/';
+		shortest[i] = pattern[i] == '*' && slashes > 2 ? 'x' : pattern[i];
+	}
+	return spiffe_parse(shortest, length, &id, &rule) && spiffe_is_in(&id, trust_domain);
+}

@@ -19,6 +19,12 @@ struct spiffe_id {
  */
 bool spiffe_parse(const char *text, size_t length, struct spiffe_id *id, const char **rule);
 
+bool spiffe_is_in(const struct spiffe_id *id, const char *trust_domain);
+
+/* True when a SPIFFE ID of this trust domain can match `pattern` (pattern.h), which may leave open what the ID is, but
+ * never the trust domain. */
+bool spiffe_is_pattern(const char *pattern, const char *trust_domain);
+
 /* True when `text` is a trust domain name. */
 bool spiffe_is_trust_domain(const char *text, size_t length);
 
