@@ -122,12 +122,13 @@ enum {
 	HM_DEPTH_MAX = 8,                /* of delegation, and of a tree of tasks */
 	HM_IMPORT_MAX = 1000,            /* agents in one request */
 	HM_LIST_MAX = 1000,              /* of anything in one answer */
+	HM_STATUS_LISTS_MAX = 256,       /* of an issuer */
 	HM_APPROVERS_MAX = 8,            /* that one request needs */
 	HM_APPROVAL_SECONDS_MAX = 86400, /* for which one waits */
 	HM_TASK_SECONDS = 3600,          /* of one that does not say when it ends */
 	HM_TASK_SECONDS_MAX = 31 * 86400,
 	HM_TASKS_LOOKED_AT = 20000, /* at once, for one page of a list */
-	HM_NONCE_SECONDS = 60, /* for an HTTP signature */
+	HM_NONCE_SECONDS = 60,      /* for an HTTP signature */
 	HM_NONCES_MAX = 65536,
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
 	HM_API_CALLS_MAX = 1024,  /* that are committed, recorded or wait */

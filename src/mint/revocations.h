@@ -35,6 +35,14 @@ hm_result revocations_take(struct revocations *revocations, const struct store_r
 const struct revocation *revocations_find(
 	const struct revocations *revocations, enum revocation_of of, const char *issuer, const char *name);
 
+/* Of its row; 0: there is none. */
+uint64_t revocations_version(
+	const struct revocations *revocations, enum revocation_of of, const char *issuer, const char *name);
+
+/* The key of its row. False: too long. */
+bool revocation_key(
+	enum revocation_of of, const char *issuer, const char *name, char key[HM_STORE_KEY_MAX + 1]) HM_MUST_USE;
+
 /* Is a credential of `issuer` with this id, subject and kid, issued then, revoked by one of them? */
 bool revocations_cover(const struct revocations *revocations, const char *issuer, const char *id, const char *subject,
 	const char *kid, int64_t issued);

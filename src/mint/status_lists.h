@@ -48,6 +48,12 @@ bool status_lists_place(struct status_lists *lists, const struct status_holder *
 bool status_lists_put_block(struct status_lists *lists, const struct status_holder *holder, int64_t now,
 	struct changes *changes) HM_MUST_USE;
 
+/* Whether others than one credential have this place. */
+bool status_lists_is_shared(const struct status_lists *lists, const char *issuer, struct status_place place);
+/* The change that ends everything on the place's block. False: there is none, or no memory. */
+bool status_lists_put_ended(const struct status_lists *lists, const char *issuer, struct status_place place,
+	struct changes *changes) HM_MUST_USE;
+
 /* What may have changed: the places below it are looked at again. */
 void status_lists_agent_changed(struct status_lists *lists, const char *issuer, const char *agent);
 void status_lists_task_changed(struct status_lists *lists, const struct task *task); /* and its children */

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who gets which place of a status list. */
+#include "status_inside.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LOOKED_AT = 64 }; /* blocks of one bucket: the newest are first, and older ones have no place left */
+
+static bool is_of(const struct status_block *block, const struct status_holder *holder)
+{
+	return block->shared == holder->shared && strcmp(block->task, holder->task) == 0 &&
+	       strcmp(block->agent, holder->agent) == 0 && strcmp(block->issuer, holder->issuer) == 0 &&
+	       strcmp(block->kid, holder->kid) == 0;
+}
+
+bool status_lists_place(
+	struct status_lists *lists, const struct status_holder *holder, int64_t expires, struct status_place *place)
+{
+	struct status_block *block = status_holder_first(lists, holder->issuer, holder->agent, holder->task);
+	(void)expires; /* no place is given to another before the longest lifetime is over */
+	for (unsigned i = 0; block && i < LOOKED_AT; block = block->next_of_holder, i++) {
+		if (!is_of(block, holder) || (!block->shared && block->used == block->count) ||
+			status_block_value(lists, block) == STATUS_INVALID)
+			continue;
+		*place = (struct status_place){block->list, block->first + (block->shared ? 0u : block->used++)};
+		return true;
+	}
+	return false;
+}
+
+/* ---- a block for it ---- */
+
+/* A place in a word that has one free, or a whole word. */
+static bool find_in_word(struct status_list *list, unsigned word, unsigned count, unsigned *first)
+{
+	uint32_t taken = list->taken[word];
+	if (count > 1) {
+		*first = word * 32;
+		return taken == 0;
+	}
+	if (taken == UINT32_MAX)
+		return false;
+	*first = word * 32 + (unsigned)__builtin_ctz(~taken);
+	return true;
+}
+
+/* From where one was found last, once around; then a new list. */
+static bool find_free(struct status_issuer *issuer, unsigned count, struct status_place *place)
+{
+	for (unsigned looked = 0; looked < issuer->count * STATUS_WORDS; looked++) {
+		struct status_list *list = issuer->lists[issuer->list];
+		place->list = issuer->list;
+		if (find_in_word(list, issuer->word, count, &place->index))
+			return true;
+		if (++issuer->word < STATUS_WORDS)
+			continue;
+		issuer->word = 0;
+		issuer->list = (issuer->list + 1) % issuer->count;
+	}
+	if (!status_list_make(issuer, issuer->count))
+		return false;
+	issuer->list = issuer->count - 1;
+	issuer->word = 0;
+	*place = (struct status_place){issuer->list, 0};
+	return true;
+}
+
+/* It is reserved from here on; what cannot be committed stays so until the next start. */
+static void reserve(struct status_issuer *issuer, struct status_place place, unsigned count)
+{
+	struct status_list *list = issuer->lists[place.list];
+	list->leasing[place.index / 32] |= 1u << place.index % 32;
+	for (unsigned i = place.index; i < place.index + count; i++)
+		list->taken[i / 32] |= 1u << i % 32;
+}
+
+static bool put(struct changes *changes, const char *issuer, struct status_place place, uint64_t seen, json_t *body)
+{
+	char key[HM_NAME_MAX + 32];
+	snprintf(key, sizeof key, "%s %u %u", issuer, place.list, place.index);
+	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+	bool is_put = text && changes_put(changes, RECORD_BLOCK, key, seen, text, strlen(text));
+	free(text);
+	json_decref(body);
+	return is_put;
+}
+
+bool status_lists_put_block(
+	struct status_lists *lists, const struct status_holder *holder, int64_t now, struct changes *changes)
+{
+	unsigned count = holder->shared ? 1 : STATUS_BLOCK_PLACES;
+	struct status_place place;
+	struct status_issuer *issuer = status_issuer_make(lists, holder->issuer);
+	if (!issuer || !find_free(issuer, count, &place))
+		return false;
+	reserve(issuer, place, count);
+	return put(changes, holder->issuer, place, 0,
+		json_pack("{s:s, s:i, s:s, s:I, s:b, s:s}", "agent", holder->agent, "count", (int)count, "kid",
+			holder->kid, "leased", (json_int_t)now, "shared", holder->shared, "task", holder->task));
+}
+
+bool status_lists_is_shared(const struct status_lists *lists, const char *issuer, struct status_place place)
+{
+	const struct status_block *block = status_block_at(lists, issuer, place);
+	return block && block->shared;
+}
+
+bool status_lists_put_ended(
+	const struct status_lists *lists, const char *issuer, struct status_place place, struct changes *changes)
+{
+	const struct status_block *block = status_block_at(lists, issuer, place);
+	if (!block)
+		return false;
+	return put(changes, issuer, (struct status_place){block->list, block->first}, block->version,
+		json_pack("{s:s, s:i, s:b, s:s, s:I, s:b, s:s}", "agent", block->agent, "count", block->count, "ended",
+			1, "kid", block->kid, "leased", (json_int_t)block->leased, "shared", block->shared, "task",
+			block->task));
+}
