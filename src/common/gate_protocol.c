@@ -66,7 +66,32 @@ static bool get_key(struct hm_reader *r, struct gate_key *key)
 
 static bool has_path(const struct gate_request *request)
 {
-	return request->operation >= OPERATION_LEDGER_PUBLIC;
+	return request->operation >= OPERATION_LEDGER_PUBLIC && request->operation <= OPERATION_LEDGER_PROOF;
+}
+
+static void put_call(struct hm_writer *w, const struct gate_call *call)
+{
+	hm_put_string(w, call->method);
+	hm_put_string(w, call->target);
+	hm_put_u8(w, call->is_form);
+	hm_put_string(w, call->content_digest);
+	hm_put_string(w, call->signature_input);
+	hm_put_string(w, call->signature);
+	hm_put_bytes(w, call->certificates.data, call->certificates.length);
+}
+
+static bool get_call(struct hm_reader *r, struct gate_call *call)
+{
+	hm_get_printable(r, call->method, sizeof call->method);
+	hm_get_printable(r, call->target, sizeof call->target);
+	call->is_form = hm_get_u8(r);
+	hm_get_printable(r, call->content_digest, sizeof call->content_digest);
+	hm_get_printable(r, call->signature_input, sizeof call->signature_input);
+	hm_get_printable(r, call->signature, sizeof call->signature);
+	call->certificates = hm_get_bytes(r, HM_CERTIFICATES_MAX);
+	bool is_method = strcmp(call->method, "GET") == 0 || strcmp(call->method, "POST") == 0;
+	bool may_show = call->signature_input[0] || call->signature[0] || !call->certificates.length;
+	return is_method && may_show && call->target[0] == '/' && call->is_form <= 1;
 }
 
 void gate_request_put(struct hm_writer *w, const struct gate_request *request)
@@ -86,6 +111,8 @@ void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 	put_key(w, &request->key);
 	if (has_path(request))
 		hm_put_string(w, request->path);
+	if (request->operation == OPERATION_API)
+		put_call(w, &request->call);
 	hm_put_bytes(w, request->body.data, request->body.length);
 }
 
@@ -110,7 +137,11 @@ bool gate_request_get(struct hm_reader *r, struct gate_request *request)
 	request->path[0] = 0;
 	if (has_path(request))
 		hm_get_printable(r, request->path, sizeof request->path);
-	request->body = hm_get_bytes(r, HM_HTTP_MAX_BODY);
+	request->call = (struct gate_call){.is_form = 0};
+	bool is_call = request->operation == OPERATION_API;
+	if (is_call)
+		sound &= get_call(r, &request->call);
+	request->body = hm_get_bytes(r, is_call ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY);
 	bool is_somebody = caller->kind == CALLER_UNIX || caller->kind == CALLER_CERTIFICATE;
 	bool is_known = request->operation == OPERATION_LEDGER_PUBLIC ? caller->kind == CALLER_NONE : is_somebody;
 	return hm_reader_done(r) && sound && request->operation < OPERATIONS && is_known;

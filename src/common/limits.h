@@ -32,7 +32,8 @@ enum {
 	HM_HTTP_DRAIN_SECONDS = 10,           /* SIGTERM: answers in flight may take this long */
 	HM_PUBLISHED_MAX = 256,               /* blobs that gate serves from memory */
 	HM_JSON_MAX_DEPTH = 8,
-	HM_JSON_MAX_TOKENS = 2048, /* values and names in one body */
+	HM_JSON_MAX_TOKENS = 2048,          /* values and names in one body, */
+	HM_JSON_IMPORT_TOKENS = 100 * 1000, /* and in an import of agents */
 
 	/* Names and words */
 	HM_NAME_MAX = 64,        /* of a profile, key, token, caller or issuer in the configuration */
@@ -133,6 +134,7 @@ enum {
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
 	HM_API_CALLS_MAX = 1024,  /* that are committed, recorded or wait */
 	HM_API_PATH_MAX = HM_HTTP_MAX_PATH,
+	HM_API_ID_MAX = 64,           /* of an id in a path */
 	HM_SIGNATURE_INPUT_MAX = 512, /* headers of an HTTP signature */
 	HM_HTTP_SIGNATURE_MAX = 1024,
 	HM_CERTIFICATES_MAX = 16 * 1024, /* a client's chain, DER, one behind the other */

@@ -6,6 +6,7 @@
 
 #include "gate.h"
 #include "batch.h"
+#include "call.h"
 #include "guard.h"
 #include "route.h"
 #include "terms.h"
@@ -26,7 +27,6 @@ enum request_step { REQUEST_BEGUN, REQUEST_RECEIVING, REQUEST_WITH_MINT, REQUEST
 
 struct request {
 	enum request_step step;
-	bool has_query;
 	bool is_head; /* the answer goes without its body */
 	bool refused; /* `why` is answered once the body has been read and thrown away */
 	struct hm_problem why;
@@ -35,6 +35,7 @@ struct request {
 	uint8_t *body; /* exactly `body_length` bytes; NULL: what comes is thrown away */
 	size_t body_length, body_used;
 	bool body_is_large;
+	struct call call;
 	struct terms terms;
 	uint8_t digest[32];  /* with an Idempotency-Key: of path and body */
 	struct batch *batch; /* NULL: a request alone */

@@ -67,6 +67,12 @@ void guard_see_header(struct guard *guard, const char *name, size_t name_length,
 		see_once(&guard->idempotency_key, value, value_length);
 	else if (is_named(name, name_length, "Deadline-Ms"))
 		see_once(&guard->deadline, value, value_length);
+	else if (is_named(name, name_length, "Content-Digest"))
+		see_once(&guard->content_digest, value, value_length);
+	else if (is_named(name, name_length, "Signature-Input"))
+		see_once(&guard->signature_input, value, value_length);
+	else if (is_named(name, name_length, "Signature"))
+		see_once(&guard->signature, value, value_length);
 	else if (is_named(name, name_length, "If-None-Match"))
 		guard->if_none_match = (struct guard_text){value, value_length};
 }
@@ -132,4 +138,11 @@ bool guard_is_json(struct guard_text content_type)
 		at = skip_space(content_type, at);
 	}
 	return at == content_type.length;
+}
+
+bool guard_is_form(struct guard_text content_type)
+{
+	size_t at = 0;
+	return content_type.text && takes(content_type, &at, "application/x-www-form-urlencoded") &&
+	       at == content_type.length;
 }

@@ -20,7 +20,7 @@ static size_t string_end(const char *text, size_t length, size_t start)
 }
 
 /* Bound what the parser will have to build before it builds anything: it recurses, and allocates for each value. */
-static hm_result check_bounds(const char *text, size_t length, struct hm_problem *why)
+static hm_result check_bounds(const char *text, size_t length, unsigned most, struct hm_problem *why)
 {
 	unsigned depth = 0;
 	unsigned tokens = 0;
@@ -40,8 +40,8 @@ static hm_result check_bounds(const char *text, size_t length, struct hm_problem
 			i = string_end(text, length, i);
 		if (depth > HM_JSON_MAX_DEPTH)
 			return hm_refuse(why, "too_deep", NULL, "at most %d levels", HM_JSON_MAX_DEPTH);
-		if (tokens > HM_JSON_MAX_TOKENS)
-			return hm_refuse(why, "too_deep", NULL, "at most %d values and names", HM_JSON_MAX_TOKENS);
+		if (tokens > most)
+			return hm_refuse(why, "too_deep", NULL, "at most %u values and names", most);
 	}
 	return HM_OK;
 }
@@ -79,13 +79,23 @@ static hm_result refuse_parsed(const json_error_t *error, struct hm_problem *why
 	}
 }
 
-hm_result json_form_check(const char *text, size_t length, struct hm_problem *why)
+static hm_result check(const char *text, size_t length, unsigned most, struct hm_problem *why)
 {
 	json_error_t error;
-	HM_TRY(check_bounds(text, length, why));
+	HM_TRY(check_bounds(text, length, most, why));
 	json_t *parsed = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
 	if (!parsed)
 		return refuse_parsed(&error, why);
 	json_decref(parsed);
 	return HM_OK;
+}
+
+hm_result json_form_check(const char *text, size_t length, struct hm_problem *why)
+{
+	return check(text, length, HM_JSON_MAX_TOKENS, why);
+}
+
+hm_result json_form_check_import(const char *text, size_t length, struct hm_problem *why)
+{
+	return check(text, length, HM_JSON_IMPORT_TOKENS, why);
 }

@@ -13,4 +13,7 @@
  */
 hm_result json_form_check(const char *text, size_t length, struct hm_problem *why) HM_MUST_USE;
 
+/* The same with HM_JSON_IMPORT_TOKENS. */
+hm_result json_form_check_import(const char *text, size_t length, struct hm_problem *why) HM_MUST_USE;
+
 #endif

@@ -2,10 +2,9 @@
 #include "request.h"
 
 #include "answer.h"
-#include "json_form.h"
+#include "body.h"
 #include "problem.h"
 #include "server.h"
-#include <gnutls/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +158,7 @@ void *request_begin(void *context, const char *target, struct MHD_Connection *mh
 	connection_enter(connection, CONNECTION_RECEIVING);
 	struct request *request = &connection->request;
 	request->step = REQUEST_BEGUN;
-	request->has_query = target && strchr(target, '?');
+	call_begin(&request->call, target);
 	request->is_head = request->refused = false;
 	request->route = NULL;
 	request->if_none_match = (struct guard_text){0};
@@ -247,6 +246,11 @@ static hm_result make_body(struct request *request, size_t length, struct hm_pro
 	return HM_OK;
 }
 
+static bool is_call(const struct request *request)
+{
+	return request->route && request->route->operation == OPERATION_API;
+}
+
 static hm_result check_operation(
 	struct request *request, const struct guard *guard, const char *method, struct hm_problem *why)
 {
@@ -260,17 +264,25 @@ static hm_result check_operation(
 	if (known == HM_REFUSED)
 		count(request, GATE_TLS_REFUSED_TOTAL);
 	HM_TRY(known);
+	if (is_call(request))
+		HM_TRY(call_read(&request->call, guard, why));
 	if (!with_body)
 		return HM_OK;
-	if (!guard_is_json(guard->content_type))
-		return hm_refuse(why, "unsupported_media_type", NULL, "Content-Type: application/json");
+	HM_TRY(body_check_type(request->route, guard, why));
 	HM_TRY(terms_read(guard, connection_of(request)->gate->now_ms, &request->terms, why));
+	if (is_call(request)) /* acts that are repeated know it by what they are about */
+		request->terms.key[0] = 0;
 	return make_body(request, guard->content_length, why);
 }
 
 static size_t most_of(const struct route *route)
 {
-	return route && route->operation == OPERATION_MINT_ITEM ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY;
+	return route && (route->flags & ROUTE_LARGE) ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY;
+}
+
+static bool may_have_query(const struct request *request, const char *method)
+{
+	return request->route && (request->route->flags & ROUTE_QUERY) && strcmp(method, "GET") == 0;
 }
 
 static enum MHD_Result judge_headers(struct request *request, const char *path, const char *method, const char *version)
@@ -278,11 +290,12 @@ static enum MHD_Result judge_headers(struct request *request, const char *path, 
 	struct guard guard = {0};
 	struct hm_problem *why = &request->why;
 	MHD_get_connection_values_n(connection_of(request)->mhd, MHD_HEADER_KIND, see_header, &guard);
-	if (guard_check(&guard, method, version, request->has_query ? "?" : path, why) != HM_OK) {
+	request->route = route_find(path);
+	bool has_wrong_query = request->call.has_query && !may_have_query(request, method);
+	if (guard_check(&guard, method, version, has_wrong_query ? "?" : path, why) != HM_OK) {
 		count(request, GATE_GUARD_REFUSED_TOTAL);
 		return refuse_at_once(request);
 	}
-	request->route = route_find(path);
 	if (guard.content_length > most_of(request->route)) {
 		request->refused = true;
 		(void)!hm_refuse(why, "body_too_large", NULL, "at most %zu bytes", most_of(request->route));
@@ -297,28 +310,6 @@ static enum MHD_Result judge_headers(struct request *request, const char *path, 
 }
 
 /* ---- the last call: the whole request is there ---- */
-
-/* What the Idempotency-Key stands for: this path with this body. */
-static hm_result make_digest(struct request *request, struct hm_problem *why)
-{
-	gnutls_hash_hd_t hash;
-	if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0)
-		return hm_unavailable(why, "overload", "no memory");
-	int failed = gnutls_hash(hash, request->route->path, strlen(request->route->path) + 1);
-	failed |= gnutls_hash(hash, request->body, request->body_used);
-	gnutls_hash_deinit(hash, request->digest);
-	return failed ? hm_broken(why, "SHA-256 failed") : HM_OK;
-}
-
-static hm_result check_form(struct request *request, struct hm_problem *why)
-{
-	const char *text = (const char *)request->body;
-	if (request->route->operation == OPERATION_MINT_ITEM)
-		HM_TRY(batch_open(text, request->body_used, &request->batch, why));
-	else if (request->body)
-		HM_TRY(json_form_check(text, request->body_used, why));
-	return request->terms.key[0] ? make_digest(request, why) : HM_OK;
-}
 
 /* What may keep mint from being asked now, though it would be. */
 static hm_result check_time(const struct request *request, const struct gate *gate, struct hm_problem *why)
@@ -393,8 +384,9 @@ static enum MHD_Result ask_batch(struct request *request)
 	return request->step == REQUEST_ANSWERED ? MHD_YES : MHD_NO;
 }
 
-static hm_result ask_alone(struct request *request, const char *path, struct hm_problem *why)
+static hm_result ask_alone(struct request *request, const char *path, const char *method, struct hm_problem *why)
 {
+	static uint8_t chain[HM_CERTIFICATES_MAX]; /* copied at once */
 	struct connection *connection = connection_of(request);
 	struct gate *gate = connection->gate;
 	struct gate_request ask;
@@ -407,19 +399,24 @@ static hm_result ask_alone(struct request *request, const char *path, struct hm_
 		return hm_overload(why, 1, "as many read the ledger as may");
 	fill_ask(request, 0, (struct hm_bytes){request->body, request->body_used}, &ask);
 	snprintf(ask.path, sizeof ask.path, "%s", path);
+	if (is_call(request))
+		HM_TRY(call_fill(&request->call, method, request->route->flags & ROUTE_FORM, connection->session, chain,
+			&ask.call, why));
 	HM_TRY(upstream_ask(gate->upstream, &ask, request, 0, false, gate->now_ms, why));
 	gate->public_reads += is_public_read(request);
 	return HM_OK;
 }
 
-static enum MHD_Result ask_mint(struct request *request, const char *path)
+static enum MHD_Result ask_mint(struct request *request, const char *path, const char *method)
 {
 	struct hm_problem *why = &request->why;
-	if (check_form(request, why) != HM_OK)
+	struct hm_bytes body = {request->body, request->body_used};
+	if (body_check(request->route, body, &request->batch, why) != HM_OK ||
+		(request->terms.key[0] && body_digest(request->route, body, request->digest, why) != HM_OK))
 		return finish_refused(request, why);
 	if (request->batch)
 		return ask_batch(request);
-	if (ask_alone(request, path, why) == HM_OK)
+	if (ask_alone(request, path, method, why) == HM_OK)
 		return suspend(request);
 	return finish_refused(request, why);
 }
@@ -450,7 +447,7 @@ static enum MHD_Result answer_whole(struct request *request, const char *path, c
 	if (request->refused)
 		return finish_refused(request, &request->why);
 	if (request->route)
-		return ask_mint(request, path);
+		return ask_mint(request, path, method);
 	return answer_published(request, path, method);
 }
 

@@ -1,18 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "route.h"
 
+#include "api_path.h"
 #include <string.h>
 
 static const struct route routes[] = {
-	{"/v1/mint/jwt", "POST", OPERATION_MINT_JWT},
-	{"/v1/mint/batch", "POST", OPERATION_MINT_ITEM},
-	{"/metrics", "GET", OPERATION_METRICS},
-	{"/v1/keys", "GET", OPERATION_KEYS},
+	{"/v1/mint/jwt", "POST", OPERATION_MINT_JWT, 0},
+	{"/v1/mint/batch", "POST", OPERATION_MINT_ITEM, ROUTE_LARGE},
+	{"/metrics", "GET", OPERATION_METRICS, 0},
+	{"/v1/keys", "GET", OPERATION_KEYS, 0},
+	{"/v1/agents", "GET, POST", OPERATION_API, ROUTE_QUERY},
+	{"/v1/agents/import", "POST", OPERATION_API, ROUTE_LARGE},
+	{"/v1/agents/{id}", "GET", OPERATION_API, ROUTE_QUERY},
+	{"/v1/agents/{id}/suspend", "POST", OPERATION_API, 0},
+	{"/v1/agents/{id}/resume", "POST", OPERATION_API, 0},
+	{"/v1/agents/{id}/retire", "POST", OPERATION_API, 0},
+	{"/v1/agents/{id}/transfer", "POST", OPERATION_API, 0},
+	{"/v1/tasks", "GET, POST", OPERATION_API, ROUTE_QUERY},
+	{"/v1/tasks/{id}", "GET", OPERATION_API, ROUTE_QUERY},
+	{"/v1/tasks/{id}/pause", "POST", OPERATION_API, 0},
+	{"/v1/tasks/{id}/resume", "POST", OPERATION_API, 0},
+	{"/v1/tasks/{id}/complete", "POST", OPERATION_API, 0},
+	{"/v1/tasks/{id}/cancel", "POST", OPERATION_API, 0},
+	{"/v1/approvals", "GET", OPERATION_API, ROUTE_QUERY},
+	{"/v1/approvals/{id}", "GET", OPERATION_API, ROUTE_QUERY},
+	{"/v1/approvals/{id}/grant", "POST", OPERATION_API, 0},
+	{"/v1/approvals/{id}/deny", "POST", OPERATION_API, 0},
+	{"/v1/revocations", "GET, POST", OPERATION_API, ROUTE_QUERY},
+	{"/v1/policy/explain", "POST", OPERATION_API, 0},
+	{"/v1/nonces", "POST", OPERATION_API, 0},
+	{"/oauth2/introspect", "POST", OPERATION_API, ROUTE_FORM},
+	{"/oauth2/revoke", "POST", OPERATION_API, ROUTE_FORM},
 };
 
-static const struct route ledger_public = {NULL, "GET, HEAD", OPERATION_LEDGER_PUBLIC};
-static const struct route ledger_entries = {NULL, "GET, HEAD", OPERATION_LEDGER_ENTRIES};
-static const struct route ledger_proof = {NULL, "GET, HEAD", OPERATION_LEDGER_PROOF};
+static const struct route ledger_public = {NULL, "GET, HEAD", OPERATION_LEDGER_PUBLIC, 0};
+static const struct route ledger_entries = {NULL, "GET, HEAD", OPERATION_LEDGER_ENTRIES, 0};
+static const struct route ledger_proof = {NULL, "GET, HEAD", OPERATION_LEDGER_PROOF, 0};
 
 static bool has_ledger_form(const char *path)
 {
@@ -51,14 +74,19 @@ static const struct route *find_in_ledger(const char *path)
 const struct route *route_find(const char *path)
 {
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
-		if (strcmp(routes[i].path, path) == 0)
+		if (api_path_matches(routes[i].path, path, NULL))
 			return &routes[i];
 	return find_in_ledger(path);
 }
 
 bool route_takes(const struct route *route, const char *method)
 {
-	if (strcmp(route->methods, "GET, HEAD") == 0)
-		return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-	return strcmp(method, route->methods) == 0;
+	size_t length = strlen(method);
+	for (const char *at = route->methods; *at; at += strspn(at, ", ")) {
+		size_t other = strcspn(at, ",");
+		if (other == length && memcmp(at, method, length) == 0)
+			return true;
+		at += other;
+	}
+	return false;
 }

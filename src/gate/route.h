@@ -5,10 +5,19 @@
 
 #include "gate_protocol.h"
 
+enum route_flag {
+	ROUTE_QUERY = 1, /* takes one, with GET */
+	ROUTE_FORM = 2,  /* the body is application/x-www-form-urlencoded, not JSON */
+	ROUTE_LARGE = 4, /* the body may have HM_HTTP_MAX_BATCH_BODY bytes */
+};
+
 struct route {
-	const char *path;    /* compared byte by byte, never unescaped; of the ledger's NULL: mint reads them */
-	const char *methods; /* as the header Allow has them */
+	/* Compared byte by byte, never unescaped; {id} is 1 to 64 letters, digits, - and _; of the ledger's NULL: mint
+	 * reads them. */
+	const char *path;
+	const char *methods;           /* as the header Allow has them */
 	enum gate_operation operation; /* OPERATION_MINT_ITEM: of each request of the batch in the body */
+	unsigned flags;                /* of enum route_flag */
 };
 
 /* NULL: mint answers nothing at this path. */

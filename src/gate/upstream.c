@@ -2,12 +2,14 @@
 #include "upstream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
 	/* mint's own limit comes first, so that its reason is told */
 	GRACE_MS = 1000,
-	GRACE_DEADLINE_MS = 10, /* after a client's own deadline, when mint does not answer at all */
-	CALLER_ROOM = 3072,     /* and the key, and what else a request's frame holds */
+	WAIT_MS = HM_WAIT_SECONDS_MAX * 1000, /* a call may ask mint to wait */
+	GRACE_DEADLINE_MS = 10,               /* after a client's own deadline, when mint does not answer at all */
+	CALLER_ROOM = 3072,                   /* and the key, and what else a request's frame holds */
 	OWN = 2 * HM_HTTP_MAX_CONNECTIONS,
 	SLOTS = OWN + HM_BATCH_ITEMS_IN_FLIGHT
 };
@@ -65,7 +67,8 @@ unsigned upstream_in_flight(const struct upstream *upstream)
 
 static uint64_t due_ms(const struct gate_request *ask, uint64_t now_ms)
 {
-	uint64_t limit = now_ms + HM_REQUEST_MS + GRACE_MS;
+	bool may_wait = ask->operation == OPERATION_API && strchr(ask->call.target, '?');
+	uint64_t limit = now_ms + HM_REQUEST_MS + GRACE_MS + (may_wait ? WAIT_MS : 0);
 	uint64_t wanted = ask->deadline_ms + GRACE_DEADLINE_MS;
 	return ask->deadline_ms && wanted < limit ? wanted : limit;
 }
@@ -80,17 +83,28 @@ static hm_result queue(struct upstream *upstream, uint64_t id, const struct hm_w
 	return channel_queue(channel, HM_GATE_REQUEST, id, w->data, w->used, NULL, 0);
 }
 
+static bool write_and_queue(struct upstream *upstream, uint64_t id, const struct gate_request *ask)
+{
+	size_t size =
+		ask->operation == OPERATION_API ? sizeof *ask + ask->call.certificates.length + ask->body.length : 0;
+	uint8_t *room = size > sizeof upstream->frame ? malloc(size) : upstream->frame;
+	struct hm_writer w = hm_writer(room, !room ? 0 : room == upstream->frame ? sizeof upstream->frame : size);
+	gate_request_put(&w, ask);
+	bool is_queued = !w.failed && queue(upstream, id, &w) == HM_OK;
+	if (room != upstream->frame)
+		free(room);
+	return is_queued;
+}
+
 hm_result upstream_ask(struct upstream *upstream, const struct gate_request *ask, struct request *request,
 	unsigned item, bool more, uint64_t now_ms, struct hm_problem *why)
 {
 	struct stack *stack = more ? &upstream->shared : &upstream->own;
-	struct hm_writer w = hm_writer(upstream->frame, sizeof upstream->frame);
 	if (!stack->count)
 		return hm_unavailable(why, "overload", "all places are with mint");
-	gate_request_put(&w, ask);
 	unsigned slot = stack->slot[stack->count - 1];
 	uint64_t id = ++upstream->serial * SLOTS + slot;
-	if (w.failed || queue(upstream, id, &w) != HM_OK)
+	if (!write_and_queue(upstream, id, ask))
 		return hm_unavailable(why, "overload", "mint does not read");
 	stack->count--;
 	upstream->waiting[slot] = (struct waiting){id, due_ms(ask, now_ms), request, item};

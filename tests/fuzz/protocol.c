@@ -296,6 +296,20 @@ static void put_gate_request_of_ledger(struct hm_writer *w)
 				    .path = "/ledger/tile/0/000.p/5"});
 }
 
+static void put_gate_request_to_govern(struct hm_writer *w)
+{
+	static const struct gate_request request = {.operation = OPERATION_API,
+		.caller = {.kind = CALLER_CERTIFICATE, .uri = "spiffe://demo.test/client"},
+		.call = {.method = "POST",
+			.target = "/v1/tasks/abc/cancel",
+			.content_digest = "sha-256=:AA==:",
+			.signature_input = "hsmint=(\"@method\");created=1",
+			.signature = "hsmint=:AA==:",
+			.certificates = {(const uint8_t *)"\x30\x00", 2}},
+		.body = {(const uint8_t *)"{}", 2}};
+	gate_request_put(w, &request);
+}
+
 static void put_gate_reply(struct hm_writer *w)
 {
 	gate_reply_put(w, &(struct gate_reply){
@@ -355,6 +369,7 @@ static const struct {
 	{reread_gate_request, put_gate_request},
 	{reread_gate_request, put_gate_request_by_certificate},
 	{reread_gate_request, put_gate_request_of_ledger},
+	{reread_gate_request, put_gate_request_to_govern},
 	{reread_gate_reply, put_gate_reply},
 	{reread_gate_ready, put_gate_ready},
 	{reread_gate_stats, put_gate_stats},

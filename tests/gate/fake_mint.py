@@ -20,6 +20,7 @@ CONFIG, PUBLISH, REPLY, DRAIN = 64, 65, 66, 67
 READY, REQUEST, STATS = 80, 81, 82
 REQUIRE, BEST = 0, 1
 LEDGER = LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF = 4, 5, 6  # operations
+CALL = 7
 INLINE_MAX = 64 * 1024
 ALL_SEALS = 1 | 2 | 4 | 8
 
@@ -70,6 +71,11 @@ class Request:
             reader.at += 32
             self.item, self.items = reader.number("H"), reader.number("H")
         self.path = reader.text().decode() if self.operation in LEDGER else None
+        if self.operation == CALL:
+            self.method, self.target = reader.text().decode(), reader.text().decode()
+            self.is_form = reader.number("B")
+            self.digest_header, self.signature_input, self.signature = (reader.text().decode() for _ in range(3))
+            self.certificates = reader.text()
         self.body = reader.text()
 
 

@@ -185,8 +185,10 @@ Test(gate_protocol, nobody_asks_for_what_is_public_and_somebody_for_all_else)
 {
 	for (unsigned operation = 0; operation < OPERATIONS; operation++)
 		for (unsigned kind = CALLER_UNIX; kind <= CALLER_NONE; kind++) {
-			struct gate_request sent = {
-				.operation = (uint8_t)operation, .caller = {.kind = (uint8_t)kind}, .path = "/p"};
+			struct gate_request sent = {.operation = (uint8_t)operation,
+				.caller = {.kind = (uint8_t)kind},
+				.path = "/p",
+				.call = {.method = "GET", .target = "/p"}};
 			begin();
 			memset(&request, 0, sizeof request);
 			gate_request_put(&w, &sent);
@@ -219,6 +221,98 @@ Test(gate_protocol, a_path_has_its_limit_and_no_control_characters)
 			.operation = OPERATION_LEDGER_PUBLIC, .caller = {.kind = CALLER_NONE}, .path = "/ledger/\n"});
 	struct hm_reader r = again();
 	cr_expect_not(get_request(&r));
+}
+
+static const struct gate_request a_call = {.operation = OPERATION_API,
+	.caller = {.kind = CALLER_UNIX, .uid = 7},
+	.call = {.method = "POST",
+		.target = "/v1/tasks/abc/cancel?x=1",
+		.is_form = 1,
+		.content_digest = "sha-256=:AA==:",
+		.signature_input = "hsmint=()",
+		.signature = "hsmint=:AA==:",
+		.certificates = {(const uint8_t *)"der", 3}},
+	.body = {(const uint8_t *)"{}", 2}};
+
+Test(gate_protocol, a_call_comes_back_with_what_its_signature_covers)
+{
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &a_call);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_str_eq(request.path, "");
+	cr_expect_str_eq(request.call.method, "POST");
+	cr_expect_str_eq(request.call.target, "/v1/tasks/abc/cancel?x=1");
+	cr_expect_eq(request.call.is_form, 1);
+	cr_expect_str_eq(request.call.content_digest, "sha-256=:AA==:");
+	cr_expect_str_eq(request.call.signature_input, "hsmint=()");
+	cr_expect_str_eq(request.call.signature, "hsmint=:AA==:");
+	cr_expect_eq(request.call.certificates.length, 3);
+	cr_expect_arr_eq(request.call.certificates.data, "der", 3);
+	cr_expect_arr_eq(request.body.data, "{}", 2);
+	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, only_a_call_has_what_a_signature_covers)
+{
+	struct gate_request sent = a_call;
+	sent.operation = OPERATION_MINT_JWT;
+	memset(&request, 0xff, sizeof request);
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_assert(get_request(&r));
+	cr_expect_str_eq(request.call.method, "");
+	cr_expect_str_eq(request.call.signature, "");
+	cr_expect_eq(request.call.certificates.length, 0);
+}
+
+static void expect_call(struct gate_request sent, bool accepted, const char *what)
+{
+	begin();
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_expect_eq(get_request(&r), accepted, "%s", what);
+}
+
+Test(gate_protocol, a_call_out_of_range_is_refused)
+{
+	struct gate_request sent = a_call;
+	expect_call(sent, true, "as it is");
+	strcpy(sent.call.method, "PUT");
+	expect_call(sent, false, "another method");
+	sent = a_call;
+	strcpy(sent.call.target, "v1/tasks");
+	expect_call(sent, false, "a target without a slash");
+	strcpy(sent.call.target, "/v1/\n");
+	expect_call(sent, false, "a target with a control character");
+	sent = a_call;
+	sent.call.is_form = 2;
+	expect_call(sent, false, "neither a form nor not");
+	sent = a_call;
+	sent.call.signature_input[0] = 0;
+	expect_call(sent, true, "a signature without its input is for mint to refuse");
+	sent.call.signature[0] = 0;
+	expect_call(sent, false, "certificates without a signature");
+}
+
+/* Of a call alone the body is not bound to one frame. */
+Test(gate_protocol, the_lengths_of_a_call_have_their_limits)
+{
+	static uint8_t bytes[HM_HTTP_MAX_BATCH_BODY + 1], large[sizeof bytes + 64 * 1024];
+	for (int longer = 0; longer <= 1; longer++) {
+		struct gate_request sent = a_call;
+		sent.body = (struct hm_bytes){bytes, HM_HTTP_MAX_BATCH_BODY + (size_t)longer};
+		w = hm_writer(large, sizeof large);
+		gate_request_put(&w, &sent);
+		struct hm_reader r = hm_reader(large, w.used);
+		cr_expect_eq(get_request(&r), !longer, "body");
+		sent = a_call;
+		sent.call.certificates = (struct hm_bytes){bytes, HM_CERTIFICATES_MAX + (size_t)longer};
+		w = hm_writer(large, sizeof large);
+		gate_request_put(&w, &sent);
+		r = hm_reader(large, w.used);
+		cr_expect_eq(get_request(&r), !longer, "certificates");
+	}
 }
 
 Test(gate_protocol, a_deadline_and_a_key_come_back_as_they_were)
