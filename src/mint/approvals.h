@@ -43,6 +43,17 @@ hm_result approvals_take(struct approvals *approvals, const struct store_row *ro
 const struct approval *approvals_find(const struct approvals *approvals, const char *id); /* NULL: none */
 enum approval_state approval_state(const struct approval *approval, int64_t now);
 
+/* One that waits for this very request already; NULL: none. */
+const struct approval *approvals_pending(
+	const struct approvals *approvals, const char *issuer, const char *caller, const char *hash, int64_t now);
+
+/* Its row with one more who grants it, or the one who denies it. False: no memory. */
+bool approvals_put_granted(struct changes *changes, const struct approval *approval, const char *approver) HM_MUST_USE;
+bool approvals_put_denied(struct changes *changes, const struct approval *approval, const char *approver) HM_MUST_USE;
+
+/* Changes that delete what expired more than a day ago, `most` at once. How many. */
+unsigned approvals_expire(const struct approvals *approvals, int64_t now, unsigned most, struct changes *changes);
+
 /* How many must approve this request: 0, none; else within so many seconds. By the profile's `approve`. */
 unsigned approvals_wanted(const struct config_profile *profile, const struct mint_request *request, unsigned *within);
 

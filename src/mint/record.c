@@ -2,6 +2,7 @@
 #include "record.h"
 
 #include "base64url.h"
+#include "canonical_json.h"
 #include "clock.h"
 #include "evidence.h"
 #include "json_write.h"
@@ -50,27 +51,13 @@ uint64_t record_add(struct service *service, const struct hm_json *json, bool qu
 
 /* ---- credentials ---- */
 
-/* RFC 8785, section 3.2.3: by UTF-16 code units. Those of U+E000 and above come behind the surrogates of what UTF-8
- * writes with four bytes. */
-static int compare_names(const void *a, const void *b)
-{
-	const unsigned char *one = *(const unsigned char *const *)a, *other = *(const unsigned char *const *)b;
-	while (*one && *one == *other) {
-		one++;
-		other++;
-	}
-	if (*one >= 0xee && *other >= 0xee && (*one >= 0xf0) != (*other >= 0xf0))
-		return *one >= 0xf0 ? -1 : 1;
-	return *one - *other;
-}
-
 static unsigned sorted_names(json_t *object, const char **names, unsigned most)
 {
 	const char *name;
 	json_t *value;
 	unsigned count = 0;
 	json_object_foreach(object, name, value) if (count < most) names[count++] = name;
-	qsort(names, count, sizeof *names, compare_names);
+	qsort(names, count, sizeof *names, canonical_compare);
 	return count;
 }
 

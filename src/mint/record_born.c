@@ -60,11 +60,11 @@ static void add_agent(struct born *born)
 	begin(born);
 	hm_json_member_string(json, "act", "instance");
 	hm_json_member_string(json, "actor", born->acts->caller);
-	hm_json_member_string(json, "agent", agent->id);
-	put_optional(json, "class", agent->of);
+	hm_json_member_string(json, "agent", agent->spiffe_id);
+	hm_json_member_string(json, "id", agent->id);
 	hm_json_member_string(json, "issuer", born->acts->issuer);
+	put_optional(json, "of", agent->of);
 	hm_json_member_number(json, "sequence", (int64_t)born->sequence);
-	hm_json_member_string(json, "spiffe_id", agent->spiffe_id);
 	end(born, "agent");
 }
 

@@ -31,9 +31,6 @@ struct anchors;
 struct ledger_heads;
 struct ledger_serve;
 struct refusals;
-struct store;
-struct agents;
-struct tasks;
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
 
@@ -90,7 +87,6 @@ struct service {
 	struct gate_sockets before; /* the certificates of before a reload, until gate has taken the new ones */
 	uint16_t port;              /* where TCP listens; 0: not */
 	struct control *control;
-	struct agents *agents;
 	struct counters counters;
 	struct fault fault; /* what a service for tests was told to do wrong */
 	uint64_t started_ms;
