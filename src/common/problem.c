@@ -49,6 +49,14 @@ const struct problem_kind problem_kinds[] = {
 	{"task_limit", 403, "no", "The task may not have this"},
 	{"policy_denied", 403, "no", "The site's own policy does not allow it"},
 	{"policy_unavailable", 503, "after", "The site's own decision point does not answer"},
+	{"unknown_approval", 404, "no", "There is no such approval for this caller"},
+	{"approval_mismatch", 409, "no", "The approval is of another request"},
+	{"approval_pending", 409, "no", "Not all of its approvers have granted it yet"},
+	{"approval_denied", 403, "no", "The approval was denied"},
+	{"approval_used", 409, "no", "The approval was used already"},
+	{"approval_expired", 409, "no", "The time of the approval is over"},
+	{"approver_not_allowed", 403, "no", "This caller may not approve this"},
+	{"revoke_task_instead", 409, "no", "The credential shares its place in the status list with others"},
 	{"revoked_meanwhile", 409, "no", "What the credential was struck for was revoked before it went out"},
 	{"invalid_member", 400, "no", "A member has a value that is not possible"},
 	/* tasks */
@@ -70,6 +78,7 @@ const struct problem_kind problem_kinds[] = {
 	{"agent_exists", 409, "no", "The agent is registered already, with another content"},
 	{"agent_state", 409, "no", "The agent is not in a status for this"},
 	/* retries */
+	{"store_conflict", 409, "no", "Others changed the same again and again"},
 	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
 	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},
 	/* control.sock */
@@ -86,6 +95,7 @@ const struct problem_kind problem_kinds[] = {
 	{"checkpoint_pending", 503, "after", "The entry is recorded, and no checkpoint covers it yet"},
 	{"ledger_unavailable", 503, "after", "The ledger cannot be written now; nothing is struck without a record"},
 	{"idempotency_full", 503, "after", "Too many Idempotency-Keys are remembered for the caller"},
+	{"store_unavailable", 503, "after", "The store of agents and tasks is away, or what is known of it is too old"},
 	{"overload", 503, "after", "Too many requests wait already"},
 	{"token_unavailable", 503, "after", "The token that holds the key cannot sign now; hsmint status says why"},
 	{"shutting_down", 503, "after", "The service is stopping"},

@@ -24,17 +24,6 @@ static void put_optional(struct hm_json *json, const char *name, const char *tex
 		hm_json_member_string(json, name, text);
 }
 
-static void put_list(struct hm_json *json, const char *name, char *const *texts, unsigned count)
-{
-	if (!count)
-		return;
-	hm_json_key(json, name);
-	hm_json_begin(json, '[');
-	for (unsigned i = 0; i < count; i++)
-		hm_json_string(json, texts[i]);
-	hm_json_end(json, ']');
-}
-
 static void begin(struct born *born)
 {
 	born->json = hm_json(born->text, sizeof born->text);
@@ -72,21 +61,18 @@ static void add_task(struct born *born)
 {
 	struct hm_json *json = &born->json;
 	const struct task *task = tasks_find(born->service->tasks, born->acts->task_id);
-	if (!task)
+	if (!task) /* not on_behalf_of: that may be a person, and the ledger is for ever */
 		return;
 	begin(born);
-	hm_json_member_string(json, "act", "open");
 	hm_json_member_string(json, "actor", born->acts->caller);
 	hm_json_member_string(json, "agent", task->agent);
-	put_list(json, "audiences", task->audiences, task->audiences_count);
 	hm_json_member_number(json, "expires", task->expires);
 	hm_json_member_string(json, "issuer", born->acts->issuer);
-	put_optional(json, "on_behalf_of", task->on_behalf_of);
 	put_optional(json, "parent", task->parent ? task->parent->id : "");
 	put_optional(json, "purpose", task->purpose);
 	put_optional(json, "ref", task->ref);
-	put_list(json, "scopes", task->scopes, task->scopes_count);
 	hm_json_member_number(json, "sequence", (int64_t)born->sequence);
+	hm_json_member_string(json, "state", task_state_name(TASK_OPEN));
 	hm_json_member_string(json, "task", task->id);
 	end(born, "task");
 }

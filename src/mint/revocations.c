@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEPT_SECONDS = 24 * 60 * 60 };
+
 static const char *const words[REVOCATION_KINDS] = {"credential", "subject", "key"};
 
 /* One allocation: the texts are behind it. */
@@ -188,4 +190,51 @@ bool revocations_cover(const struct revocations *revocations, const char *issuer
 	return revocations_find(revocations, REVOKED_CREDENTIAL, issuer, id) ||
 	       covers(revocations_find(revocations, REVOKED_SUBJECT, issuer, subject), issued) ||
 	       covers(revocations_find(revocations, REVOKED_KEY, issuer, kid), issued);
+}
+
+/* ---- all of them ---- */
+
+struct walk {
+	const char *issuer, *after;
+	const struct revocation **found;
+	struct changes *changes; /* NULL: they are listed */
+	int64_t now;
+	unsigned count, most;
+};
+
+static void list_one(const void *node, VISIT visit, void *context)
+{
+	struct walk *walk = context;
+	const struct revocation_entry *entry = *(struct revocation_entry *const *)node;
+	if ((visit != postorder && visit != leaf) || walk->count == walk->most ||
+		strcmp(entry->revocation.issuer, walk->issuer) != 0 ||
+		(walk->after && strcmp(entry->key, walk->after) <= 0))
+		return;
+	walk->found[walk->count++] = &entry->revocation;
+}
+
+unsigned revocations_list(const struct revocations *revocations, const char *issuer, const char *after,
+	const struct revocation **found, unsigned most)
+{
+	struct walk walk = {.issuer = issuer, .after = after, .found = found, .most = most};
+	twalk_r(revocations->tree, list_one, &walk);
+	return walk.count;
+}
+
+static void expire_one(const void *node, VISIT visit, void *context)
+{
+	struct walk *walk = context;
+	const struct revocation_entry *entry = *(struct revocation_entry *const *)node;
+	if ((visit != postorder && visit != leaf) || walk->count == walk->most ||
+		walk->now <= entry->revocation.expires + KEPT_SECONDS)
+		return;
+	if (changes_delete(walk->changes, RECORD_REVOCATION, entry->key, entry->version))
+		walk->count++;
+}
+
+unsigned revocations_expire(struct revocations *revocations, int64_t now, unsigned most, struct changes *changes)
+{
+	struct walk walk = {.changes = changes, .now = now, .most = most};
+	twalk_r(revocations->tree, expire_one, &walk);
+	return walk.count;
 }

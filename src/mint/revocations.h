@@ -43,6 +43,13 @@ uint64_t revocations_version(
 bool revocation_key(
 	enum revocation_of of, const char *issuer, const char *name, char key[HM_STORE_KEY_MAX + 1]) HM_MUST_USE;
 
+/* In the order of their rows' keys, those behind `after` (a key; NULL: from the first). How many. */
+unsigned revocations_list(const struct revocations *revocations, const char *issuer, const char *after,
+	const struct revocation **found, unsigned most);
+
+/* Changes that delete what nothing lives any more of, `most` at once. How many. */
+unsigned revocations_expire(struct revocations *revocations, int64_t now, unsigned most, struct changes *changes);
+
 /* Is a credential of `issuer` with this id, subject and kid, issued then, revoked by one of them? */
 bool revocations_cover(const struct revocations *revocations, const char *issuer, const char *id, const char *subject,
 	const char *kid, int64_t issued);

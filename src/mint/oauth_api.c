@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "oauth_api.h"
+
+#include "agents.h"
+#include "own_token.h"
+#include "revocation_api.h"
+#include "tasks.h"
+#include <string.h>
+
+static hm_result no_memory(struct hm_problem *why)
+{
+	return hm_broken(why, "no memory for an answer");
+}
+
+static unsigned issuer_index(const struct api_call *call)
+{
+	unsigned index = 0;
+	while (strcmp(call->service->config->issuers[index].name, call->issuer) != 0)
+		index++; /* api.c found it */
+	return index;
+}
+
+/* RFC 7662, section 2.1; unknown parameters are ignored. */
+static hm_result read_form(const struct api_call *call, const char **token, struct hm_problem *why)
+{
+	*token = json_string_value(json_object_get(call->body, "token"));
+	return *token ? HM_OK : hm_refuse(why, "missing_member", "token", "the credential");
+}
+
+/* Whose credential it is, the caller that asked for it is not told by the credential; the ledger is. What was issued to
+ * a caller is what it was given: who holds it may end it. */
+static bool is_active(const struct api_call *call, const struct own_token *token)
+{
+	const struct service *service = call->service;
+	struct hm_problem why;
+	const struct agent *agent = agents_find(service->agents, call->issuer, token->subject);
+	const struct agent *accountable = agent ? agents_accountable(service->agents, agent) : NULL;
+	if (agents_check(agent, accountable, call->now, &why) != HM_OK)
+		return false;
+	if (token->task[0] && tasks_check(tasks_find(service->tasks, token->task), call->now, &why) != HM_OK)
+		return false;
+	if (token->has_place && status_lists_value(service->status_lists, call->issuer, token->place) != STATUS_VALID)
+		return false;
+	return !revocations_cover(
+		service->revocations, call->issuer, token->id, token->subject, token->kid, token->issued);
+}
+
+/* What it says, and that it is in force. */
+static json_t *describe(const struct own_token *token)
+{
+	static const char *const members[] = {
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "task", "status"};
+	json_t *answer = json_pack("{s:b}", "active", 1);
+	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+		json_t *value = json_object_get(token->payload, members[i]);
+		if (value)
+			(void)json_object_set(answer, members[i], value);
+	}
+	if (token->client_id[0])
+		(void)json_object_set_new(answer, "token_type", json_string("Bearer"));
+	return answer;
+}
+
+hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
+{
+	const char *text;
+	struct hm_problem unread;
+	OWN_TOKEN_AUTO token = {.payload = NULL};
+	HM_TRY(read_form(call, &text, why));
+	bool is_ours = own_token_read(call->service, issuer_index(call), text, call->now, &token, &unread) == HM_OK;
+	call->status = 200;
+	call->answer = is_ours && is_active(call, &token) ? describe(&token) : json_pack("{s:b}", "active", 0);
+	return call->answer ? HM_OK : no_memory(why);
+}
+
+/* RFC 7009, section 2.2: what is unknown is answered like what was revoked. */
+hm_result oauth_api_revoke(struct api_call *call, struct hm_problem *why)
+{
+	const char *text;
+	struct hm_problem unread;
+	OWN_TOKEN_AUTO token = {.payload = NULL};
+	HM_TRY(read_form(call, &text, why));
+	call->status = 200;
+	if (own_token_read(call->service, issuer_index(call), text, call->now, &token, &unread) != HM_OK) {
+		call->answer = json_object();
+		return call->answer ? HM_OK : no_memory(why);
+	}
+	return revocation_of_credential(
+		call, token.id, token.has_place ? &token.place : NULL, token.expires, NULL, false, why);
+}

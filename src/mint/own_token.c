@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "own_token.h"
+
+#include "base64url.h"
+#include "jws_verify.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What tells its parts, none of which is copied. */
+struct parts {
+	size_t signed_length; /* header, dot, payload */
+	const char *payload, *signature;
+	size_t header_length, payload_length, signature_length;
+};
+
+static hm_result none_of_ours(struct hm_problem *why)
+{
+	return hm_refuse(why, "invalid_member", "token", "a credential of this issuer that is in force");
+}
+
+static bool split(const char *text, struct parts *parts)
+{
+	size_t length = strnlen(text, HM_JWT_MAX + 1);
+	const char *first = strchr(text, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+	if (length > HM_JWT_MAX || !second || strchr(second + 1, '.'))
+		return false;
+	*parts = (struct parts){.signed_length = (size_t)(second - text),
+		.payload = first + 1,
+		.signature = second + 1,
+		.header_length = (size_t)(first - text),
+		.payload_length = (size_t)(second - first - 1),
+		.signature_length = length - (size_t)(second + 1 - text)};
+	return true;
+}
+
+static bool signs_credentials(const struct issuing_key *key)
+{
+	return key->config->use == KEY_USE_ACCESS_TOKEN || key->config->use == KEY_USE_JWT_SVID;
+}
+
+static const struct issuing_key *find_key(
+	const struct service *service, unsigned issuer, const char *text, const struct parts *parts)
+{
+	for (unsigned i = 0; i < service->keys.count; i++) {
+		const struct issuing_key *key = &service->keys.items[i];
+		if (key->config->issuer_index == issuer && key->known && signs_credentials(key) &&
+			strlen(key->header) == parts->header_length &&
+			memcmp(key->header, text, parts->header_length) == 0)
+			return key;
+	}
+	return NULL;
+}
+
+static bool is_signed(const struct issuing_key *key, const char *text, const struct parts *parts)
+{
+	uint8_t signature[HM_SIGNATURE_MAX];
+	size_t length = base64url_decode(parts->signature, parts->signature_length, signature, sizeof signature);
+	const struct token_ready *holdings = token_holdings(key->token);
+	if (length == SIZE_MAX || !holdings)
+		return false;
+	const struct token_key_ready *shown = &holdings->keys[key->place];
+	return jws_verify(
+		shown->spki, shown->spki_length, key->config->algorithm, text, parts->signed_length, signature, length);
+}
+
+static json_t *decode(const struct parts *parts)
+{
+	json_error_t error;
+	char *text = malloc(HM_JWT_PAYLOAD_MAX);
+	size_t length =
+		text ? base64url_decode(parts->payload, parts->payload_length, text, HM_JWT_PAYLOAD_MAX) : SIZE_MAX;
+	json_t *payload = length != SIZE_MAX ? json_loadb(text, length, JSON_REJECT_DUPLICATES, &error) : NULL;
+	free(text);
+	return payload;
+}
+
+static bool read_claims(struct own_token *out)
+{
+	json_int_t issued, expires, list_index = -1;
+	const char *uri = NULL;
+	out->task = out->client_id = "";
+	if (!json_is_object(out->payload) ||
+		json_unpack(out->payload, "{s:s, s:s, s:I, s:I, s?s, s?s, s?{s:{s:I, s:s}}}", "jti", &out->id, "sub",
+			&out->subject, "iat", &issued, "exp", &expires, "task", &out->task, "client_id",
+			&out->client_id, "status", "status_list", "idx", &list_index, "uri", &uri) != 0)
+		return false;
+	out->issued = issued;
+	out->expires = expires;
+	const char *list = uri ? strrchr(uri, '/') : NULL;
+	out->has_place = list && list_index >= 0 && list_index < STATUS_LIST_PLACES &&
+			 sscanf(list, "/%5u", &out->place.list) == 1;
+	out->place.index = out->has_place ? (unsigned)list_index : 0;
+	return out->has_place || !uri;
+}
+
+static bool is_of_issuer(const struct service *service, unsigned issuer, const struct own_token *token)
+{
+	const char *named = json_string_value(json_object_get(token->payload, "iss"));
+	return named && strcmp(named, service->config->issuers[issuer].url) == 0;
+}
+
+hm_result own_token_read(const struct service *service, unsigned issuer, const char *text, int64_t now,
+	struct own_token *out, struct hm_problem *why)
+{
+	struct parts parts;
+	*out = (struct own_token){.payload = NULL};
+	const struct issuing_key *key = split(text, &parts) ? find_key(service, issuer, text, &parts) : NULL;
+	if (!key || !is_signed(key, text, &parts))
+		return none_of_ours(why);
+	out->payload = decode(&parts);
+	out->kid = key->jwk.kid;
+	if (!read_claims(out) || !is_of_issuer(service, issuer, out) || out->expires <= now)
+		return none_of_ours(why);
+	return HM_OK;
+}
+
+void own_token_free(struct own_token *token)
+{
+	json_decref(token->payload);
+	token->payload = NULL;
+}
