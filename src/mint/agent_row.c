@@ -2,6 +2,7 @@
 #include "agent_row.h"
 
 #include "base64url.h"
+#include "pattern.h"
 #include "spiffe.h"
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -26,7 +27,8 @@ static void json_cleanup(json_t **json)
 struct parsed {
 	const char *issuer;
 	size_t issuer_length;
-	const char *spiffe_id, *id, *contact, *of, *owner, *purpose, *status;
+	const char *spiffe_id, *id, *contact, *of, *owner, *purpose, *status_name;
+	enum agent_status status;
 	int class;
 	json_int_t created, review;
 	json_t *limits_json;
@@ -53,39 +55,21 @@ static bool is_id(const char *id)
 	return strlen(id) == HM_ID_MAX && base64url_decode(id, HM_ID_MAX, bytes, sizeof bytes) != SIZE_MAX;
 }
 
-static bool is_name(const struct parsed *parsed)
+static bool is_class_name(const struct parsed *parsed)
 {
-	struct spiffe_id id;
-	const char *rule;
-	if (strchr(parsed->spiffe_id, '*') == NULL)
-		return !parsed->class && spiffe_parse(parsed->spiffe_id, strlen(parsed->spiffe_id), &id, &rule);
 	char domain[HM_TRUST_DOMAIN_MAX + 1];
-	return parsed->class && !parsed->of && sscanf(parsed->spiffe_id, "spiffe://%255[^/]", domain) == 1 &&
+	return !parsed->of && strchr(parsed->spiffe_id, '*') &&
+	       sscanf(parsed->spiffe_id, "spiffe://%255[^/]", domain) == 1 &&
 	       spiffe_is_pattern(parsed->spiffe_id, domain);
 }
 
-static hm_result parse(const struct store_row *row, json_t *body, struct parsed *out, struct hm_problem *why)
+static bool is_agent_name(const struct parsed *parsed)
 {
-	struct hm_problem problem = {0};
-	json_error_t error;
-	out->issuer = row->key;
-	out->spiffe_id = agent_row_name(row->key, &out->issuer_length);
-	if (!out->spiffe_id || !out->issuer_length)
-		return fault(row, "its key is not an issuer's name and a SPIFFE ID", why);
-	if (json_unpack_ex(body, &error, 0, "{s:b,s:s,s:I,s:s,s?o,s?s,s:s,s:s,s:I,s:s!}", "class", &out->class,
-		    "contact", &out->contact, "created", &out->created, "id", &out->id, "limits", &out->limits_json,
-		    "of", &out->of, "owner", &out->owner, "purpose", &out->purpose, "review", &out->review, "status",
-		    &out->status) != 0)
-		return fault(row, error.text, why);
-	if (!is_name(out))
-		return fault(row, "that is not the SPIFFE ID of an agent, or the pattern of a class", why);
-	if (!is_id(out->id))
-		return fault(row, "its id is not 128 bits in base64url", why);
-	if (out->created < 0 || out->review < 0)
-		return fault(row, "a time before 1970", why);
-	if (agent_limits_read(out->limits_json, &out->limits, &problem) != HM_OK)
-		return fault(row, problem.field, why);
-	return HM_OK;
+	struct spiffe_id id;
+	const char *rule;
+	size_t length = strlen(parsed->spiffe_id);
+	return spiffe_parse(parsed->spiffe_id, length, &id, &rule) &&
+	       (!parsed->of || pattern_matches(parsed->of, parsed->spiffe_id, length));
 }
 
 static bool find_status(const char *name, enum agent_status *out)
@@ -96,7 +80,33 @@ static bool find_status(const char *name, enum agent_status *out)
 	return false;
 }
 
-/* Texts of a count, and what they take: an empty one takes nothing. */
+static hm_result parse(const struct store_row *row, json_t *body, struct parsed *out, struct hm_problem *why)
+{
+	struct hm_problem problem = {0};
+	json_error_t error;
+	out->issuer = row->key;
+	out->spiffe_id = agent_row_name(row->key, &out->issuer_length);
+	if (!out->spiffe_id || !out->issuer_length || out->issuer_length > HM_NAME_MAX)
+		return fault(row, "its key is not an issuer's name and a SPIFFE ID", why);
+	if (json_unpack_ex(body, &error, 0, "{s:b,s:s,s:I,s:s,s?o,s?s,s:s,s:s,s:I,s:s!}", "class", &out->class,
+		    "contact", &out->contact, "created", &out->created, "id", &out->id, "limits", &out->limits_json,
+		    "of", &out->of, "owner", &out->owner, "purpose", &out->purpose, "review", &out->review, "status",
+		    &out->status_name) != 0)
+		return fault(row, error.text, why);
+	if (!(out->class ? is_class_name(out) : is_agent_name(out)))
+		return fault(row, "its name is not a class's pattern, or a SPIFFE ID that its class has", why);
+	if (!is_id(out->id))
+		return fault(row, "its id is not 128 bits in base64url", why);
+	if (!find_status(out->status_name, &out->status))
+		return fault(row, "its status is not active, suspended or retired", why);
+	if (out->created < 0 || out->review < 0)
+		return fault(row, "a time before 1970", why);
+	if (agent_limits_read(out->limits_json, &out->limits, &problem) != HM_OK)
+		return fault(row, problem.field, why);
+	return HM_OK;
+}
+
+/* What a text takes: an empty one nothing. */
 static size_t text_size(const char *text)
 {
 	return text && *text ? strlen(text) + 1 : 0;
@@ -110,7 +120,7 @@ static size_t list_size(char *const *list, unsigned count)
 	return size;
 }
 
-/* All of an agent is in one allocation: limits, pointers of lists, then texts. */
+/* One allocation has it all: the entry, its limits, pointers of lists, then texts. */
 static size_t size_of(const struct parsed *parsed)
 {
 	const struct agent_limits *limits = &parsed->limits.limits;
@@ -172,6 +182,7 @@ static void place_all(struct agent_entry *entry, const struct parsed *parsed)
 	agent->purpose = place_text(&room, parsed->purpose);
 	agent->of = parsed->of ? place_text(&room, parsed->of) : NULL;
 	agent->is_class = parsed->class;
+	agent->status = parsed->status;
 	agent->created = parsed->created;
 	agent->review = parsed->review;
 }
@@ -191,10 +202,7 @@ hm_result agent_row_read(const struct store_row *row, struct agent_entry **out, 
 	place_all(entry, &parsed);
 	entry->agent.version = row->version;
 	*out = entry;
-	if (find_status(parsed.status, &entry->agent.status))
-		return HM_OK;
-	free(entry);
-	return fault(row, "its status is not active, suspended or retired", why);
+	return HM_OK;
 }
 
 /* ---- writing ---- */

@@ -17,11 +17,11 @@ struct table {
 	uint64_t (*hash)(const struct agent_entry *entry);
 };
 
-/* What of a class is looked at first, side by side for all of them: most that do not match are told from it alone. */
+/* What of a class is looked at first, side by side for all of them: nearly all that do not match are told from it. */
 struct class
 {
-	uint64_t tail;  /* the last eight bytes before its first `*` */
-	uint32_t start; /* where these begin */
+	uint64_t prefix; /* hash of what is before its first `*` */
+	uint32_t prefix_length;
 	uint32_t length;
 	const struct agent *agent;
 };
@@ -176,19 +176,18 @@ unsigned agents_list(
 
 /* ---- classes ---- */
 
-static uint64_t eight_bytes(const char *text)
+/* Of a text and one character more: so those of all beginnings of a text are found in one pass. */
+static uint64_t hash_more(uint64_t hash, char c)
 {
-	uint64_t number;
-	memcpy(&number, text, sizeof number);
-	return number;
+	return hash * 0x9e3779b97f4a7c15 + (unsigned char)c + 1;
 }
 
-/* A pattern begins with "spiffe://", so there are eight bytes before its first `*`. */
 static struct class class_of(const struct agent *agent)
 {
-	size_t start = strcspn(agent->spiffe_id, "*") - sizeof(uint64_t);
-	return (struct class){
-		eight_bytes(agent->spiffe_id + start), (uint32_t)start, (uint32_t)strlen(agent->spiffe_id), agent};
+	struct class class = {0, 0, (uint32_t)strlen(agent->spiffe_id), agent};
+	for (const char *c = agent->spiffe_id; *c && *c != '*'; c++, class.prefix_length++)
+		class.prefix = hash_more(class.prefix, *c);
+	return class;
 }
 
 static bool is_before(const struct class *a, const struct class *b)
@@ -246,12 +245,18 @@ static void remove_class(struct agents *agents, const struct agent *agent)
 
 const struct agent *agents_class_of(const struct agents *agents, const char *issuer, const char *spiffe_id)
 {
+	uint64_t prefixes[HM_SPIFFE_ID_MAX + 1];
 	size_t length = strlen(spiffe_id);
+	if (length > HM_SPIFFE_ID_MAX)
+		return NULL;
+	prefixes[0] = 0;
+	for (size_t i = 0; i < length; i++)
+		prefixes[i + 1] = hash_more(prefixes[i], spiffe_id[i]);
 	for (size_t i = 0; i < agents->classes_count; i++) {
 		const struct class *class = &agents->classes[i];
 		if (class->length > length) /* each `*` stands for one character at least */
 			continue;
-		if (class->tail == eight_bytes(spiffe_id + class->start) && strcmp(class->agent->issuer, issuer) == 0 &&
+		if (class->prefix == prefixes[class->prefix_length] && strcmp(class->agent->issuer, issuer) == 0 &&
 			pattern_matches(class->agent->spiffe_id, spiffe_id, length))
 			return class->agent;
 	}
