@@ -174,9 +174,13 @@ static hm_result check_import(json_t *body, json_t **agents, struct hm_problem *
 	const char *name;
 	json_t *value;
 	*agents = json_object_get(body, "agents");
-	json_object_foreach(
-		body, name, value) if (strcmp(name, "agents") != 0 && strcmp(name, "issuer") != 0) return hm_refuse(why,
-		"unknown_member", name, "issuer, agents");
+	json_object_foreach(body, name, value)
+	{
+		if (strcmp(name, "issuer") == 0)
+			HM_TRY(agent_issuer_read(value, why));
+		else if (strcmp(name, "agents") != 0)
+			return hm_refuse(why, "unknown_member", name, "issuer, agents");
+	}
 	if (!*agents)
 		return hm_refuse(why, "missing_member", "agents", "1 to %d agents", HM_IMPORT_MAX);
 	if (!json_is_array(*agents))

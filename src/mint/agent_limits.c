@@ -19,6 +19,14 @@ static bool is_word(const char *text, size_t most)
 	return length > 0 && length <= most;
 }
 
+static bool lists(char *const *words, unsigned count, const char *word)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(words[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* An empty list would read as "none", and narrow nothing: it is refused. */
 static hm_result take_words(json_t *value, const char *field, size_t length_most, char **words, unsigned most,
 	unsigned *count, struct hm_problem *why)
@@ -37,6 +45,8 @@ static hm_result take_words(json_t *value, const char *field, size_t length_most
 		if (!is_word(json_string_value(word), length_most))
 			return hm_refuse(
 				why, "invalid_member", item, "1 to %zu of printable ASCII without spaces", length_most);
+		if (lists(words, *count, json_string_value(word)))
+			return hm_refuse(why, "invalid_member", item, "each once");
 		words[(*count)++] = (char *)json_string_value(word);
 	}
 	return HM_OK;

@@ -44,8 +44,7 @@ static hm_result missing(const char *name, const char *wanted, struct hm_problem
 	return hm_refuse(why, "missing_member", name, "%s", wanted);
 }
 
-/* api.c has chosen the issuer by it. */
-static hm_result take_issuer(json_t *value, struct hm_problem *why)
+hm_result agent_issuer_read(json_t *value, struct hm_problem *why)
 {
 	const char *issuer;
 	return take_text(value, "issuer", 1, HM_NAME_MAX, &issuer, why);
@@ -65,7 +64,7 @@ static hm_result take_agent_member(const char *name, json_t *value, struct regis
 {
 	struct agent *agent = &out->agent;
 	if (strcmp(name, "issuer") == 0)
-		return take_issuer(value, why);
+		return agent_issuer_read(value, why);
 	if (strcmp(name, "spiffe_id") == 0)
 		return take_text(value, name, 1, HM_SPIFFE_ID_MAX, &agent->spiffe_id, why);
 	if (strcmp(name, "class") == 0)
@@ -151,7 +150,7 @@ hm_result agent_act_read(json_t *members, struct agent_act *out, struct hm_probl
 	json_object_foreach(members, name, value)
 	{
 		if (strcmp(name, "issuer") == 0)
-			HM_TRY(take_issuer(value, why));
+			HM_TRY(agent_issuer_read(value, why));
 		else if (strcmp(name, "reason") == 0)
 			HM_TRY(take_text(value, name, 0, HM_REASON_MAX, &out->reason, why));
 		else
@@ -163,7 +162,7 @@ hm_result agent_act_read(json_t *members, struct agent_act *out, struct hm_probl
 static hm_result take_transfer_member(const char *name, json_t *value, struct agent_act *out, struct hm_problem *why)
 {
 	if (strcmp(name, "issuer") == 0)
-		return take_issuer(value, why);
+		return agent_issuer_read(value, why);
 	if (strcmp(name, "owner") == 0)
 		return take_text(value, name, 1, HM_OWNER_MAX, &out->owner, why);
 	if (strcmp(name, "contact") == 0)

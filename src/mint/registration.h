@@ -16,6 +16,9 @@ struct registration {
 hm_result registration_read(json_t *members, const char *issuer, const char *trust_domain, struct registration *out,
 	struct hm_problem *why) HM_MUST_USE;
 
+/* The member `issuer`, by which api.c has chosen the issuer. */
+hm_result agent_issuer_read(json_t *value, struct hm_problem *why) HM_MUST_USE;
+
 /* Of an act on an agent, what it changes; NULL and 0: nothing. */
 struct agent_act {
 	const char *owner, *contact, *reason;
