@@ -666,7 +666,7 @@ static hm_result check_profile_lists(
 	const char *trust_domain = config->issuers[profile->issuer_index].trust_domain;
 	for (unsigned i = 0; i < profile->subjects_count; i++)
 		if (!spiffe_is_pattern(profile->subjects[i], trust_domain))
-			return complain(place, "subjects", "'%.64s': a pattern beginning spiffe://%s/",
+			return complain(place, "subjects", "'%.64s': a pattern of SPIFFE IDs, beginning spiffe://%s/",
 				profile->subjects[i], trust_domain);
 	for (unsigned i = 0; i < profile->scopes_count; i++)
 		if (!is_scope(profile->scopes[i]))

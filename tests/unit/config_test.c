@@ -773,6 +773,7 @@ static const struct {
 	{52, "    lifetime: {default: 1, maximum: 4294967297}", 52, "maximum"},
 	{53, "    backdate: 301", 53, "300"},
 	{55, "    subjects: [\"*\"]", 55, "spiffe://a.test/"},
+	{55, "    subjects: [\"spiffe://a.test/agent/*/\"]", 55, "spiffe://a.test/"},
 	{55, "    subjects: [\"spiffe://*/agent\"]", 55, "spiffe://a.test/"},
 	{55, "    subjects: [\"spiffe://a.test*/agent\"]", 55, "spiffe://a.test/"},
 	{55, "    subjects: [\"spiffe://a.test/\"]", 55, "spiffe://a.test/"},

@@ -165,3 +165,47 @@ Test(spiffe, no_prefix_makes_it_read_beyond_its_end)
 		free(exact);
 	}
 }
+
+static const struct {
+	const char *pattern;
+	bool can_match;
+} patterns[] = {
+	{"spiffe://a.test/one", true},
+	{"spiffe://a.test/*", true},
+	{"spiffe://a.test/*/b-*/*.*", true},
+	{"spiffe://a.test/.*", true},
+	{"spiffe://a.test/**", true},
+	{"spiffe://a.test/", false},
+	{"spiffe://a.test", false},
+	{"spiffe://a.test*", false},
+	{"spiffe://a.test*/x", false},
+	{"spiffe://*/x", false},
+	{"spiffe://b.test/*", false},
+	{"spiffe://a.test.b/*", false},
+	{"spiffe://a.tes/*", false},
+	{"spiffe:*/a.test/x", false},
+	{"*", false},
+	{"", false},
+	{"spiffe://a.test/*/", false},
+	{"spiffe://a.test//*", false},
+	{"spiffe://a.test/../*", false},
+	{"spiffe://a.test/a b*", false},
+	{"spiffe://a.test/%2f*", false},
+	{"spiffe://a.test/?", false},
+};
+
+Test(spiffe, a_pattern_is_one_that_an_id_of_the_trust_domain_can_match)
+{
+	for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
+		cr_expect_eq(spiffe_is_pattern(patterns[i].pattern, "a.test"), patterns[i].can_match, "%s",
+			patterns[i].pattern);
+}
+
+Test(spiffe, a_pattern_is_no_longer_than_an_id)
+{
+	char pattern[HM_SPIFFE_ID_MAX + 2] = "spiffe://a.test/";
+	memset(pattern + strlen(pattern), '*', HM_SPIFFE_ID_MAX + 1 - strlen(pattern));
+	cr_expect_not(spiffe_is_pattern(pattern, "a.test"));
+	pattern[HM_SPIFFE_ID_MAX] = 0;
+	cr_expect(spiffe_is_pattern(pattern, "a.test"));
+}
