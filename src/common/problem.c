@@ -67,7 +67,6 @@ const struct problem_kind problem_kinds[] = {
 	{"task_state", 409, "no", "The task is not in a state for this"},
 	{"task_mismatch", 409, "no", "The ref names a task that was opened with another content"},
 	{"task_too_deep", 409, "no", "The tree of tasks would be too deep"},
-	{"invalid_member", 400, "no", "A member has a value that is not possible"},
 	/* agents */
 	{"unknown_agent", 403, "no", "No such agent is registered"},
 	{"agent_suspended", 403, "no", "The agent, or its class, is suspended"},
