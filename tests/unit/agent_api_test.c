@@ -2,7 +2,7 @@
 #include "agent_api.h"
 
 #include "agents.h"
-#include "kept_changes.h"
+#include "changes.h"
 #include "problem.h"
 #include "service.h"
 #include <criterion/criterion.h>
@@ -56,12 +56,11 @@ static void commit(void)
 {
 	sequence++;
 	for (size_t i = 0; call.changes && i < call.changes->count; i++) {
-		const struct kept *kept = &call.changes->kept[i];
-		const struct agent *agent = agents_find(service->agents, "a", strchr(kept->key, ' ') + 1);
-		cr_assert_eq(kept->seen, agent ? agent->version : 0, "%s is not what it was decided on", kept->key);
-		cr_assert_eq(
-			agents_take(service->agents,
-				&(struct store_row){kept->kind, kept->key, sequence, kept->body, kept->length}, &why),
+		const struct change *put = &call.changes->items[i];
+		const struct agent *agent = agents_find(service->agents, "a", strchr(put->key, ' ') + 1);
+		cr_assert_eq(put->seen, agent ? agent->version : 0, "%s is not what it was decided on", put->key);
+		cr_assert_eq(agents_take(service->agents,
+				     &(struct store_row){put->kind, put->key, sequence, put->body, put->length}, &why),
 			HM_OK, "%s", why.detail);
 	}
 }

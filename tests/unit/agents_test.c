@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agents.h"
 
-#include "kept_changes.h"
+#include "changes.h"
 #include <criterion/criterion.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -194,9 +194,9 @@ Test(agents, a_first_mint_makes_an_instance_of_its_class)
 	cr_assert(agents_put_instance(
 		changes, agents_class_of(agents, "a", "spiffe://a.test/ci/7"), "spiffe://a.test/ci/7", NOW));
 	cr_assert_eq(changes->count, 1);
-	cr_expect_eq(changes->kept->kind, RECORD_AGENT);
-	cr_expect_eq(changes->kept->seen, 0, "it was not there");
-	take(changes->kept->key, changes->kept->body);
+	cr_expect_eq(changes->items->kind, RECORD_AGENT);
+	cr_expect_eq(changes->items->seen, 0, "it was not there");
+	take(changes->items->key, changes->items->body);
 	changes_close(changes);
 	const struct agent *agent = agents_find(agents, "a", "spiffe://a.test/ci/7");
 	cr_assert_not_null(agent);
