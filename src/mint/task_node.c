@@ -12,12 +12,9 @@ struct task_naming *task_naming(const struct task *task)
 	return *task->ref ? (struct task_naming *)(task_node(task) + 1) : NULL;
 }
 
-static size_t list_size(char *const *list, unsigned count)
+static size_t text_size(const char *text)
 {
-	size_t size = count * sizeof *list;
-	for (unsigned i = 0; i < count; i++)
-		size += strlen(list[i]) + 1;
-	return size;
+	return *text ? strlen(text) + 1 : 0;
 }
 
 static const char *copy_text(const char *text, char **at)
@@ -29,52 +26,51 @@ static const char *copy_text(const char *text, char **at)
 	return copy;
 }
 
-static char **copy_list(char *const *list, unsigned count, char ***pointers, char **at)
+static bool take_words(struct words *words, struct task *to, const struct task *from)
 {
-	char **copy = *pointers;
-	for (unsigned i = 0; i < count; i++)
-		copy[i] = (char *)copy_text(list[i], at);
-	*pointers += count;
-	return count ? copy : NULL;
+	to->issuer = words_take(words, from->issuer);
+	to->caller = words_take(words, from->caller);
+	to->agent = words_take(words, from->agent);
+	if (from->audiences_count)
+		to->audiences = words_take_list(words, from->audiences, from->audiences_count);
+	if (from->scopes_count)
+		to->scopes = words_take_list(words, from->scopes, from->scopes_count);
+	return to->issuer && to->caller && to->agent && (to->audiences || !from->audiences_count) &&
+	       (to->scopes || !from->scopes_count);
 }
 
-static void give_words(struct tasks *tasks, struct task_node *node)
+static void give_words(struct words *words, struct task *task)
 {
-	words_give(&tasks->words, node->task.issuer);
-	words_give(&tasks->words, node->task.caller);
-	words_give(&tasks->words, node->task.agent);
+	words_give(words, task->issuer);
+	words_give(words, task->caller);
+	words_give(words, task->agent);
+	words_give_list(words, task->audiences);
+	words_give_list(words, task->scopes);
 }
 
 void task_node_free(struct tasks *tasks, struct task_node *node)
 {
-	give_words(tasks, node);
+	give_words(&tasks->words, &node->task);
 	free(node);
 }
 
 struct task_node *task_node_new(struct tasks *tasks, const struct task *task)
 {
 	size_t naming = *task->ref ? sizeof(struct task_naming) : 0;
-	size_t texts = strlen(task->purpose) + strlen(task->on_behalf_of) + strlen(task->ref) + 3;
-	struct task_node *node =
-		malloc(sizeof *node + naming + texts + list_size(task->audiences, task->audiences_count) +
-			list_size(task->scopes, task->scopes_count));
+	size_t texts = text_size(task->purpose) + text_size(task->on_behalf_of) + text_size(task->ref);
+	struct task_node *node = malloc(sizeof *node + naming + texts);
 	if (!node)
 		return NULL;
+	char *at = (char *)(node + 1) + naming;
 	*node = (struct task_node){.task = *task};
-	char **pointers = (char **)((char *)(node + 1) + naming);
-	char *at = (char *)(pointers + task->audiences_count + task->scopes_count);
 	if (naming)
 		*(struct task_naming *)(node + 1) = (struct task_naming){.version = 0};
-	node->task.audiences = copy_list(task->audiences, task->audiences_count, &pointers, &at);
-	node->task.scopes = copy_list(task->scopes, task->scopes_count, &pointers, &at);
 	node->task.purpose = copy_text(task->purpose, &at);
 	node->task.on_behalf_of = copy_text(task->on_behalf_of, &at);
 	node->task.ref = copy_text(task->ref, &at);
 	node->task.parent = node->task.first_child = node->task.next_sibling = NULL;
-	node->task.issuer = words_take(&tasks->words, task->issuer);
-	node->task.caller = words_take(&tasks->words, task->caller);
-	node->task.agent = words_take(&tasks->words, task->agent);
-	if (node->task.issuer && node->task.caller && node->task.agent)
+	node->task.audiences = node->task.scopes = NULL;
+	if (take_words(&tasks->words, &node->task, task))
 		return node;
 	task_node_free(tasks, node);
 	return NULL;

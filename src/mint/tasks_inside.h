@@ -12,7 +12,7 @@ struct task_naming {
 	uint8_t digest[16]; /* the first half of the SHA-256: a caller deceives but itself with two of the same */
 };
 
-/* A task's memory is one piece: this, the naming of one that has a ref, its lists, its texts. */
+/* A task's memory is one piece: this, the naming of one that has a ref, its own texts. The rest is words. */
 struct task_node {
 	struct task task;
 	struct task_node *next; /* in its bucket, the next higher id */

@@ -30,7 +30,7 @@ static const char *add(struct words *words, const char *text)
 		return NULL;
 	word->users = 1;
 	memcpy(word->text, text, size);
-	if (tsearch(word->text, &words->tree, compare))
+	if (tsearch(word->text, &words->texts, compare))
 		return word->text;
 	free(word);
 	return NULL;
@@ -38,7 +38,7 @@ static const char *add(struct words *words, const char *text)
 
 const char *words_take(struct words *words, const char *text)
 {
-	char *const *found = (char *const *)tfind(text, &words->tree, compare);
+	char *const *found = (char *const *)tfind(text, &words->texts, compare);
 	if (!found)
 		return add(words, text);
 	word_of(*found)->users++;
@@ -49,6 +49,66 @@ void words_give(struct words *words, const char *text)
 {
 	if (!text || --word_of(text)->users)
 		return;
-	(void)tdelete(text, &words->tree, compare);
+	(void)tdelete(text, &words->texts, compare);
 	free(word_of(text));
+}
+
+/* ---- lists ---- */
+
+struct word_list {
+	unsigned users, count;
+	char *items[]; /* their texts stand behind */
+};
+
+static struct word_list *list_of(char **items)
+{
+	return (struct word_list *)((char *)items - offsetof(struct word_list, items));
+}
+
+static int compare_lists(const void *a, const void *b)
+{
+	const struct word_list *one = a, *other = b;
+	int order = one->count < other->count ? -1 : one->count > other->count;
+	for (unsigned i = 0; i < one->count && !order; i++)
+		order = strcmp(one->items[i], other->items[i]);
+	return order;
+}
+
+static struct word_list *copy_list(char *const *list, unsigned count)
+{
+	size_t size = sizeof(struct word_list) + count * sizeof *list;
+	for (unsigned i = 0; i < count; i++)
+		size += strlen(list[i]) + 1;
+	struct word_list *copy = malloc(size);
+	if (!copy)
+		return NULL;
+	*copy = (struct word_list){.count = count};
+	char *at = (char *)&copy->items[count];
+	for (unsigned i = 0; i < count; i++) {
+		copy->items[i] = at;
+		at = stpcpy(at, list[i]) + 1;
+	}
+	return copy;
+}
+
+char **words_take_list(struct words *words, char *const *list, unsigned count)
+{
+	struct word_list *copy = copy_list(list, count);
+	struct word_list *const *found =
+		copy ? (struct word_list *const *)tsearch(copy, &words->lists, compare_lists) : NULL;
+	struct word_list *kept = found ? *found : NULL;
+	if (kept != copy)
+		free(copy);
+	if (!kept)
+		return NULL;
+	kept->users++;
+	return kept->items;
+}
+
+void words_give_list(struct words *words, char **list)
+{
+	if (!list || --list_of(list)->users)
+		return;
+	(void)tdelete(list_of(list), &words->lists, compare_lists);
+	free(list_of(list));
 }

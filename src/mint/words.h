@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts of which many say the same, kept once: names of issuers and callers, agents' SPIFFE IDs. */
+/* Texts, and lists of texts, of which many say the same, kept once: names of issuers and callers, agents' SPIFFE IDs,
+ * audiences, scopes. */
 #ifndef HSMINT_WORDS_H
 #define HSMINT_WORDS_H
 
 struct words {
-	void *tree;
+	void *texts, *lists; /* trees */
 };
 
 /* The one that is kept, counted once more; NULL: no memory. */
 const char *words_take(struct words *words, const char *text);
 /* One that words_take gave, or NULL, is needed by one less. */
 void words_give(struct words *words, const char *text);
+
+/* The same of a list, of one text at least. */
+char **words_take_list(struct words *words, char *const *list, unsigned count);
+void words_give_list(struct words *words, char **list);
 
 #endif
