@@ -135,7 +135,7 @@ static bool is_done(const struct api_call *call, const struct wanted *wanted)
 	return known && (wanted->of == REVOKED_CREDENTIAL || known->at >= call->now);
 }
 
-static hm_result revoke(struct api_call *call, struct wanted *wanted, struct hm_problem *why)
+static hm_result revoke_one(struct api_call *call, struct wanted *wanted, struct hm_problem *why)
 {
 	call->status = 200;
 	call->answer = json_pack("{s:s, s:I}", words[wanted->of], wanted->name, "at", (json_int_t)call->now);
@@ -161,7 +161,7 @@ hm_result revocation_of_credential(struct api_call *call, const char *id, const 
 	wanted.has_place = place != NULL;
 	if (place)
 		wanted.place = *place;
-	return revoke(call, &wanted, why);
+	return revoke_one(call, &wanted, why);
 }
 
 hm_result revocation_api_add(struct api_call *call, struct hm_problem *why)
@@ -169,7 +169,7 @@ hm_result revocation_api_add(struct api_call *call, struct hm_problem *why)
 	struct wanted wanted;
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	HM_TRY(read_wanted(call, &token, &wanted, why));
-	return revoke(call, &wanted, why);
+	return revoke_one(call, &wanted, why);
 }
 
 /* ---- list ---- */
