@@ -3,6 +3,7 @@
 
 #include "dev_ctl.h"
 #include "dev_files.h"
+#include "dev_register.h"
 #include "json_write.h"
 #include "listen.h"
 #include "service.h"
@@ -46,6 +47,7 @@ struct dev {
 	const char *dir;
 	long port, ready_fd;
 	struct dev_directory directory;
+	struct service *service; /* once it is ready */
 };
 
 static void put_path(struct hm_json *json, const char *name, const char *dir, const char *file)
@@ -55,9 +57,10 @@ static void put_path(struct hm_json *json, const char *name, const char *dir, co
 	hm_json_member_string(json, name, path);
 }
 
-static void say_ready(void *context, const struct service *service)
+static void say_ready(void *context)
 {
 	const struct dev *dev = context;
+	const struct service *service = dev->service;
 	char line[8 * HM_PATH_MAX], url[64], jwks[128];
 	struct hm_json json = hm_json(line, sizeof line);
 	snprintf(url, sizeof url, "https://localhost:%u", service->port);
@@ -77,6 +80,14 @@ static void say_ready(void *context, const struct service *service)
 	(void)written; /* who started us went away: we end with it */
 	if (dev->ready_fd > STDERR_FILENO)
 		close((int)dev->ready_fd);
+}
+
+/* Who reads the line may mint at once: its agents are registered before. */
+static void on_ready(void *context, struct service *service)
+{
+	struct dev *dev = context;
+	dev->service = service;
+	dev_register(service, say_ready, dev);
 }
 
 /* Listen where the run before did, if that is free and nothing else was asked for. */
@@ -122,7 +133,7 @@ static int run(struct dev *dev)
 		.tcp_listener = listener,
 		.parent = parent,
 		.faults = true,
-		.on_ready = say_ready,
+		.on_ready = on_ready,
 		.on_ready_context = dev};
 	int status = service_run(&service);
 	dev_directory_close(&dev->directory);

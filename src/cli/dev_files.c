@@ -19,7 +19,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLIENT_URI "spiffe://demo.test/client"
+#define CLIENT_URI   "spiffe://demo.test/client"
+#define APPROVER_URI "spiffe://demo.test/approver"
 
 enum { PIN_BYTES = 18, CONFIG_TEXT_MAX = 64 * 1024 };
 
@@ -80,12 +81,28 @@ static const char config_text[] =
 	"    audiences: [\"https://api.demo.test\", \"spiffe://demo.test/*\"]\n"
 	"    subjects: [\"spiffe://demo.test/agent/*\"]\n"
 	"    callers: [demo]\n"
+	"  - name: demo-task       # every credential belongs to a task, and `admin` must be approved by somebody "
+	"else\n"
+	"    issuer: demo\n"
+	"    kind: at+jwt\n"
+	"    key: demo-access\n"
+	"    lifetime: {default: 300, maximum: 900}\n"
+	"    audiences: [\"https://api.demo.test\"]\n"
+	"    subjects: [\"spiffe://demo.test/agent/*\"]\n"
+	"    scopes: [read, write, admin]\n"
+	"    callers: [demo]\n"
+	"    require: [task]\n"
+	"    approve: {scopes: [admin], by: 1, within: 15m}\n"
 	"callers:\n"
 	"  - name: demo\n"
 	"    issuer: demo\n"
 	"    uri: \"" CLIENT_URI "\"\n"
 	"    uid: %4$u\n"
-	"    roles: [mint, task, audit, register, approve, revoke, operate]\n";
+	"    roles: [mint, task, audit, register, approve, revoke, operate]\n"
+	"  - name: approver        # tls/approver.crt: nobody approves what they asked for themselves\n"
+	"    issuer: demo\n"
+	"    uri: \"" APPROVER_URI "\"\n"
+	"    roles: [approve, audit]\n";
 
 /* ---- the directory ---- */
 
@@ -309,7 +326,7 @@ hm_result dev_directory_make(const struct dev_directory *dir, uint16_t port, str
 	HM_TRY(write_pin(dir, "pin", why));
 	HM_TRY(write_pin(dir, "so.secret", why));
 	HM_TRY(write_softhsm(dir, why));
-	HM_TRY(dev_tls_make(dir->path, CLIENT_URI, why));
+	HM_TRY(dev_tls_make(dir->path, CLIENT_URI, APPROVER_URI, why));
 	HM_TRY(write_config(dir, port, why));
 	HM_TRY(make_token(dir, made, why));
 	if (rename(made, dir->config) < 0) /* last, so that it says: all is made */

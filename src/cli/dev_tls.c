@@ -110,10 +110,22 @@ static hm_result make(const char *dir, struct identity *identity, struct identit
 	return write_files(dir, identity, why);
 }
 
-hm_result dev_tls_make(const char *dir, const char *client_uri, struct hm_problem *why)
+static hm_result make_client(
+	const char *dir, const char *name, const char *uri, struct identity *ca, struct hm_problem *why)
 {
-	char path[HM_PATH_MAX], uri[HM_URL_MAX];
-	snprintf(uri, sizeof uri, "URI:%s", client_uri);
+	char alternative_name[HM_URL_MAX];
+	snprintf(alternative_name, sizeof alternative_name, "URI:%s", uri);
+	IDENTITY_AUTO client = {.name = name,
+		.constraints = "critical,CA:FALSE",
+		.key_usage = "critical,digitalSignature",
+		.extended_usage = "clientAuth",
+		.alternative_name = alternative_name};
+	return make(dir, &client, ca, why);
+}
+
+hm_result dev_tls_make(const char *dir, const char *client_uri, const char *approver_uri, struct hm_problem *why)
+{
+	char path[HM_PATH_MAX];
 	if (snprintf(path, sizeof path, "%s/tls", dir) >= (int)sizeof path ||
 		(mkdir(path, 0700) < 0 && errno != EEXIST))
 		return hm_refuse(why, "system", NULL, "%s: %s", path, strerror(errno));
@@ -125,12 +137,8 @@ hm_result dev_tls_make(const char *dir, const char *client_uri, struct hm_proble
 		.key_usage = "critical,digitalSignature",
 		.extended_usage = "serverAuth",
 		.alternative_name = "DNS:localhost,IP:127.0.0.1,IP:::1"};
-	IDENTITY_AUTO client = {.name = "client",
-		.constraints = "critical,CA:FALSE",
-		.key_usage = "critical,digitalSignature",
-		.extended_usage = "clientAuth",
-		.alternative_name = uri};
 	HM_TRY(make(dir, &ca, &ca, why));
 	HM_TRY(make(dir, &server, &ca, why));
-	return make(dir, &client, &ca, why);
+	HM_TRY(make_client(dir, "client", client_uri, &ca, why));
+	return make_client(dir, "approver", approver_uri, &ca, why);
 }

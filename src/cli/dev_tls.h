@@ -7,8 +7,9 @@
 
 /*
  * Write DIR/tls/{ca,server,client}.{crt,key} (0600), making DIR/tls. The server's names are localhost, 127.0.0.1 and
- * ::1; the client's one URI SAN is `client_uri`.
+ * ::1; one URI SAN each have the client and the approver, whose files are tls/approver.{crt,key}.
  */
-hm_result dev_tls_make(const char *dir, const char *client_uri, struct hm_problem *why) HM_MUST_USE;
+hm_result dev_tls_make(
+	const char *dir, const char *client_uri, const char *approver_uri, struct hm_problem *why) HM_MUST_USE;
 
 #endif

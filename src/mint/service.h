@@ -94,7 +94,7 @@ struct service {
 	int lock;               /* held on state/lock */
 	bool stopping, reported_ready;
 	int exit_status;
-	void (*on_ready)(void *context, const struct service *service);
+	void (*on_ready)(void *context, struct service *service);
 	void *on_ready_context;
 };
 
@@ -103,7 +103,7 @@ struct service_options {
 	int tcp_listener; /* already listening, for `dev`; -1: listen as configured */
 	int parent;       /* a pidfd: stop when that process ends; -1: none */
 	bool faults;      /* operators may provoke faults: a service for tests */
-	void (*on_ready)(void *context, const struct service *service); /* once, when the first mint would succeed */
+	void (*on_ready)(void *context, struct service *service); /* once, when the first mint would succeed */
 	void *on_ready_context;
 };
 
