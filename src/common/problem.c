@@ -24,8 +24,11 @@ const struct problem_kind problem_kinds[] = {
 	{"certificate_required", 401, "no", "This needs a client certificate or the Unix socket"},
 	{"certificate_refused", 403, "no", "The client certificate is not accepted"},
 	{"unknown_caller", 403, "no", "This caller is not configured"},
+	{"unknown_issuer", 404, "no", "There is no such issuer for this caller"},
 	{"role_missing", 403, "no", "This caller does not have the role"},
 	{"caller_not_allowed", 403, "no", "The profile does not serve this caller"},
+	{"proof_required", 403, "no", "This needs a caller that is proven to mint itself"},
+	{"signature_refused", 403, "no", "The HTTP signature is not accepted"},
 	/* the members of a mint request */
 	{"unknown_member", 400, "no", "The request has a member that is not known"},
 	{"missing_member", 400, "no", "The request lacks a member"},

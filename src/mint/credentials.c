@@ -127,3 +127,13 @@ hm_result credentials_load(const struct config_tls *tls, struct gate_sockets *so
 	explicit_bzero(key.text, sizeof key.text);
 	return result;
 }
+
+const char *credentials_trust(const struct gate_sockets *sockets)
+{
+	static char text[PEM_MAX + 1];
+	ssize_t length = sockets->trust >= 0 ? pread(sockets->trust, text, PEM_MAX, 0) : -1;
+	if (length <= 0)
+		return NULL;
+	text[length] = 0;
+	return text;
+}

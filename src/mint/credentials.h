@@ -14,6 +14,9 @@
 hm_result credentials_load(
 	const struct config_tls *tls, struct gate_sockets *sockets, struct hm_problem *why) HM_MUST_USE;
 
+/* The trusted CAs as they were read, in PEM, until the next call; NULL: there are none, or they cannot be had. */
+const char *credentials_trust(const struct gate_sockets *sockets);
+
 /* Close them; the sockets stay. */
 void credentials_close(struct gate_sockets *sockets);
 
