@@ -6,8 +6,6 @@
 #include "api.h"
 #include <sys/queue.h>
 
-enum { ANY_ROLE = ROLE_MINT | ROLE_TASK | ROLE_AUDIT | ROLE_REGISTER | ROLE_APPROVE | ROLE_REVOKE | ROLE_OPERATE };
-
 /* A row of the table in docs/governance.md. */
 struct api_route {
 	const char *method;

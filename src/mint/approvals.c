@@ -2,7 +2,7 @@
 #include "approvals.h"
 
 #include "base64url.h"
-#include "canonical_json.h"
+#include "canonical.h"
 #include "mint_request.h"
 #include "pattern.h"
 #include "policy.h"
@@ -323,7 +323,7 @@ hm_result approvals_hash(const json_t *form, char hash[44], struct hm_problem *w
 	uint8_t digest[32];
 	char *text = malloc(FORM_MAX);
 	struct hm_json json = hm_json(text, text ? FORM_MAX : 0);
-	canonical_write(form, &json);
+	canonical_write(&json, form);
 	bool is_hashed = !json.out.failed && EVP_Digest(text, json.out.used, digest, NULL, EVP_sha256(), NULL) == 1;
 	free(text);
 	if (!is_hashed)

@@ -6,7 +6,7 @@
 
 /* RFC 8785, section 3.2.3: by UTF-16 code units. Those of U+E000 and above come behind the surrogates of what UTF-8
  * writes with four bytes. */
-static int compare_names(const void *a, const void *b)
+int canonical_compare(const void *a, const void *b)
 {
 	const unsigned char *one = *(const unsigned char *const *)a, *other = *(const unsigned char *const *)b;
 	while (*one && *one == *other) {
@@ -26,7 +26,7 @@ static void write_members(struct hm_json *json, json_t *object, const char **nam
 	const char *name;
 	json_t *value;
 	json_object_foreach(object, name, value) names[count++] = name;
-	qsort(names, count, sizeof *names, compare_names);
+	qsort(names, count, sizeof *names, canonical_compare);
 	hm_json_begin(json, '{');
 	for (size_t i = 0; i < count; i++) {
 		hm_json_key(json, names[i]);

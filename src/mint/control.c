@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 
+#include "api.h"
 #include "clock.h"
 #include "evidence.h"
 #include "fault.h"
@@ -162,6 +163,13 @@ static hm_result run_ledger_forget(
 	return done(control, length);
 }
 
+/* Agents, tasks, approvals, revocation: api.c has roles and records of its own. */
+static hm_result run_api(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	*length = 0;
+	return api_control_request(control->service->api, control->uid, request, &control->asker, why);
+}
+
 static hm_result run_fault(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
 {
 	HM_TRY(fault_command(control->service, request, why));
@@ -187,6 +195,7 @@ static const struct command commands[] = {
 #ifdef HSMINT_TEST_CLOCK
 	{"clock", ROLE_OPERATE, true, "operate", run_clock},
 #endif
+	{"api", ROLE_ANY, false, "any", run_api},
 	{"status", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_status},
 	{"keys", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_keys},
 	{"reload", ROLE_OPERATE, true, "operate", run_reload},
@@ -359,8 +368,7 @@ static hm_result admit(struct control *control, int fd, struct ucred *peer, stru
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &length) < 0)
 		return hm_unavailable(why, "system", "SO_PEERCRED: %s", strerror(errno));
 	struct gate_caller caller = {.kind = CALLER_UNIX, .uid = peer->uid};
-	HM_TRY(policy_check_role(
-		control->service->config, &caller, ROLE_OPERATE | ROLE_AUDIT, "operate or audit", why));
+	HM_TRY(policy_check_role(control->service->config, &caller, ROLE_ANY, "any", why));
 	struct client *client = free_place(control);
 	if (!client)
 		return hm_unavailable(why, "overload", "%d operators are connected already", HM_CONTROL_CLIENTS);

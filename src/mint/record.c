@@ -2,7 +2,7 @@
 #include "record.h"
 
 #include "base64url.h"
-#include "canonical_json.h"
+#include "canonical.h"
 #include "clock.h"
 #include "evidence.h"
 #include "json_write.h"

@@ -18,17 +18,14 @@
 struct agents;
 struct api;
 struct approvals;
-struct api;
 struct nonces;
 struct store;
 struct control;
 struct engine;
 struct key_life;
-struct nonces;
 struct parked_lot;
 struct revocations;
 struct status_lists;
-struct store;
 struct tasks;
 struct anchors;
 struct ledger_heads;
@@ -68,8 +65,6 @@ struct service {
 	struct parked_lot *parked;
 	struct engine *engine; /* NULL: nobody else is asked */
 	bool has_bad_row;      /* the store holds what is not understood */
-	struct api *api;
-	struct nonces *nonces;
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
 	struct anchors *anchors;    /* anchors.h */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum { BATCH = 256, FAULT_MAX = 320 };
+enum { BATCH = 256, FAULT_MAX = sizeof((struct hm_problem *)0)->detail };
 
 struct commit {
 	TAILQ_ENTRY(commit) link;
