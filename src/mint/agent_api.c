@@ -2,6 +2,7 @@
 #include "agent_api.h"
 
 #include "agent_row.h"
+#include "api_query.h"
 #include "base64url.h"
 #include "registration.h"
 #include "service.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_DEFAULT = 100, LIST_BYTES_MAX = 4 * 1024 * 1024 };
+enum { LIST_BYTES_MAX = 4 * 1024 * 1024 };
 
 static const char entry_type[] = "agent";
 
@@ -128,8 +129,6 @@ static hm_result import_one(const struct api_call *call, struct import *import, 
 	struct registration registration;
 	struct agent *agent = &registration.agent;
 	const struct agent *known;
-	if (json_object_get(item, "issuer"))
-		return hm_refuse(why, "unknown_member", "issuer", "it beside agents: all are of one issuer");
 	HM_TRY(registration_read(item, call->issuer, trust_domain_of(call), &registration, why));
 	if (json_object_get(import->seen, agent->spiffe_id))
 		return hm_refuse(why, "invalid_member", "spiffe_id", "each agent once");
@@ -176,10 +175,8 @@ static hm_result check_import(json_t *body, json_t **agents, struct hm_problem *
 	*agents = json_object_get(body, "agents");
 	json_object_foreach(body, name, value)
 	{
-		if (strcmp(name, "issuer") == 0)
-			HM_TRY(agent_issuer_read(value, why));
-		else if (strcmp(name, "agents") != 0)
-			return hm_refuse(why, "unknown_member", name, "issuer, agents");
+		if (strcmp(name, "agents") != 0)
+			return hm_refuse(why, "unknown_member", name, "agents");
 	}
 	if (!*agents)
 		return hm_refuse(why, "missing_member", "agents", "1 to %d agents", HM_IMPORT_MAX);
@@ -233,48 +230,14 @@ hm_result agent_api_show(struct api_call *call, struct hm_problem *why)
 	return answer(call, 200, agent, NULL, NULL, why);
 }
 
-struct list_query {
-	const char *after, *spiffe_id;
-	unsigned limit;
-};
-
-static hm_result take_limit(const char *text, unsigned *limit, struct hm_problem *why)
-{
-	char *end;
-	unsigned long value = text[0] >= '0' && text[0] <= '9' ? strtoul(text, &end, 10) : 0;
-	if (value < 1 || value > HM_LIST_MAX || *end)
-		return hm_refuse(why, "invalid_member", "limit", "1 to %d", HM_LIST_MAX);
-	*limit = (unsigned)value;
-	return HM_OK;
-}
-
-static hm_result read_query(json_t *query, struct list_query *out, struct hm_problem *why)
-{
-	const char *name;
-	json_t *value;
-	*out = (struct list_query){.limit = LIST_DEFAULT};
-	json_object_foreach(query, name, value)
-	{
-		const char *text = json_string_value(value);
-		if (strcmp(name, "after") == 0)
-			out->after = text;
-		else if (strcmp(name, "spiffe_id") == 0)
-			out->spiffe_id = text;
-		else if (strcmp(name, "limit") == 0)
-			HM_TRY(take_limit(text, &out->limit, why));
-		else if (strcmp(name, "issuer") != 0)
-			return hm_refuse(why, "unknown_member", name, "issuer, spiffe_id, after, limit");
-	}
-	return HM_OK;
-}
-
 /* One more than is asked for, to know whether there are more. */
-static unsigned look_up(const struct api_call *call, const struct list_query *query, const struct agent **found)
+static unsigned look_up(const struct api_call *call, const char *after, unsigned limit, const struct agent **found)
 {
 	const struct agents *agents = call->service->agents;
-	if (!query->spiffe_id)
-		return agents_list(agents, call->issuer, query->after, found, query->limit + 1);
-	found[0] = agents_find(agents, call->issuer, query->spiffe_id);
+	const char *spiffe_id = json_string_value(json_object_get(call->query, "spiffe_id"));
+	if (!spiffe_id)
+		return agents_list(agents, call->issuer, after, found, limit + 1);
+	found[0] = agents_find(agents, call->issuer, spiffe_id);
 	return found[0] ? 1 : 0;
 }
 
@@ -294,15 +257,16 @@ static unsigned append(json_t *list, const struct agent *const *found, unsigned 
 hm_result agent_api_list(struct api_call *call, struct hm_problem *why)
 {
 	const struct agent *found[HM_LIST_MAX + 1];
-	struct list_query query;
+	const char *after;
+	unsigned limit;
 	bool failed = false;
-	HM_TRY(read_query(call->query, &query, why));
-	unsigned count = look_up(call, &query, found);
+	HM_TRY(api_query_page(call, "spiffe_id", &after, &limit, why));
+	unsigned count = look_up(call, after, limit, found);
 	json_t *list = json_array();
-	unsigned shown = append(list, found, count < query.limit ? count : query.limit, &failed);
+	unsigned shown = append(list, found, count < limit ? count : limit, &failed);
 	call->status = 200;
 	call->answer = json_pack("{s:o}", "agents", list);
-	if (shown < count)
+	if (shown > 0 && shown < count)
 		failed |= json_object_set_new(call->answer, "next", json_string(found[shown - 1]->spiffe_id)) != 0;
 	return call->answer && !failed ? HM_OK : no_memory(why);
 }
@@ -326,15 +290,15 @@ static hm_result change(
 static hm_result change_status(
 	struct api_call *call, const char *act, unsigned from, enum agent_status to, struct hm_problem *why)
 {
-	struct agent_act read;
+	const char *reason;
 	const struct agent *agent;
-	HM_TRY(agent_act_read(call->body, &read, why));
+	HM_TRY(api_body_reason(call, &reason, why));
 	HM_TRY(find(call, &agent, why));
 	if (!(from & 1U << agent->status))
 		return not_possible(agent, why);
 	struct agent changed = *agent;
 	changed.status = to;
-	return change(call, &changed, act, read.reason, why);
+	return change(call, &changed, act, reason, why);
 }
 
 hm_result agent_api_suspend(struct api_call *call, struct hm_problem *why)
@@ -354,9 +318,9 @@ hm_result agent_api_retire(struct api_call *call, struct hm_problem *why)
 
 hm_result agent_api_transfer(struct api_call *call, struct hm_problem *why)
 {
-	struct agent_act read;
+	struct transfer read;
 	const struct agent *agent;
-	HM_TRY(agent_transfer_read(call->body, &read, why));
+	HM_TRY(transfer_read(call->body, &read, why));
 	if (read.review)
 		HM_TRY(check_review(read.review, call->now, why));
 	HM_TRY(find(call, &agent, why));

@@ -44,12 +44,6 @@ static hm_result missing(const char *name, const char *wanted, struct hm_problem
 	return hm_refuse(why, "missing_member", name, "%s", wanted);
 }
 
-hm_result agent_issuer_read(json_t *value, struct hm_problem *why)
-{
-	const char *issuer;
-	return take_text(value, "issuer", 1, HM_NAME_MAX, &issuer, why);
-}
-
 /* ---- an agent ---- */
 
 static hm_result take_class(json_t *value, bool *out, struct hm_problem *why)
@@ -63,8 +57,6 @@ static hm_result take_class(json_t *value, bool *out, struct hm_problem *why)
 static hm_result take_agent_member(const char *name, json_t *value, struct registration *out, struct hm_problem *why)
 {
 	struct agent *agent = &out->agent;
-	if (strcmp(name, "issuer") == 0)
-		return agent_issuer_read(value, why);
 	if (strcmp(name, "spiffe_id") == 0)
 		return take_text(value, name, 1, HM_SPIFFE_ID_MAX, &agent->spiffe_id, why);
 	if (strcmp(name, "class") == 0)
@@ -79,8 +71,7 @@ static hm_result take_agent_member(const char *name, json_t *value, struct regis
 		return take_review(value, &agent->review, why);
 	if (strcmp(name, "limits") == 0)
 		return agent_limits_read(value, &out->limits, why);
-	return hm_refuse(
-		why, "unknown_member", name, "issuer, spiffe_id, class, owner, contact, purpose, review, limits");
+	return hm_refuse(why, "unknown_member", name, "spiffe_id, class, owner, contact, purpose, review, limits");
 }
 
 static hm_result check_pattern(const char *pattern, const char *trust_domain, struct hm_problem *why)
@@ -140,43 +131,24 @@ hm_result registration_read(
 	return check_size(agent, why);
 }
 
-/* ---- acts ---- */
+/* ---- a transfer ---- */
 
-hm_result agent_act_read(json_t *members, struct agent_act *out, struct hm_problem *why)
+static hm_result take_transfer_member(const char *name, json_t *value, struct transfer *out, struct hm_problem *why)
 {
-	const char *name;
-	json_t *value;
-	*out = (struct agent_act){0};
-	json_object_foreach(members, name, value)
-	{
-		if (strcmp(name, "issuer") == 0)
-			HM_TRY(agent_issuer_read(value, why));
-		else if (strcmp(name, "reason") == 0)
-			HM_TRY(take_text(value, name, 0, HM_REASON_MAX, &out->reason, why));
-		else
-			return hm_refuse(why, "unknown_member", name, "issuer, reason");
-	}
-	return HM_OK;
-}
-
-static hm_result take_transfer_member(const char *name, json_t *value, struct agent_act *out, struct hm_problem *why)
-{
-	if (strcmp(name, "issuer") == 0)
-		return agent_issuer_read(value, why);
 	if (strcmp(name, "owner") == 0)
 		return take_text(value, name, 1, HM_OWNER_MAX, &out->owner, why);
 	if (strcmp(name, "contact") == 0)
 		return take_text(value, name, 0, HM_OWNER_MAX, &out->contact, why);
 	if (strcmp(name, "review") == 0)
 		return take_review(value, &out->review, why);
-	return hm_refuse(why, "unknown_member", name, "issuer, owner, contact, review");
+	return hm_refuse(why, "unknown_member", name, "owner, contact, review");
 }
 
-hm_result agent_transfer_read(json_t *members, struct agent_act *out, struct hm_problem *why)
+hm_result transfer_read(json_t *members, struct transfer *out, struct hm_problem *why)
 {
 	const char *name;
 	json_t *value;
-	*out = (struct agent_act){0};
+	*out = (struct transfer){0};
 	json_object_foreach(members, name, value) HM_TRY(take_transfer_member(name, value, out, why));
 	return out->owner ? HM_OK : missing("owner", "who answers for it from now on", why);
 }
