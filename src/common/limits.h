@@ -166,11 +166,12 @@ enum {
 	HM_BUCKETS_MAX = 64 * 1024,        /* callers, agents and tenants whose rate is watched at once, */
 	HM_BUCKETS_CALLER_MAX = 16 * 1024, /* and those of one caller's requests */
 	HM_IDEMPOTENCY_KEY_MAX = 128,
-	HM_IDEMPOTENCY_SECONDS = 120,                   /* how long a key is remembered */
-	HM_IDEMPOTENCY_CALLER_BYTES = 64 * 1024 * 1024, /* for the keys of one caller */
-	HM_IDEMPOTENCY_BYTES = 256 * 1024 * 1024,       /* for those of all callers */
-	HM_CONTROL_CLIENTS = 32,                        /* connections to the control socket at once */
-	HM_CONTROL_IDLE_SECONDS = 60                    /* one that says nothing for so long is closed */
+	HM_IDEMPOTENCY_SECONDS = 120,                           /* how long a key is remembered */
+	HM_IDEMPOTENCY_CALLER_BYTES = 64 * 1024 * 1024,         /* for the keys of one caller */
+	HM_IDEMPOTENCY_BYTES = 256 * 1024 * 1024,               /* for those of all callers */
+	HM_CONTROL_CLIENTS = 32,                                /* connections to the control socket at once */
+	HM_CONTROL_REQUEST_MAX = HM_HTTP_MAX_BATCH_BODY + 4096, /* with an import of agents */
+	HM_CONTROL_IDLE_SECONDS = 60                            /* one that says nothing for so long is closed */
 };
 
 #endif

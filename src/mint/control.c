@@ -225,7 +225,8 @@ static hm_result run(struct control *control, const struct client *client, const
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
 	hm_result result = hm_refuse(why, "unknown_command", "command",
-		"status, keys, reload, token-unlatch, token-unlock, key-adopt, key-activate, key-retire, key-forget, "
+		"api, status, keys, reload, token-unlatch, token-unlock, key-adopt, key-activate, key-retire, "
+		"key-forget, "
 		"ledger-forget, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
 		if (strcmp(commands[i].name, name) != 0)
@@ -260,7 +261,7 @@ static hm_result take_frame(void *context, struct hm_frame *frame)
 	size_t length = 0;
 
 	client->heard_ms = uv_now(&control->service->loop);
-	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_FRAME_MAX_INLINE)
+	if (frame->type != HM_CONTROL_REQUEST || frame->length > HM_CONTROL_REQUEST_MAX)
 		return HM_REFUSED;
 	control->asker = (struct control_asker){(unsigned)(client - control->clients), client->connection, frame->id};
 	control->uid = client->peer.uid;
