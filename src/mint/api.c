@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api_inside.h"
 
+#include "api_query.h"
 #include "clock.h"
 #include "credentials.h"
 #include "http_signature.h"
@@ -307,20 +308,6 @@ void api_tick(struct api *api)
 
 /* ---- the way in ---- */
 
-static hm_result read_wait(const json_t *query, unsigned *seconds, struct hm_problem *why)
-{
-	const char *text = json_string_value(json_object_get(query, "wait"));
-	*seconds = 0;
-	for (const char *at = text; at && *at && *seconds <= HM_WAIT_SECONDS_MAX; at++) {
-		if (*at < '0' || *at > '9')
-			return hm_refuse(why, "wrong_type", "wait", "0 to %d seconds", HM_WAIT_SECONDS_MAX);
-		*seconds = *seconds * 10 + (unsigned)(*at - '0');
-	}
-	if (text && (!*text || *seconds > HM_WAIT_SECONDS_MAX))
-		return hm_refuse(why, "wrong_type", "wait", "0 to %d seconds", HM_WAIT_SECONDS_MAX);
-	return HM_OK;
-}
-
 static hm_result find_route(struct work *work, const char *method, const char *target, struct hm_problem *why)
 {
 	char path[HM_API_PATH_MAX + 1];
@@ -345,7 +332,7 @@ static hm_result find_issuer(struct work *work, struct hm_problem *why)
 	HM_TRY(api_words_issuer(work->call.query, work->call.body, wanted, &named, why));
 	HM_TRY(api_who_find(service->config, named ? wanted : NULL, &work->call.actor, work->issuer, why));
 	work->call.issuer = work->issuer;
-	HM_TRY(read_wait(work->call.query, &seconds, why));
+	HM_TRY(api_query_wait(&work->call, &seconds, why));
 	work->until_ms = uv_now(&service->loop) + seconds * 1000;
 	return HM_OK;
 }

@@ -15,6 +15,7 @@ from harness import HSMINT, PATIENCE, Case, SharedCase, edit, start_serve, wait_
 
 OPERATORS_MAX = 32
 IDLE_SECONDS = 60
+COMMAND_MAX = 1024 * 1024 + 4096
 LONG = bool(os.environ.get("HSMINT_LONG"))
 
 
@@ -99,14 +100,18 @@ class Commands(SharedCase, Operators):
                      frames.frame(200, status)):
             with self.subTest(data[:8]):
                 self.assertIsNone(self.operator().send(data).answer())
-        for length in (len(status), frames.INLINE_MAX + 1):
+        for length in (len(status), COMMAND_MAX + 1):  # a short one does not travel so, and that one is too long
             operator = self.operator()
             frames.send_in_memfd(operator.socket, kind, status.ljust(length))
             self.assertIsNone(operator.answer())
         self.assertTrue(self.service.status()["ok"])
 
     def test_a_command_of_the_greatest_length_is_read(self):
-        self.assertTrue(self.operator().ask(b'{"command":"status"}'.ljust(frames.INLINE_MAX))[1]["ok"])
+        status = b'{"command":"status"}'
+        self.assertTrue(self.operator().ask(status.ljust(frames.INLINE_MAX))[1]["ok"])
+        operator = self.operator()
+        frames.send_in_memfd(operator.socket, frames.CONTROL_REQUEST, status.ljust(COMMAND_MAX))
+        self.assertTrue(operator.answer()[1]["ok"])
 
     def test_an_operator_that_never_reads_is_closed(self):
         operator = self.operator()

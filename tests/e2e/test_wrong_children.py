@@ -57,6 +57,21 @@ class WrongChild(Case):
         wait_for(lambda: self.pids()[child] not in (0, before[child]), "the next " + child)
         return before
 
+    def ask(self, lies):
+        """Have the gate send these requests; the status and body of each answer."""
+        with open(os.path.join(self.work, "lies"), "w") as out:
+            json.dump([[operation, caller.hex(), body] for operation, caller, body in lies], out)
+        path = os.path.join(self.work, "replies")
+        open(path, "w").close()
+        self.restart_as("gate", "lies")
+
+        def replies():
+            with open(path) as file:
+                lines = file.read().splitlines()
+            return lines if len(lines) >= len(lies) else None
+        return [(status, body) for _, status, body in
+                sorted(json.loads(line) for line in wait_for(replies, "mint's answers"))]
+
     def each(self, child, behaviours):
         other = "token" if child == "gate" else "gate"
         for behaviour in behaviours:
@@ -124,21 +139,6 @@ class LyingGate(WrongChild):
             out.write("  - {name: named, issuer: demo, uri: 'spiffe://demo.test/named', roles: [mint]}\n")
             out.write("  - {name: operator, issuer: demo, uid: 4711, roles: [operate]}\n")
             out.write("  - {name: outsider, issuer: demo, uid: 4712, roles: [mint]}\n")
-
-    def ask(self, lies):
-        """Have the gate send these requests; the status and body of each answer."""
-        with open(os.path.join(self.work, "lies"), "w") as out:
-            json.dump([[operation, caller.hex(), body] for operation, caller, body in lies], out)
-        path = os.path.join(self.work, "replies")
-        open(path, "w").close()
-        self.restart_as("gate", "lies")
-
-        def replies():
-            with open(path) as file:
-                lines = file.read().splitlines()
-            return lines if len(lines) >= len(lies) else None
-        return [(status, body) for _, status, body in
-                sorted(json.loads(line) for line in wait_for(replies, "mint's answers"))]
 
     def check_answers(self, cases):
         answers = self.ask([case[:3] for case in cases])

@@ -92,7 +92,11 @@ def of_the_first_key(data):
 def lies_of(directory):
     with open(os.path.join(directory, "lies")) as lies:
         for number, (operation, caller, body) in enumerate(json.load(lies)):
-            yield frames.gate_request(operation, bytes.fromhex(caller), body, LIES + number)
+            if operation == frames.CALL:
+                certificates = bytes.fromhex(body.pop("certificates", ""))
+                yield frames.gate_call(bytes.fromhex(caller), frame_id=LIES + number, certificates=certificates, **body)
+            else:
+                yield frames.gate_request(operation, bytes.fromhex(caller), body, LIES + number)
 
 
 # One thing wrong in each, after a start that was right. A frame has the ready frame's type where it tells nothing new.
@@ -118,6 +122,11 @@ GATE = {
     "nobody who asks for entries": frames.gate_request(frames.LEDGER_ENTRIES, frames.NOBODY, "/ledger/tile/entries/000", 1),
     "nobody who has something minted": frames.gate_request(0, frames.NOBODY, b"{}", 1),
     "a path that is too long": frames.gate_request(frames.LEDGER_PUBLIC, frames.NOBODY, "/ledger/" + "x" * 89, 1),
+    "a call by another method": frames.gate_call(frames.unix_caller(0), "PUT", "/v1/agents", b"", 1),
+    "a call of no path": frames.gate_call(frames.unix_caller(0), "GET", "v1/agents", b"", 1),
+    "a call by nobody": frames.gate_call(frames.NOBODY, "GET", "/v1/agents", b"", 1),
+    "certificates without a signature": frames.gate_call(frames.unix_caller(0), "GET", "/v1/agents", b"", 1, certificates=b"x"),
+    "a signature that is too long": frames.gate_call(frames.unix_caller(0), "GET", "/v1/agents", b"", 1, signature="x" * 1025),
     "a request that ends too soon": frames.gate_request(0, frames.unix_caller(0), b"{}", 1)[:-1],
     "a request with something behind it":
         frames.frame(frames.GATE_REQUEST, b"\0" + frames.unix_caller(0) + frames.text(b"{}") + b"x", 1),
