@@ -112,8 +112,9 @@ hm_result agent_api_add(struct api_call *call, struct hm_problem *why)
 
 struct import {
 	struct changes *changes;
-	json_t *seen; /* SPIFFE IDs */
-	json_t *ids;  /* of those that are new */
+	json_t *seen;       /* SPIFFE IDs */
+	json_t *ids;        /* of those that are new, */
+	EVP_MD_CTX *digest; /* and of their rows */
 	unsigned added, unchanged;
 };
 
@@ -122,10 +123,12 @@ static void import_cleanup(struct import *import)
 	changes_close(import->changes);
 	json_decref(import->seen);
 	json_decref(import->ids);
+	EVP_MD_CTX_free(import->digest);
 }
 
 static hm_result import_one(const struct api_call *call, struct import *import, json_t *item, struct hm_problem *why)
 {
+	char body[HM_STORE_BODY_MAX + 1];
 	struct registration registration;
 	struct agent *agent = &registration.agent;
 	const struct agent *known;
@@ -135,13 +138,16 @@ static hm_result import_one(const struct api_call *call, struct import *import, 
 	if (json_object_set_new_nocheck(import->seen, agent->spiffe_id, json_null()) != 0)
 		return no_memory(why);
 	HM_TRY(register_one(call, agent, import->changes, &known, why));
-	if (known)
+	if (known) {
 		import->unchanged++;
-	else if (json_array_append_new(import->ids, json_string(agent->id)) != 0)
-		return no_memory(why);
-	else
-		import->added++;
-	return HM_OK;
+		return HM_OK;
+	}
+	import->added++;
+	size_t length = agent_row_write(agent, body);
+	return EVP_DigestUpdate(import->digest, body, length) == 1 &&
+			       json_array_append_new(import->ids, json_string(agent->id)) == 0
+		       ? HM_OK
+		       : no_memory(why);
 }
 
 /* "owner" becomes "agents[17].owner". */
@@ -154,16 +160,12 @@ static void name_item(size_t index, struct hm_problem *why)
 }
 
 /* The ids tell which, and the digest as what: the agents themselves can be more than an entry holds. */
-static json_t *import_entry(const struct import *import, json_t *agents)
+static json_t *import_entry(const struct import *import)
 {
 	uint8_t hash[32];
 	char digest[64];
-	char *text = json_dumps(agents, JSON_COMPACT | JSON_SORT_KEYS);
-	if (!text || EVP_Digest(text, strlen(text), hash, NULL, EVP_sha256(), NULL) != 1) {
-		free(text);
+	if (EVP_DigestFinal_ex(import->digest, hash, NULL) != 1)
 		return NULL;
-	}
-	free(text);
 	digest[base64url_encode(hash, sizeof hash, digest)] = 0;
 	return json_pack("{s:s,s:s,s:O}", "act", "import", "digest", digest, "ids", import->ids);
 }
@@ -192,8 +194,9 @@ hm_result agent_api_import(struct api_call *call, struct hm_problem *why)
 	json_t *agents;
 	HM_TRY(check_import(call->body, &agents, why));
 	__attribute__((cleanup(import_cleanup))) struct import import = {
-		changes_open(), json_object(), json_array(), 0, 0};
-	if (!import.changes || !import.seen || !import.ids)
+		changes_open(), json_object(), json_array(), EVP_MD_CTX_new(), 0, 0};
+	if (!import.changes || !import.seen || !import.ids || !import.digest ||
+		EVP_DigestInit_ex(import.digest, EVP_sha256(), NULL) != 1)
 		return no_memory(why);
 	for (size_t i = 0; i < json_array_size(agents); i++) {
 		hm_result result = import_one(call, &import, json_array_get(agents, i), why);
@@ -205,7 +208,7 @@ hm_result agent_api_import(struct api_call *call, struct hm_problem *why)
 	call->answer = json_pack("{s:i,s:i}", "added", import.added, "unchanged", import.unchanged);
 	if (import.added) {
 		call->entry_type = entry_type;
-		call->entry = import_entry(&import, agents);
+		call->entry = import_entry(&import);
 		call->changes = import.changes;
 		import.changes = NULL; /* handed over */
 	}

@@ -94,11 +94,11 @@ static hm_result check_spiffe_id(const char *text, const char *trust_domain, str
 	return HM_OK;
 }
 
-/* An agent of which each member is at its limit would be too much. */
+/* Limits each of which is as large as may be would be too much together; nothing else is long. */
 static hm_result check_size(const struct agent *agent, struct hm_problem *why)
 {
 	char body[HM_STORE_BODY_MAX + 1];
-	if (agent_row_write(agent, body) == 0)
+	if (agent->limits && agent_row_write(agent, body) == 0)
 		return hm_refuse(why, "invalid_member", "limits", "less: an agent has at most %d bytes, as JSON",
 			HM_STORE_BODY_MAX);
 	return HM_OK;
