@@ -17,5 +17,10 @@ int command_reload(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_token(int argc, char **argv);
+int command_agent(int argc, char **argv);
+int command_task(int argc, char **argv);
+int command_approve(int argc, char **argv);
+int command_revoke(int argc, char **argv);
+int command_policy(int argc, char **argv);
 
 #endif

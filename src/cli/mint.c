@@ -22,6 +22,8 @@ static const char help[] =
 	"  --audience TEXT    whom the credential is for; repeat for several\n"
 	"  --scope TEXT       scopes, separated by single spaces\n"
 	"  --lifetime SECONDS ask for less than the profile's default, or more up to its maximum\n"
+	"  --task ID          the task that it is for\n"
+	"  --approval ID      an approval of exactly this request, when it needs one\n"
 	"  --claims JSON      further claims that the profile lists, as a JSON object\n"
 	"  --context K=V      for the service's record, never in the credential; repeat for several\n"
 	"  --timeout SECONDS  give up after this long (10)\n"
@@ -45,6 +47,8 @@ enum {
 	OPTION_AUDIENCE,
 	OPTION_SCOPE,
 	OPTION_LIFETIME,
+	OPTION_TASK,
+	OPTION_APPROVAL,
 	OPTION_CLAIMS,
 	OPTION_CONTEXT,
 	OPTION_TIMEOUT,
@@ -63,6 +67,8 @@ static const struct option options[] = {
 	{"audience", required_argument, NULL, OPTION_AUDIENCE},
 	{"scope", required_argument, NULL, OPTION_SCOPE},
 	{"lifetime", required_argument, NULL, OPTION_LIFETIME},
+	{"task", required_argument, NULL, OPTION_TASK},
+	{"approval", required_argument, NULL, OPTION_APPROVAL},
 	{"claims", required_argument, NULL, OPTION_CLAIMS},
 	{"context", required_argument, NULL, OPTION_CONTEXT},
 	{"timeout", required_argument, NULL, OPTION_TIMEOUT},
@@ -150,6 +156,10 @@ static int take(struct wanted *wanted, int option, const char *argument)
 		return take_text(wanted, "scope", argument);
 	case OPTION_LIFETIME:
 		return take_number(wanted, argument);
+	case OPTION_TASK:
+		return take_text(wanted, "task", argument);
+	case OPTION_APPROVAL:
+		return take_text(wanted, "approval", argument);
 	case OPTION_CLAIMS:
 		return take_claims(wanted, argument);
 	case OPTION_CONTEXT:

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api_command.h"
+#include "commands.h"
+#include "options.h"
+#include <stdio.h>
+
+static const char help[] =
+	"Usage: hsmint agent add SPIFFE-ID --owner WHO --purpose TEXT --review PERIOD [--class] [LIMIT...]\n"
+	"       hsmint agent list|show AGENT\n"
+	"       hsmint agent suspend|resume|retire AGENT [--reason TEXT]\n"
+	"       hsmint agent transfer AGENT --owner WHO [--contact WHO] [--review PERIOD]\n"
+	"\n"
+	"The register of agents: every credential belongs to one, and each has somebody accountable.\n"
+	"\n"
+	"  add       register an agent, or with --class a pattern of SPIFFE IDs: those that match one need no\n"
+	"            registration of their own. Prints its id\n"
+	"  suspend   no credentials until it is resumed; those that are out read as suspended\n"
+	"  retire    no credentials any more; those that are out end\n"
+	"  transfer  give it another owner\n"
+	"\n"
+	"AGENT is an id, or a SPIFFE ID.\n"
+	"\n"
+	"  --owner WHO        who is accountable for it\n"
+	"  --contact WHO      whom to escalate to\n"
+	"  --purpose TEXT     what it is for\n"
+	"  --review PERIOD    when somebody has to look at it again, from now: 90d\n"
+	"  --reason TEXT      why, for the record\n"
+	"  --audiences TEXT, --scopes TEXT, --kinds KIND   what it may have at most; repeat for several\n"
+	"  --lifetime PERIOD  for how long at most\n"
+	"  --issuer NAME      where several issuers know you\n"
+	"  --control PATH     the service's control socket (otherwise HSMINT_CONTROL)\n"
+	"  --json             print the service's reply\n"
+	"\n"
+	"Example:\n"
+	"  hsmint agent add spiffe://demo.test/agent/billing --owner alice@example.org \\\n"
+	"      --purpose 'pays invoices' --review 90d --control run/control.sock";
+
+static int print_id(const json_t *body)
+{
+	return print_line(api_text(body, "id"));
+}
+
+static void print_one(const json_t *agent)
+{
+	printf("%s  %s  %s  owner %s", api_text(agent, "id"), api_text(agent, "spiffe_id"), api_text(agent, "status"),
+		api_text(agent, json_object_get(agent, "of") ? "of" : "owner"));
+	api_print_time("review", agent, "review");
+	putchar('\n');
+}
+
+static int print_agent(const json_t *body)
+{
+	print_one(body);
+	return flush_output();
+}
+
+static int print_list(const json_t *body)
+{
+	size_t i;
+	json_t *agent;
+	json_array_foreach(json_object_get(body, "agents"), i, agent) print_one(agent);
+	if (json_object_get(body, "next"))
+		fprintf(stderr, "hsmint: there are more: --after '%s'\n", api_text(body, "next"));
+	return flush_output();
+}
+
+static const struct api_option add_options[] = {{"owner", MEMBER_TEXT, NULL}, {"contact", MEMBER_TEXT, NULL},
+	{"purpose", MEMBER_TEXT, NULL}, {"review", MEMBER_TIME, NULL}, {"class", MEMBER_FLAG, NULL},
+	{"audiences", MEMBER_LIST, "limits"}, {"scopes", MEMBER_LIST, "limits"}, {"kinds", MEMBER_LIST, "limits"},
+	{"lifetime", MEMBER_PERIOD, "limits"}};
+static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}};
+static const struct api_option transfer_options[] = {
+	{"owner", MEMBER_TEXT, NULL}, {"contact", MEMBER_TEXT, NULL}, {"review", MEMBER_TIME, NULL}};
+static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
+
+static const struct api_verb verbs[] = {
+	{"add", "POST", "/v1/agents", "", false, "spiffe_id", add_options, 9, print_id},
+	{"list", "GET", "/v1/agents", "", false, NULL, list_options, 2, print_list},
+	{"show", "GET", "/v1/agents/", "", true, NULL, NULL, 0, print_agent},
+	{"suspend", "POST", "/v1/agents/", "/suspend", true, NULL, reason_options, 1, print_agent},
+	{"resume", "POST", "/v1/agents/", "/resume", true, NULL, reason_options, 1, print_agent},
+	{"retire", "POST", "/v1/agents/", "/retire", true, NULL, reason_options, 1, print_agent},
+	{"transfer", "POST", "/v1/agents/", "/transfer", true, NULL, transfer_options, 3, print_agent},
+};
+
+int command_agent(int argc, char **argv)
+{
+	static const struct api_command command = {"agent", help, verbs, sizeof verbs / sizeof *verbs};
+	return api_command_run(&command, argc, argv);
+}

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api_command.h"
+
+#include "options.h"
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	OPTION_CONTROL = 256,
+	OPTION_JSON,
+	OPTION_HELP,
+	OPTION_ISSUER,
+	OPTION_FIRST,
+	OPTIONS_MAX = 24,
+	TARGET_MAX = 8192
+};
+
+struct asked {
+	const struct api_command *command;
+	const struct api_verb *verb;
+	const char *control, *word;
+	bool json, help;
+	json_t *body;
+};
+
+/* ---- options ---- */
+
+static bool parse_period(const char *text, json_int_t *seconds)
+{
+	static const struct {
+		char unit;
+		json_int_t seconds;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 60 * 60}, {'d', 24 * 60 * 60}};
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || number < 1 || number > 100000)
+		return false;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+		if (end[0] == units[i].unit && !end[1]) {
+			*seconds = (json_int_t)number * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+/* --on-behalf-of is on_behalf_of. */
+static void member_name(const char *option, char name[64])
+{
+	snprintf(name, 64, "%s", option);
+	for (char *c = name; *c; c++)
+		if (*c == '-')
+			*c = '_';
+}
+
+static int set_text(const struct asked *asked, json_t *object, const char *name, const char *text)
+{
+	if (json_object_get(object, name))
+		return usage_error(asked->command->name, "--%s is given once", name);
+	return json_object_set_new(object, name, json_string(text)) == 0
+		       ? 0
+		       : usage_error(asked->command->name, "--%s takes UTF-8 text", name);
+}
+
+static int add_text(const struct asked *asked, json_t *object, const char *name, const char *text)
+{
+	json_t *list = json_object_get(object, name);
+	if (!list) {
+		list = json_array();
+		json_object_set_new(object, name, list);
+	}
+	return json_array_append_new(list, json_string(text)) == 0
+		       ? 0
+		       : usage_error(asked->command->name, "--%s takes UTF-8 text", name);
+}
+
+static int set_period(const struct asked *asked, json_t *object, const char *name, const char *text, json_int_t from)
+{
+	json_int_t seconds;
+	if (!parse_period(text, &seconds))
+		return usage_error(
+			asked->command->name, "--%s takes a period such as 90d, 12h or 15m, not '%s'", name, text);
+	json_object_set_new(object, name, json_integer(from + seconds));
+	return 0;
+}
+
+static json_t *object_of(const struct asked *asked, const struct api_option *option)
+{
+	if (!option->inside)
+		return asked->body;
+	json_t *inside = json_object_get(asked->body, option->inside);
+	if (inside)
+		return inside;
+	inside = json_object();
+	json_object_set_new(asked->body, option->inside, inside);
+	return inside;
+}
+
+static int take_member(const struct asked *asked, const struct api_option *option, const char *text)
+{
+	char name[64];
+	json_t *object = object_of(asked, option);
+	member_name(option->name, name);
+	switch (option->member) {
+	case MEMBER_TEXT:
+		return set_text(asked, object, name, text);
+	case MEMBER_LIST:
+		return add_text(asked, object, name, text);
+	case MEMBER_FLAG:
+		return json_object_set_new(object, name, json_true());
+	case MEMBER_PERIOD:
+		return set_period(asked, object, name, text, 0);
+	case MEMBER_TIME:
+		return set_period(asked, object, name, text, (json_int_t)time(NULL));
+	}
+	return EXIT_USAGE;
+}
+
+static int take(struct asked *asked, int option, const char *text)
+{
+	switch (option) {
+	case OPTION_CONTROL:
+		asked->control = text;
+		return 0;
+	case OPTION_JSON:
+		asked->json = true;
+		return 0;
+	case OPTION_HELP:
+		asked->help = true;
+		return 0;
+	case OPTION_ISSUER:
+		return set_text(asked, asked->body, "issuer", text);
+	default:
+		if (option < OPTION_FIRST)
+			return usage_error(asked->command->name, "see the options"); /* getopt_long has named it */
+		return take_member(asked, &asked->verb->options[option - OPTION_FIRST], text);
+	}
+}
+
+static bool wants_word(const struct api_verb *verb)
+{
+	size_t length = strlen(verb->path);
+	return verb->word || verb->path[length - 1] == '/';
+}
+
+static int take_all(struct asked *asked, int argc, char **argv)
+{
+	struct option options[OPTIONS_MAX] = {{"control", required_argument, NULL, OPTION_CONTROL},
+		{"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP},
+		{"issuer", required_argument, NULL, OPTION_ISSUER}};
+	int option;
+	for (unsigned i = 0; i < asked->verb->options_count; i++)
+		options[4 + i] = (struct option){asked->verb->options[i].name,
+			asked->verb->options[i].member == MEMBER_FLAG ? no_argument : required_argument, NULL,
+			OPTION_FIRST + (int)i};
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		int status = take(asked, option, optarg);
+		if (status || asked->help)
+			return status;
+	}
+	if (wants_word(asked->verb))
+		asked->word = optind < argc ? argv[optind++] : NULL;
+	if (wants_word(asked->verb) && !asked->word)
+		return usage_error(asked->command->name, "%s needs to know which", asked->verb->name);
+	if (optind < argc)
+		return usage_error(asked->command->name, "'%s' is not wanted", argv[optind]);
+	return 0;
+}
+
+/* ---- asking ---- */
+
+json_t *api_command_call(
+	const char *control, const char *name, const char *method, const char *target, json_t *body, int *status)
+{
+	json_t *request =
+		json_pack("{s:s, s:s, s:s, s:o*}", "command", "api", "method", method, "path", target, "body", body);
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	json_decref(request);
+	*status = EXIT_FAILED;
+	char *reply = text ? control_call(control, text, name, status) : NULL;
+	free(text);
+	if (!reply)
+		return NULL;
+	json_t *whole = json_loads(reply, 0, NULL); /* the library has parsed it before */
+	hsmint_text_free(reply);
+	json_t *answer = json_incref(json_object_get(whole, "body"));
+	json_decref(whole);
+	return answer;
+}
+
+/* A SPIFFE ID in a query: what is not unreserved is escaped (RFC 3986). */
+static void append_escaped(char *target, const char *text)
+{
+	size_t used = strlen(target);
+	for (; *text && used + 4 < TARGET_MAX; text++) {
+		bool is_plain = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text);
+		used += (size_t)snprintf(target + used, 4, is_plain ? "%c" : "%%%02X", (unsigned char)*text);
+	}
+}
+
+static void append_issuer(const struct asked *asked, char *target)
+{
+	const char *issuer = json_string_value(json_object_get(asked->body, "issuer"));
+	if (!issuer)
+		return;
+	strcat(target, strchr(target, '?') ? "&issuer=" : "?issuer=");
+	append_escaped(target, issuer);
+}
+
+/* The id of the agent with this SPIFFE ID. */
+static bool find_id(const struct asked *asked, const char *spiffe_id, char id[128], int *status)
+{
+	char target[TARGET_MAX] = "/v1/agents?spiffe_id=";
+	append_escaped(target, spiffe_id);
+	append_issuer(asked, target);
+	json_t *found = api_command_call(asked->control, asked->command->name, "GET", target, NULL, status);
+	const char *text =
+		json_string_value(json_object_get(json_array_get(json_object_get(found, "agents"), 0), "id"));
+	if (text)
+		snprintf(id, 128, "%s", text);
+	else if (found)
+		fprintf(stderr, "hsmint: %s: no agent of this SPIFFE ID is registered\n", spiffe_id);
+	json_decref(found);
+	if (!text)
+		*status = EXIT_FAILED;
+	return text;
+}
+
+static bool make_target(const struct asked *asked, char target[TARGET_MAX], int *status)
+{
+	char id[128];
+	const struct api_verb *verb = asked->verb;
+	snprintf(target, TARGET_MAX, "%s", verb->path);
+	if (verb->word || !asked->word)
+		return true;
+	if (verb->by_spiffe_id && strncmp(asked->word, "spiffe://", 9) == 0) {
+		if (!find_id(asked, asked->word, id, status))
+			return false;
+		strcat(target, id);
+	} else {
+		append_escaped(target, asked->word);
+	}
+	strcat(target, verb->act);
+	return true;
+}
+
+/* Of a GET the options are parameters. */
+static void append_parameters(const struct asked *asked, char *target)
+{
+	const char *name;
+	json_t *value;
+	json_object_foreach(asked->body, name, value)
+	{
+		if (!json_is_string(value) || strcmp(name, "issuer") == 0)
+			continue;
+		strcat(target, strchr(target, '?') ? "&" : "?");
+		strcat(target, name);
+		strcat(target, "=");
+		append_escaped(target, json_string_value(value));
+	}
+	append_issuer(asked, target);
+}
+
+static int print_json(json_t *body)
+{
+	char *text = json_dumps(body, JSON_COMPACT);
+	int status = text ? print_line(text) : EXIT_FAILED;
+	free(text);
+	return status;
+}
+
+static int ask(struct asked *asked)
+{
+	int status;
+	char target[TARGET_MAX];
+	bool is_get = strcmp(asked->verb->method, "GET") == 0;
+	if (asked->verb->word)
+		json_object_set_new(asked->body, asked->verb->word, json_string(asked->word));
+	if (!make_target(asked, target, &status))
+		return status;
+	if (is_get)
+		append_parameters(asked, target);
+	json_t *body = api_command_call(asked->control, asked->command->name, asked->verb->method, target,
+		is_get ? NULL : json_incref(asked->body), &status);
+	if (body)
+		status = asked->json ? print_json(body) : asked->verb->print(body);
+	json_decref(body);
+	return status;
+}
+
+/* ---- the command ---- */
+
+static const struct api_verb *find_verb(const struct api_command *command, const char *name)
+{
+	for (unsigned i = 0; i < command->verbs_count; i++)
+		if (strcmp(command->verbs[i].name, name) == 0)
+			return &command->verbs[i];
+	return NULL;
+}
+
+int api_command_run(const struct api_command *command, int argc, char **argv)
+{
+	struct asked asked = {.command = command};
+	if (argc > 1 && strcmp(argv[1], "--help") == 0)
+		return print_line(command->help);
+	asked.verb = argc > 1 ? find_verb(command, argv[1]) : NULL;
+	if (!asked.verb)
+		return argc > 1 ? usage_error(command->name, "there is no '%s'", argv[1])
+				: usage_error(command->name, "what is to be done?");
+	asked.body = json_object();
+	int status = take_all(&asked, argc - 1, argv + 1);
+	if (status == 0)
+		status = asked.help ? print_line(command->help) : ask(&asked);
+	json_decref(asked.body);
+	return status;
+}
+
+/* ---- showing ---- */
+
+const char *api_text(const json_t *object, const char *member)
+{
+	const char *value = json_string_value(json_object_get(object, member));
+	return value && *value ? value : "-";
+}
+
+void api_print_time(const char *what, const json_t *object, const char *member)
+{
+	const json_t *value = json_object_get(object, member);
+	time_t seconds = (time_t)json_integer_value(value);
+	struct tm utc;
+	char date[32];
+	if (seconds && gmtime_r(&seconds, &utc) && strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", &utc))
+		printf("  %s %s", what, date);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api_command.h"
+#include "commands.h"
+#include "options.h"
+#include <stdio.h>
+
+static const char help[] = "Usage: hsmint approve list|show ID\n"
+			   "       hsmint approve grant|deny ID [--reason TEXT]\n"
+			   "\n"
+			   "Requests that somebody else has to approve before they are struck.\n"
+			   "\n"
+			   "  list   those that were asked for lately, with what would be struck\n"
+			   "  grant  let it be struck; you are neither who asks nor one who granted it before\n"
+			   "  deny   it is not struck, whoever granted it\n"
+			   "\n"
+			   "  --reason TEXT   why, for the record\n"
+			   "  --issuer NAME   where several issuers know you\n"
+			   "  --control PATH  the service's control socket (otherwise HSMINT_CONTROL)\n"
+			   "  --json          print the service's reply, with all that is approved\n"
+			   "\n"
+			   "Example:\n"
+			   "  hsmint approve list --control run/control.sock";
+
+static void print_one(const json_t *approval)
+{
+	const json_t *request = json_object_get(approval, "request");
+	printf("%s  %s  %zu of %lld  %s asks for %s: %s, scope %s", api_text(approval, "id"),
+		api_text(approval, "state"), json_array_size(json_object_get(approval, "approvers")),
+		(long long)json_integer_value(json_object_get(approval, "wanted")), api_text(approval, "caller"),
+		api_text(request, "subject"), api_text(request, "profile"), api_text(request, "scope"));
+	api_print_time("until", approval, "expires");
+	putchar('\n');
+}
+
+static int print_approval(const json_t *body)
+{
+	print_one(body);
+	return flush_output();
+}
+
+static int print_list(const json_t *body)
+{
+	size_t i;
+	json_t *approval;
+	json_array_foreach(json_object_get(body, "approvals"), i, approval) print_one(approval);
+	if (json_object_get(body, "next"))
+		fprintf(stderr, "hsmint: there are more: --after '%s'\n", api_text(body, "next"));
+	return flush_output();
+}
+
+static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}};
+static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
+
+static const struct api_verb verbs[] = {
+	{"list", "GET", "/v1/approvals", "", false, NULL, list_options, 2, print_list},
+	{"show", "GET", "/v1/approvals/", "", false, NULL, NULL, 0, print_approval},
+	{"grant", "POST", "/v1/approvals/", "/grant", false, NULL, reason_options, 1, print_approval},
+	{"deny", "POST", "/v1/approvals/", "/deny", false, NULL, reason_options, 1, print_approval},
+};
+
+int command_approve(int argc, char **argv)
+{
+	static const struct api_command command = {"approve", help, verbs, sizeof verbs / sizeof *verbs};
+	return api_command_run(&command, argc, argv);
+}
