@@ -228,7 +228,10 @@ static hm_result check_agent(const struct inquiry *inquiry, struct decision *dec
 						: agents_class_of(agents, issuer, subject);
 	if (decision->agent && !decision->accountable)
 		return hm_refuse(why, "unknown_agent", "subject", "an agent whose class is registered");
-	return agents_check(decision->agent, decision->accountable, inquiry->views->now, why);
+	hm_result result = agents_check(decision->agent, decision->accountable, inquiry->views->now, why);
+	if (result != HM_OK)
+		snprintf(why->field, sizeof why->field, "subject");
+	return result;
 }
 
 /* Whether all the scopes of a request are among these; none listed: nothing is narrowed. */

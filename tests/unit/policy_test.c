@@ -117,8 +117,8 @@ static void register_all(const char *issuer, const char *id, const char *pattern
 static void begin(void)
 {
 	views = (struct policy_views){agents_open(), tasks_open(), approvals_open(), 1000};
-	register_all("a", "AAAAAAAAAAAAAAAAAAAAAA", "spiffe://a.test/*");
-	register_all("b", "BBBBBBBBBBBBBBBBBBBBBA", "spiffe://b.test/*");
+	register_all("a", "AAAAAAAAAAAAAAAAAAAAAA", "spiffe://a.test/agent/*");
+	register_all("b", "BBBBBBBBBBBBBBBBBBBBBA", "spiffe://b.test/agent/*");
 	request = (struct mint_request){.profile = "a-access",
 		.subject = "spiffe://a.test/agent/first",
 		.audiences = {"https://api.a.test"},
