@@ -115,7 +115,9 @@ hm_result task_api_list(struct api_call *call, struct hm_problem *why)
 	HM_TRY(check_query(call, why));
 	HM_TRY(read_limit(call, &limit, why));
 	const char *after = json_string_value(json_object_get(call->query, "after"));
-	const char *caller = call->actor.known->roles & roles_that_see(call) ? NULL : call->actor.name;
+	unsigned roles = call->actor.known->roles;
+	const char *own = roles & ROLE_TASK ? call->actor.name : ""; /* nobody's name */
+	const char *caller = roles & roles_that_see(call) ? NULL : own;
 	unsigned count = tasks_list(call->service->tasks, call->issuer, caller, after ? after : "", found, limit, next);
 	call->status = 200;
 	call->answer = page(call, found, count, next);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What may be done to tasks, by whom and when: the operations, committed to a store, as the views have it then. */
+#include "agents.h"
 #include "service.h"
 #include "task_api.h"
+#include "tasks.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -34,6 +36,11 @@ static void row(void *context, const struct store_row *taken)
 	cr_assert_eq(result, HM_OK, "%s", fault.detail);
 }
 
+static void ignore(void *context)
+{
+	(void)context;
+}
+
 static void forget(void)
 {
 	json_decref(shown);
@@ -44,7 +51,7 @@ static void forget(void)
 
 static void open_service(void)
 {
-	static const struct store_events events = {.row = row};
+	static const struct store_events events = {.row = row, .changed = ignore};
 	now = NOW;
 	service = calloc(1, sizeof *service);
 	cr_assert_not_null(service);
@@ -118,7 +125,7 @@ static void put_agent(const char *spiffe_id, const char *members)
 	static unsigned count;
 	char key[256], text[1024];
 	snprintf(text, sizeof text,
-		"{\"class\":false,\"contact\":\"c\",\"created\":1,\"id\":\"%022u\",\"owner\":\"o\",\"purpose\":\"p\","
+		"{\"class\":false,\"contact\":\"c\",\"created\":1,\"id\":\"%021uA\",\"owner\":\"o\",\"purpose\":\"p\","
 		"\"review\":%d,\"status\":\"active\"}",
 		count++, NOW + 365 * DAY);
 	json_t *body = json_loads(text, 0, NULL), *others = json_loads(members, 0, NULL);
