@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "task_api.h"
 
+#include "api_query.h"
 #include "service.h"
 #include "spiffe.h"
 #include "tasks_inside.h"
-#include <stdlib.h>
 #include <string.h>
-
-enum { LIST_STANDARD = 100 };
 
 /* What an act leads to, from a task that has not ended, and who may do it to tasks of others. */
 struct act {
@@ -66,34 +64,6 @@ hm_result task_api_show(struct api_call *call, struct hm_problem *why)
 	return answer(call, 200, task, why);
 }
 
-static hm_result read_limit(const struct api_call *call, unsigned *limit, struct hm_problem *why)
-{
-	char *end;
-	const char *text = json_string_value(json_object_get(call->query, "limit"));
-	*limit = LIST_STANDARD;
-	if (!text)
-		return HM_OK;
-	unsigned long number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || number < 1 || number > HM_LIST_MAX)
-		return hm_refuse(why, "invalid_member", "limit", "1 to %d", HM_LIST_MAX);
-	*limit = (unsigned)number;
-	return HM_OK;
-}
-
-static hm_result check_query(const struct api_call *call, struct hm_problem *why)
-{
-	const char *name;
-	json_t *value;
-	json_object_foreach(call->query, name, value)
-	{
-		if (strcmp(name, "issuer") != 0 && strcmp(name, "after") != 0 && strcmp(name, "limit") != 0)
-			return hm_refuse(why, "unknown_member", name, "issuer, after, limit");
-		if (strcmp(name, "after") == 0 && (!json_is_string(value) || !task_is_id(json_string_value(value))))
-			return hm_refuse(why, "invalid_member", name, "the `next` of the page before");
-	}
-	return HM_OK;
-}
-
 static json_t *page(const struct api_call *call, const struct task *const *found, unsigned count, const char *next)
 {
 	json_t *shown = json_array();
@@ -111,10 +81,11 @@ hm_result task_api_list(struct api_call *call, struct hm_problem *why)
 {
 	const struct task *found[HM_LIST_MAX];
 	char next[HM_ID_MAX + 1];
-	unsigned limit;
-	HM_TRY(check_query(call, why));
-	HM_TRY(read_limit(call, &limit, why));
-	const char *after = json_string_value(json_object_get(call->query, "after"));
+	const char *after = NULL;
+	unsigned limit = 0;
+	HM_TRY(api_query_page(call, NULL, &after, &limit, why));
+	if (after && !task_is_id(after))
+		return hm_refuse(why, "invalid_member", "after", "the `next` of the page before");
 	unsigned roles = call->actor.known->roles;
 	const char *own = roles & ROLE_TASK ? call->actor.name : ""; /* nobody's name */
 	const char *caller = roles & roles_that_see(call) ? NULL : own;
@@ -198,27 +169,6 @@ hm_result task_api_open(struct api_call *call, struct hm_problem *why)
 
 /* ---- pause, resume, complete, cancel ---- */
 
-static hm_result take_reason(const struct api_call *call, const char **reason, struct hm_problem *why)
-{
-	const char *name;
-	json_t *value;
-	*reason = NULL;
-	json_object_foreach(call->body, name, value)
-	{
-		if (strcmp(name, "issuer") == 0)
-			continue;
-		if (strcmp(name, "reason") != 0)
-			return hm_refuse(why, "unknown_member", name, "issuer, reason");
-		*reason = json_string_value(value);
-		if (!*reason)
-			return hm_refuse(why, "wrong_type", name, "a string");
-		if (!task_is_text(*reason, json_string_length(value), HM_REASON_MAX))
-			return hm_refuse(
-				why, "invalid_member", name, "1 to %d bytes without control characters", HM_REASON_MAX);
-	}
-	return HM_OK;
-}
-
 /* The task as it will be. `*changes` false: it is so already. */
 static hm_result apply(const struct api_call *call, const struct act *act, const struct task *task, struct task *next,
 	bool *changes, struct hm_problem *why)
@@ -256,11 +206,11 @@ static hm_result change(struct api_call *call, const struct task *next, const ch
 static hm_result run(struct api_call *call, const struct act *act, struct hm_problem *why)
 {
 	const struct task *task;
-	const char *reason;
+	const char *reason = NULL;
 	struct task next;
 	bool changes;
 	HM_TRY(find(call, is_proven(call) ? act->others : 0, &task, why));
-	HM_TRY(take_reason(call, &reason, why));
+	HM_TRY(api_body_reason(call, &reason, why));
 	HM_TRY(apply(call, act, task, &next, &changes, why));
 	if (changes)
 		HM_TRY(change(call, &next, reason, why));
