@@ -6,12 +6,13 @@ import json
 import os
 import signal
 import socket
+import time
 
 import frames
 from certificates import Authority
 from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, wait_for
 
-MINT, BATCH = "/v1/mint/jwt", "/v1/mint/batch"
+MINT, BATCH, TASKS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
@@ -294,6 +295,53 @@ class Provoker:
             return wait_for(fill, "the disk to be full")
         finally:
             service.stop()
+
+    # ---- by a task ----
+
+    def open_task(self, **members):
+        return self.ask("POST", TASKS, dict({"agent": SUBJECT, "purpose": "testing"}, **members))
+
+    def act_on_task(self, task, act):
+        return self.ask("POST", "%s/%s/%s" % (TASKS, task.problem["id"], act), {})
+
+    def mint_under(self, task):
+        return self.mint(dict(REQUEST, task=task.problem["id"]))
+
+    def provoke_invalid_member(self):
+        return self.open_task(ref="")
+
+    def provoke_unknown_task(self):
+        return self.ask("GET", TASKS + "/" + "x" * 22)
+
+    def provoke_task_paused(self):
+        task = self.open_task()
+        self.act_on_task(task, "pause")
+        return self.mint_under(task)
+
+    def provoke_task_ended(self):
+        task = self.open_task()
+        self.act_on_task(task, "complete")
+        return self.mint_under(task)
+
+    def provoke_task_expired(self):
+        task = self.open_task(lifetime=1)
+        wait_for(lambda: time.time() >= task.problem["expires"], "its end")
+        return self.mint_under(task)
+
+    def provoke_task_state(self):
+        task = self.open_task()
+        self.act_on_task(task, "complete")
+        return self.act_on_task(task, "resume")
+
+    def provoke_task_mismatch(self):
+        self.open_task(ref="mismatch")
+        return self.open_task(ref="mismatch", scopes=["read"])
+
+    def provoke_task_too_deep(self):
+        task = self.open_task()
+        for _ in range(7):
+            task = self.open_task(parent=task.problem["id"])
+        return self.open_task(parent=task.problem["id"])
 
     # ---- by an operator ----
 
