@@ -170,7 +170,7 @@ static const char *place(char **room, const char *text, size_t length)
 
 static const char *place_text(char **room, const char *text)
 {
-	return place(room, text, strlen(text));
+	return place(room, text, text ? strlen(text) : 0);
 }
 
 static void place_list(char **room, char **list, char *const *texts, unsigned count)
@@ -214,7 +214,7 @@ static void place_all(struct agent_entry *entry, const struct parsed *parsed)
 
 hm_result agent_row_read(const struct store_row *row, struct agent_entry **out, struct hm_problem *why)
 {
-	struct parsed parsed = {.issuer = row->key};
+	struct parsed parsed = {.issuer = row->key, .id = ""};
 	json_error_t error;
 	__attribute__((cleanup(json_cleanup))) json_t *body =
 		json_loadb(row->body, row->length, JSON_REJECT_DUPLICATES, &error);
