@@ -7,10 +7,12 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import frames
 from certificates import Authority
 from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, wait_for
+from http_signature import Signer
 
 MINT, BATCH, TASKS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
@@ -134,6 +136,9 @@ class Provoker:
     def provoke_malformed_json(self):
         return self.mint("{")
 
+    def provoke_malformed_form(self):
+        return self.ask("POST", "/oauth2/introspect", "token", {"Content-Type": "application/x-www-form-urlencoded"})
+
     def provoke_invalid_utf8(self):
         return self.mint(b'{"profile":"\xff"}')
 
@@ -163,8 +168,31 @@ class Provoker:
     def provoke_unknown_caller(self):
         return self.mint(REQUEST, certificate=self.unknown)
 
+    def provoke_unknown_issuer(self):
+        return self.ask("GET", "/v1/agents?issuer=nowhere")
+
+    def provoke_proof_required(self):
+        return self.ask("POST", "/v1/revocations", {"subject": SUBJECT})
+
+    def provoke_signature_refused(self):
+        return self.ask("GET", "/v1/agents", headers={"Signature": "hsmint=:AA==:"})
+
     def provoke_role_missing(self):
         return self.ask("GET", "/metrics", certificate=self.other)
+
+    # ---- by what others do at once ----
+
+    def provoke_store_conflict(self):
+        """Each is decided on what was there before the first of them was done; who is overtaken thrice is told so."""
+        signer = Signer(self.service, (self.service.ready["cert"], self.service.ready["key"]))
+        known = signer.ask("GET", "/v1/agents").json["agents"][0]
+        path = "/v1/agents/%s/transfer" % known["id"]
+
+        def at_once():
+            with ThreadPoolExecutor(16) as pool:
+                answers = pool.map(lambda n: signer.ask("POST", path, {"owner": "o%d@demo.test" % n}), range(16))
+                return next((answer for answer in answers if answer.status == 409), None)
+        return Provoked("POST", path, wait_for(at_once, "a conflict"))
 
     # ---- by what was before ----
 
