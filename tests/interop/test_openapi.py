@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 from harness import AUDIENCE, SUBJECT, Answer, Case, SharedCase, start_serve, wait_for  # noqa: E402
+from http_signature import Signer  # noqa: E402
 from provoke import Provoker  # noqa: E402
 
 # What only operators meet, over the control socket.
@@ -142,12 +144,69 @@ class Replies(SharedCase):
             self.assertEqual(self.ask("GET", path).status, 404)
         nobody.close()
 
+    def told(self, method, path, answer, status, body=None):
+        self.assertEqual(answer.status, status, answer.body)
+        self.replies.append(reply(method, path, answer, body))
+        return answer.json
+
+    def govern_agents(self, ask):
+        """Each act once, and again where that is answered otherwise; `ask` proves who asks."""
+        agent = {"spiffe_id": "spiffe://demo.test/own/openapi", "owner": "owner@demo.test", "contact": "oncall@demo.test",
+                 "purpose": "a test", "review": int(time.time()) + 1000000, "limits": {"scopes": ["read"], "lifetime": 60}}
+        made = self.told("POST", "/v1/agents", ask("POST", "/v1/agents", agent), 201, agent)
+        self.told("POST", "/v1/agents", ask("POST", "/v1/agents", agent), 200, agent)
+        self.told("POST", "/v1/agents", ask("POST", "/v1/agents", dict(agent, purpose="another")), 409)
+        self.told("POST", "/v1/agents/import", ask("POST", "/v1/agents/import", {"agents": [agent]}), 200, {"agents": [agent]})
+        self.told("GET", "/v1/agents", ask("GET", "/v1/agents?limit=1"), 200)
+        path = "/v1/agents/" + made["id"]
+        self.told("GET", path, ask("GET", path), 200)
+        for act, body in (("transfer", {"owner": "other@demo.test"}), ("suspend", {"reason": "a test"}), ("resume", {}),
+                          ("retire", {})):
+            self.told("POST", path + "/" + act, ask("POST", path + "/" + act, body), 200, body)
+            self.told("POST", path + "/" + act, self.service.ask("POST", path + "/" + act, body), 403)
+        self.told("POST", path + "/suspend", ask("POST", path + "/suspend", {}), 409)
+        self.told("GET", "/v1/agents/nobody", ask("GET", "/v1/agents/nobody"), 404)
+
+    def govern_tasks(self):
+        ask = self.service.ask
+        task = {"agent": SUBJECT, "purpose": "a test", "on_behalf_of": "somebody", "ref": "openapi", "audiences": [AUDIENCE],
+                "scopes": ["read"], "lifetime": 600}
+        made = self.told("POST", "/v1/tasks", ask("POST", "/v1/tasks", task), 201, task)
+        self.told("POST", "/v1/tasks", ask("POST", "/v1/tasks", task), 200, task)
+        self.told("POST", "/v1/tasks", ask("POST", "/v1/tasks", dict(task, purpose="another")), 409)
+        child = {"agent": SUBJECT, "purpose": "a part of it", "parent": made["id"], "scopes": ["read"]}
+        other = self.told("POST", "/v1/tasks", ask("POST", "/v1/tasks", child), 201, child)["id"]
+        self.told("GET", "/v1/tasks", ask("GET", "/v1/tasks?limit=1"), 200)
+        path = "/v1/tasks/" + made["id"]
+        self.told("GET", path, ask("GET", path), 200)
+        self.told("POST", "/v1/tasks/%s/cancel" % other, ask("POST", "/v1/tasks/%s/cancel" % other, {}), 200, {})
+        for act in ("pause", "resume", "complete"):
+            self.told("POST", path + "/" + act, ask("POST", path + "/" + act, {"reason": "a test"}), 200, {"reason": "a test"})
+            self.told("POST", path + "/" + act, ask("POST", path + "/" + act, {"reasons": 1}), 400)
+        self.told("POST", path + "/cancel", ask("POST", path + "/cancel", {}), 409)
+        self.told("GET", "/v1/tasks/nobody", ask("GET", "/v1/tasks/nobody"), 404)
+
+    def govern_all(self):
+        self.govern_tasks()
+        self.told("POST", "/v1/nonces", self.service.ask("POST", "/v1/nonces", "", headers={"Content-Length": "0"}), 200)
+        self.govern_agents(Signer(self.service, (self.service.ready["cert"], self.service.ready["key"])).ask)
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        token = "token=" + self.service.mint().json["credential"]
+        for active in (True, False):
+            answer = self.told("POST", "/oauth2/introspect", self.service.ask("POST", "/oauth2/introspect", token, headers=form), 200)
+            self.assertEqual(answer["active"], active)
+            self.told("POST", "/oauth2/revoke", self.service.ask("POST", "/oauth2/revoke", token, headers=form), 200)
+        for path in ("/oauth2/introspect", "/oauth2/revoke"):
+            self.told("POST", path, self.service.ask("POST", path, "token", headers=form), 400)
+            self.told("POST", path, self.service.ask("POST", path, {}), 415)
+
     def test_it_describes_what_the_service_answers(self):
         self.mint_all()
         self.mint_batch()
         self.refuse_all()
         self.read_all()
         self.read_ledger()
+        self.govern_all()
         verdict = judge(self.replies)
         self.assertEqual(verdict["faults"], [])
         self.assertEqual(set(verdict["operations"]) - set(verdict["covered"]), set(), "paths that nobody asked for")
