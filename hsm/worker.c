@@ -4,6 +4,7 @@
 #include "anchor_object.h"
 #include "log.h"
 #include "sign.h"
+#include "status_list.h"
 #include <poll.h>
 #include <string.h>
 #include <time.h>
@@ -65,12 +66,15 @@ static hm_result sign_jwt(
 {
 	struct room *room = worker->room;
 	const struct key *key = &room->keys[asked->key];
+	bool is_status_list = key->config->use == KEY_USE_STATUS_LIST;
 	HM_TRY(jose_check(&room->jose[asked->key], asked->tbs, why));
+	if (is_status_list)
+		HM_TRY(status_list_check(key, asked->tbs, why));
 	if (worker->session == CK_INVALID_HANDLE)
 		HM_TRY(room_open_session(room, &worker->session, why));
 	wait_as_told(room);
-	return sign(&room->module, worker->session, key, asked->tbs, SIGNED_CREDENTIAL, wants_check(room, key),
-		signature, why);
+	return sign(&room->module, worker->session, key, asked->tbs,
+		is_status_list ? SIGNED_STATUS_LIST : SIGNED_CREDENTIAL, wants_check(room, key), signature, why);
 }
 
 /* Under the lock, so that of two threads the second sees what the first signed. */

@@ -106,7 +106,7 @@ static void keep_shard(struct report *report, const struct verify_shard *shard)
 	for (unsigned i = 0; i < ENTRY_TYPES; i++)
 		if (shard->types[i])
 			json_object_set_new(types, entry_type_name(i), json_integer((json_int_t)shard->types[i]));
-	static const char *const whats[VERIFY_WHATS] = {"credential", "probe", "checkpoint"};
+	static const char *const whats[VERIFY_WHATS] = {"credential", "probe", "checkpoint", "status_list"};
 	for (unsigned i = 0; i < VERIFY_WHATS; i++)
 		json_object_set_new(signatures, whats[i], json_integer((json_int_t)shard->signatures[i]));
 	json_array_append_new(report->shards,

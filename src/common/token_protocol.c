@@ -11,7 +11,9 @@ const char *key_use_name(enum key_use use)
 
 const char *key_use_typ(enum key_use use)
 {
-	static const char *const typs[KEY_USES] = {"at+jwt", "JWT"}; /* RFC 9068, section 2.1; JWT-SVID, section 2.3 */
+	static const char *const typs[KEY_USES] = {[KEY_USE_ACCESS_TOKEN] = "at+jwt", /* RFC 9068, section 2.1 */
+		[KEY_USE_JWT_SVID] = "JWT",                                           /* JWT-SVID, section 2.3 */
+		[KEY_USE_STATUS_LIST] = "statuslist+jwt"};
 	return typs[use];
 }
 
@@ -46,7 +48,7 @@ const char *token_class_name(enum token_class class)
 
 const char *signed_what_name(enum signed_what what)
 {
-	static const char *const names[SIGNED_WHATS] = {"credential", "probe", "checkpoint"};
+	static const char *const names[SIGNED_WHATS] = {"credential", "probe", "checkpoint", "status_list"};
 	return names[what];
 }
 

@@ -132,7 +132,7 @@ struct token_key_ready {
 };
 
 /* What a signature was of. */
-enum signed_what { SIGNED_CREDENTIAL, SIGNED_PROBE, SIGNED_CHECKPOINT, SIGNED_WHATS };
+enum signed_what { SIGNED_CREDENTIAL, SIGNED_PROBE, SIGNED_CHECKPOINT, SIGNED_STATUS_LIST, SIGNED_WHATS };
 const char *signed_what_name(enum signed_what what); /* "credential", … */
 
 /* How often a process had its keys sign since it started, also where the signature was of no use. */

@@ -16,7 +16,7 @@ struct verify_finding {
 	const char *text;
 };
 
-enum verify_what { VERIFY_CREDENTIAL, VERIFY_PROBE, VERIFY_CHECKPOINT, VERIFY_WHATS };
+enum verify_what { VERIFY_CREDENTIAL, VERIFY_PROBE, VERIFY_CHECKPOINT, VERIFY_STATUS_LIST, VERIFY_WHATS };
 
 /* One shard, when it was read. */
 struct verify_shard {

@@ -87,14 +87,15 @@ static void take_credentials(struct verify *verify, uint64_t index, struct hm_by
 		verify_entry_fault(verify, index, "it counts for too many keys, or too much");
 	else if (verify->shard.is_counted && key->signatures > key->entries)
 		verify_entry_fault(verify, index,
-			"key %.*s has signed %" PRIu64 " credentials by then, and only %" PRIu64
+			"key %.*s has signed %" PRIu64 " credentials or status lists by then, and only %" PRIu64
 			" are recorded: signatures were made that nobody recorded",
 			(int)kid.length, (const char *)kid.data, key->signatures, key->entries);
 }
 
 static void take_count(struct verify *verify, uint64_t index, struct hm_bytes element)
 {
-	static const char *const words[VERIFY_WHATS] = {"\"credential\"", "\"probe\"", "\"checkpoint\""};
+	static const char *const words[VERIFY_WHATS] = {
+		"\"credential\"", "\"probe\"", "\"checkpoint\"", "\"status_list\""};
 	struct hm_bytes kid, what;
 	int64_t count;
 	unsigned which = 0;
@@ -110,7 +111,7 @@ static void take_count(struct verify *verify, uint64_t index, struct hm_bytes el
 		return;
 	}
 	verify->shard.signatures[which] += (uint64_t)count;
-	if (which == VERIFY_CREDENTIAL && count)
+	if ((which == VERIFY_CREDENTIAL || which == VERIFY_STATUS_LIST) && count)
 		take_credentials(verify, index, kid, (uint64_t)count);
 }
 

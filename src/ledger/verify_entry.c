@@ -61,7 +61,7 @@ static void check_of_before(struct verify *verify, uint64_t index, uint64_t of, 
 			verify, index, "`of` names entry %" PRIu64 " of a shard of %" PRIu64, of, verify->before.size);
 	else {
 		unsigned type = read_type(&verify->log_before, verify->before.size, of);
-		if (type != ENTRY_CREDENTIAL && type != TYPE_NOT_KNOWN)
+		if (type != ENTRY_CREDENTIAL && type != ENTRY_STATUS_LIST && type != TYPE_NOT_KNOWN)
 			verify_entry_fault(verify, index,
 				"`of` names entry %" PRIu64 " of the shard before, which is "
 				"no credential's",
@@ -86,7 +86,7 @@ static void check_of(struct verify *verify, uint64_t index, const struct entry *
 		return;
 	}
 	unsigned type = type_of(verify, of);
-	if (type != ENTRY_CREDENTIAL && type != TYPE_NOT_KNOWN)
+	if (type != ENTRY_CREDENTIAL && type != ENTRY_STATUS_LIST && type != TYPE_NOT_KNOWN)
 		verify_entry_fault(verify, index, "`of` names entry %" PRIu64 ", which is no credential's", of);
 }
 
@@ -207,6 +207,7 @@ void verify_entry(struct verify *verify, uint64_t index, const uint8_t *data, si
 		take_signed(verify, index, &entry);
 		break;
 	case ENTRY_CREDENTIAL:
+	case ENTRY_STATUS_LIST:
 		take_signed(verify, index, &entry);
 		break;
 	case ENTRY_VOID:

@@ -4,15 +4,19 @@
 #include "agents.h"
 #include "api.h"
 #include "approvals.h"
+#include "clock.h"
 #include "engine.h"
 #include "http_signature.h"
 #include "log.h"
 #include "parked.h"
 #include "revocations.h"
 #include "status_lists.h"
+#include "status_publish.h"
 #include "store.h"
 #include "tasks.h"
 #include <string.h>
+
+enum { TIDY_TICKS = 60, TIDIED_AT_ONCE = 1000 };
 
 /* ---- rows ---- */
 
@@ -86,6 +90,7 @@ static void on_row(void *context, const struct store_row *row)
 	}
 	if (service->api)
 		api_rows_changed(service->api);
+	status_publisher_changed(service);
 }
 
 static void on_changed(void *context)
@@ -123,18 +128,46 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 	HM_TRY(store_open(
 		&service->loop, config->store, config->state, config->ledger.origin, &events, &service->store, why));
 	service->api = api_open(service);
-	return service->api ? HM_OK : hm_unavailable(why, "system", "no memory");
+	if (!service->api)
+		return hm_unavailable(why, "system", "no memory");
+	return status_publisher_open(service, why);
+}
+
+static void on_tidied(void *context, hm_result result, uint64_t sequence, const struct hm_problem *why)
+{
+	(void)context, (void)result, (void)sequence, (void)why; /* what was not deleted is found again */
+}
+
+/* Rows that nothing needs any more. Nobody is told: each of them ended with an entry of its own. */
+static void tidy(struct service *service)
+{
+	struct changes *changes = changes_open();
+	unsigned count = 0;
+	if (!changes)
+		return;
+	count += tasks_expire(service->tasks, hm_time(), TIDIED_AT_ONCE, changes);
+	count += approvals_expire(service->approvals, hm_time(), TIDIED_AT_ONCE, changes);
+	count += revocations_expire(service->revocations, hm_time(), TIDIED_AT_ONCE, changes);
+	count += status_lists_expire(service->status_lists, hm_time(), TIDIED_AT_ONCE, changes);
+	if (count)
+		store_commit(service->store, changes, on_tidied, service);
+	else
+		changes_close(changes);
 }
 
 void governance_tick(struct service *service)
 {
+	if (++service->ticks % TIDY_TICKS == 0 && !service->stopping)
+		tidy(service);
 	store_tick(service->store);
 	parked_tick(service->parked);
 	api_tick(service->api);
+	status_publisher_tick(service);
 }
 
 void governance_end(struct service *service, void (*ended)(void *context), void *context)
 {
+	status_publisher_end(service);
 	engine_close(service->engine);
 	service->engine = NULL;
 	store_end(service->store, ended, context);
@@ -142,6 +175,7 @@ void governance_end(struct service *service, void (*ended)(void *context), void 
 
 void governance_close(struct service *service)
 {
+	status_publisher_close(service->status_publisher);
 	api_close(service->api);
 	parked_close(service->parked);
 	store_close(service->store);

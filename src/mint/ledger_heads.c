@@ -201,7 +201,7 @@ static hm_result submit(struct service *service, const struct ledger_head *head,
 	if (pending_next_due(service->pool) == pending)
 		mint_expire(service);
 	ledger_origin(service->ledger, head->shard, checkpoint.origin);
-	pending->is_checkpoint = true;
+	pending->what = PENDING_CHECKPOINT;
 	pending->tbs_length = checkpoint_write(&checkpoint, pending->jwt);
 	heads->signing = *head;
 	heads->pending = pending;

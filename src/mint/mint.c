@@ -14,6 +14,7 @@
 #include "problem.h"
 #include "rate.h"
 #include "replay.h"
+#include "status_publish.h"
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -602,6 +603,10 @@ static bool append_signature(struct pending *pending, const uint8_t *signature, 
 
 static void fail_signed(struct service *service, struct pending *pending, const struct hm_problem *why)
 {
+	if (pending->what == PENDING_STATUS_LIST) {
+		status_publisher_failed(service, pending, why->detail);
+		return;
+	}
 	refuse_all(service, pending, why);
 	end(service, pending, why->code);
 }
@@ -610,6 +615,10 @@ static void fail_signed(struct service *service, struct pending *pending, const 
 static void release_signed(struct service *service, struct pending *pending)
 {
 	struct hm_problem why;
+	if (pending->what == PENDING_STATUS_LIST) {
+		status_publisher_ready(service, pending);
+		return;
+	}
 	refuse_late(service, pending);
 	if (!pending->answered || !TAILQ_EMPTY(&pending->followers)) {
 		if (governed_still(service, pending, &why) == HM_OK)
@@ -625,7 +634,7 @@ static void release_signed(struct service *service, struct pending *pending)
 void mint_signed(struct service *service, struct pending *pending, const uint8_t *signature, size_t length)
 {
 	struct hm_problem why;
-	if (pending->is_checkpoint) {
+	if (pending->what == PENDING_CHECKPOINT) {
 		ledger_heads_signed(service, pending, signature, length);
 		return;
 	}
@@ -715,8 +724,12 @@ static bool move(struct pending *pending, const struct issuing_key *key)
 void mint_failed(struct service *service, struct pending *pending, const char *code, const char *detail)
 {
 	struct hm_problem why = {.code = code};
-	if (pending->is_checkpoint) {
+	if (pending->what == PENDING_CHECKPOINT) {
 		ledger_heads_failed(service, pending, detail);
+		return;
+	}
+	if (pending->what == PENDING_STATUS_LIST) {
+		status_publisher_failed(service, pending, detail);
 		return;
 	}
 	const struct issuing_key *key = strcmp(code, "token_unavailable") == 0 ? another_key(service, pending) : NULL;
@@ -754,8 +767,14 @@ static void expire_follower(struct service *service, struct pending *follower)
 
 static void expire_one(struct service *service, struct pending *pending)
 {
-	if (pending->is_checkpoint) {
+	if (pending->what == PENDING_CHECKPOINT) {
 		ledger_heads_expired(service, pending);
+		return;
+	}
+	if (pending->what == PENDING_STATUS_LIST) {
+		if (pending->is_signed)
+			take_recorded(service, pending);
+		status_publisher_expired(service, pending);
 		return;
 	}
 	/* One that waits for a token's process is not late by the caller's doing: the token is away. */

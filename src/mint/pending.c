@@ -51,7 +51,8 @@ struct pending *pending_take(struct pending_pool *pool, uint64_t deadline_ms)
 	pending->id = (((pending->id >> PLACE_BITS) + 1) << PLACE_BITS) | place;
 	pending->in_use = true;
 	pending->answered = pending->at_work = pending->goes_first = false;
-	pending->is_checkpoint = pending->is_signed = false;
+	pending->what = PENDING_CREDENTIAL;
+	pending->is_signed = false;
 	pending->ticket = 0;
 	pending->tries = 0;
 	pending->moved = false;

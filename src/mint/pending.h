@@ -22,17 +22,24 @@ struct fair_who {
 
 TAILQ_HEAD(pending_list, pending);
 
+/* Not all are requests of somebody. */
+enum pending_for {
+	PENDING_CREDENTIAL,
+	PENDING_CHECKPOINT, /* of the ledger: ledger_heads.c */
+	PENDING_STATUS_LIST /* status_publish.c */
+};
+
 struct pending {
 	TAILQ_ENTRY(pending) by_deadline; /* in the pool's list of those that are not answered */
 	/* In a line at the token, among those it works on, those that are signed, or the followers. */
 	TAILQ_ENTRY(pending) at_token;
 	uint64_t id;           /* names this use of this place; frames to the token carry it */
 	bool in_use, answered; /* answered: the caller has its reply; the token may still be at work */
-	bool is_checkpoint;    /* of the ledger, and nobody's request: ledger_heads.c */
-	bool at_work;          /* the token's process has it; else it is in the token's queue, or at none */
-	bool goes_first;       /* it waits before all lines */
-	bool moved;            /* it was with another token before */
-	bool is_signed;        /* it waits for its entry alone */
+	enum pending_for what;
+	bool at_work;    /* the token's process has it; else it is in the token's queue, or at none */
+	bool goes_first; /* it waits before all lines */
+	bool moved;      /* it was with another token before */
+	bool is_signed;  /* it waits for its entry alone */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */

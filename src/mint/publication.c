@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "publication.h"
 
+#include "status_list_token.h"
+
 #include "base64url.h"
 #include <openssl/evp.h>
 #include <stdio.h>
@@ -64,6 +66,9 @@ static void put_caching(struct gate_publish *publish, enum publication_caching c
 	snprintf(publish->cache_control, sizeof publish->cache_control, "%s", text);
 	if (caching == CACHING_MINUTES)
 		snprintf(publish->cache_control, sizeof publish->cache_control, "public, max-age=%d", HM_JWKS_AGE);
+	if (caching == CACHING_SECONDS)
+		snprintf(publish->cache_control, sizeof publish->cache_control, "public, max-age=%d",
+			STATUS_TTL_SECONDS);
 	publish->etag[0] = 0;
 	if (caching != CACHING_NONE)
 		publication_etag(publish->body.data, publish->body.length, publish->etag);

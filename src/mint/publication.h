@@ -14,6 +14,7 @@ void publications_close(struct publications *publications);
 enum publication_caching {
 	CACHING_NONE,
 	CACHING_MINUTES,  /* five, also by a cache between */
+	CACHING_SECONDS,  /* a status list's ttl */
 	CACHING_ASK_AGAIN /* it may be kept, and used when we say that it is still the same */
 };
 

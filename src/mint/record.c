@@ -182,6 +182,21 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	return json.out.failed ? hm_broken(why, "no room for the ledger's entry") : HM_OK;
 }
 
+hm_result record_prepare_status_list(struct pending *pending, const char *issuer, unsigned list, struct hm_problem *why)
+{
+	char tbs[HASH_TEXT + 1];
+	struct hm_json json = hm_json(pending->entry, sizeof pending->entry);
+	HM_TRY(hash_tbs(pending, tbs, why));
+	hm_json_begin(&json, '{');
+	hm_json_member_string(&json, "issuer", issuer);
+	pending->entry_kid = put_fixed(&json, "kid", pending->kid);
+	hm_json_member_number(&json, "list", list);
+	pending->entry_tbs = put_fixed(&json, "tbs", tbs);
+	put_end(&json, "status_list");
+	pending->entry_length = json.out.used;
+	return json.out.failed ? hm_broken(why, "no room for the ledger's entry") : HM_OK;
+}
+
 hm_result record_moved(struct pending *pending, struct hm_problem *why)
 {
 	char tbs[HASH_TEXT + 1];

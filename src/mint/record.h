@@ -23,6 +23,10 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 hm_result record_moved(struct pending *pending, struct hm_problem *why) HM_MUST_USE;
 
 /* Before it is sent to a token: its entry, or when it was sent before, that it is signed again. False: no memory. */
+/* The entry of a status list that is to be signed: of `issuer`, its name, and the list's number. */
+hm_result record_prepare_status_list(
+	struct pending *pending, const char *issuer, unsigned list, struct hm_problem *why) HM_MUST_USE;
+
 bool record_sending(struct service *service, struct pending *pending);
 
 /* It was sent to a token, and will not be given out. */

@@ -100,11 +100,12 @@ void record_life(struct service *service, const struct token *token, enum token_
 
 /* ---- from one shard to the next ---- */
 
-static uint64_t credentials(const struct token_counts *counts, const char *kid)
+/* What must have an entry of its own; a key signs either the one or the other. */
+static uint64_t recorded(const struct token_counts *counts, const char *kid)
 {
 	for (uint32_t i = 0; i < counts->count; i++)
 		if (strcmp(counts->keys[i].kid, kid) == 0)
-			return counts->keys[i].counts[SIGNED_CREDENTIAL];
+			return counts->keys[i].counts[SIGNED_CREDENTIAL] + counts->keys[i].counts[SIGNED_STATUS_LIST];
 	return 0;
 }
 
@@ -113,8 +114,8 @@ static uint64_t uncounted(const struct service *service, const char *kid)
 {
 	uint64_t sent = 0, counted = 0;
 	for (unsigned i = 0; i < service->token_count; i++) {
-		sent += credentials(token_sent(service->tokens[i]), kid);
-		counted += credentials(token_counted(service->tokens[i]), kid);
+		sent += recorded(token_sent(service->tokens[i]), kid);
+		counted += recorded(token_counted(service->tokens[i]), kid);
 	}
 	return sent > counted ? sent - counted : 0;
 }
@@ -122,7 +123,7 @@ static uint64_t uncounted(const struct service *service, const char *kid)
 static bool is_first(const struct service *service, unsigned token, const char *kid)
 {
 	for (unsigned i = 0; i < token; i++)
-		if (credentials(token_sent(service->tokens[i]), kid))
+		if (recorded(token_sent(service->tokens[i]), kid))
 			return false;
 	return true;
 }

@@ -388,6 +388,13 @@ void service_publish_checkpoint(struct service *service, unsigned shard, const c
 		publish(service, publications_find(service->publications, path));
 }
 
+void service_publish_status_list(struct service *service, const char *path, const char *token, size_t length)
+{
+	if (publications_set(
+		    service->publications, path, 200, "application/statuslist+jwt", CACHING_SECONDS, token, length))
+		publish(service, publications_find(service->publications, path));
+}
+
 static hm_result open_ledger(struct service *service, struct hm_problem *why)
 {
 	const struct config_ledger *ledger = &service->config->ledger;

@@ -26,6 +26,7 @@ struct key_life;
 struct parked_lot;
 struct revocations;
 struct status_lists;
+struct status_publisher;
 struct tasks;
 struct anchors;
 struct ledger_heads;
@@ -60,10 +61,12 @@ struct service {
 	struct approvals *approvals;
 	struct revocations *revocations;
 	struct status_lists *status_lists;
+	struct status_publisher *status_publisher;
 	struct api *api;
 	struct nonces *nonces;
 	struct parked_lot *parked;
 	struct engine *engine; /* NULL: nobody else is asked */
+	unsigned ticks;        /* seconds it has run */
 	bool has_bad_row;      /* the store holds what is not understood */
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
@@ -134,6 +137,10 @@ hm_result service_publish_documents(struct service *service, struct hm_problem *
 void service_update_readiness(struct service *service);
 void service_end_ledger(
 	struct service *service); /* every child has ended: write what is recorded, and let the loop end */
+
+/* ---- for status_publish.c ---- */
+
+void service_publish_status_list(struct service *service, const char *path, const char *token, size_t length);
 
 /* ---- for ledger_heads.c ---- */
 

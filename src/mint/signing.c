@@ -192,7 +192,7 @@ static bool on_sending(void *context, struct pending *pending)
 {
 	struct service *service = context;
 	struct hm_problem why;
-	if (pending->is_checkpoint)
+	if (pending->what == PENDING_CHECKPOINT)
 		return true;
 	return ledger_heads_refusal(service, &why) == HM_OK && record_sending(service, pending);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "clock.h"
 #include "siphash.h"
 #include "status_inside.h"
 #include <openssl/rand.h>
@@ -324,6 +325,13 @@ bool status_lists_take_changed(struct status_lists *lists, char issuer[HM_NAME_M
 	return false;
 }
 
+void status_lists_again(struct status_lists *lists, const char *issuer, unsigned list)
+{
+	struct status_issuer *at = status_issuer(lists, issuer);
+	if (at && list < at->count)
+		at->lists[list]->changed = true;
+}
+
 /* ---- rows ---- */
 
 static hm_result fault(const struct store_row *row, const char *what, struct hm_problem *why)
@@ -357,6 +365,7 @@ static hm_result read_block(const struct store_row *row, const json_t *body, str
 	block->kid = words_take(&lists->words, kid);
 	block->count = (uint8_t)count;
 	block->leased = leased;
+	block->given = hm_time();
 	block->ended = ended;
 	block->shared = shared;
 	memcpy(block->task, task, strlen(task) + 1);

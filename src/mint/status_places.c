@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who gets which place of a status list. */
+#include "clock.h"
 #include "status_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ bool status_lists_place(
 		if (!is_of(block, holder) || (!block->shared && block->used == block->count) ||
 			status_block_value(lists, block) == STATUS_INVALID)
 			continue;
+		block->given = hm_time();
 		*place = (struct status_place){block->list, block->first + (block->shared ? 0u : block->used++)};
 		return true;
 	}
@@ -116,4 +118,28 @@ bool status_lists_put_ended(
 		json_pack("{s:s, s:i, s:b, s:s, s:I, s:b, s:s}", "agent", block->agent, "count", block->count, "ended",
 			1, "kid", block->kid, "leased", (json_int_t)block->leased, "shared", block->shared, "task",
 			block->task));
+}
+
+/* Of a task that is gone, which it is a day after its end; or that was full, or another's, and is so old that the last
+ * credential on it has expired. One that is in use is renewed by nobody, so its agent's next block takes over. */
+static bool is_over(const struct status_lists *lists, const struct status_block *block, int64_t now)
+{
+	if (block->task[0])
+		return !tasks_find(lists->tasks, block->task);
+	return block->used == block->count && now - block->given > HM_LIFETIME_MAX;
+}
+
+unsigned status_lists_expire(const struct status_lists *lists, int64_t now, unsigned most, struct changes *changes)
+{
+	char key[HM_NAME_MAX + 32];
+	unsigned count = 0;
+	for (unsigned i = 0; i < lists->size && count < most; i++)
+		for (const struct status_block *block = lists->by_agent[i]; block && count < most;
+			block = block->next_of_agent) {
+			if (!is_over(lists, block, now))
+				continue;
+			snprintf(key, sizeof key, "%s %u %u", block->issuer, block->list, block->first);
+			count += changes_delete(changes, RECORD_BLOCK, key, block->version);
+		}
+	return count;
 }

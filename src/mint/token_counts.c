@@ -24,7 +24,8 @@ void token_count_sent(struct token *token, const struct pending *pending)
 	struct token_counts *sent = &token->sent;
 	const char *kid = token->holdings.keys[pending->key].kid;
 	struct token_signed *key = find(sent, kid);
-	if (pending->is_checkpoint)
+	enum signed_what what = pending->what == PENDING_STATUS_LIST ? SIGNED_STATUS_LIST : SIGNED_CREDENTIAL;
+	if (pending->what == PENDING_CHECKPOINT)
 		return;
 	if (!key && sent->count < HM_TALLIES_MAX) {
 		key = &sent->keys[sent->count++];
@@ -32,7 +33,7 @@ void token_count_sent(struct token *token, const struct pending *pending)
 		memcpy(key->kid, kid, sizeof key->kid);
 	}
 	if (key)
-		key->counts[SIGNED_CREDENTIAL]++;
+		key->counts[what]++;
 }
 
 void token_begin_counts(struct token *token, const uint8_t epoch[HM_EPOCH])

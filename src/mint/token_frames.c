@@ -67,7 +67,7 @@ static hm_result take_signed(struct token *token, const struct hm_frame *frame)
 		token_give_up(token, pending, "token_unavailable");
 		return HM_REFUSED;
 	}
-	token->signed_count += !pending->is_checkpoint;
+	token->signed_count += pending->what == PENDING_CREDENTIAL;
 	token->was_of_use = true;
 	token->short_lives = 0;
 	token->failing[pending->key] = false;

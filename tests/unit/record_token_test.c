@@ -62,7 +62,7 @@ Test(record_token, a_process_that_ended_carries_nothing)
 
 Test(record_token, only_requests_for_credentials_are_carried)
 {
-	struct pending credential = {.key = 3}, checkpoint = {.key = 4, .is_checkpoint = true};
+	struct pending credential = {.key = 3}, checkpoint = {.key = 4, .what = PENDING_CHECKPOINT};
 	strcpy(first.holdings.keys[3].kid, ONE);
 	strcpy(first.holdings.keys[4].kid, TWO);
 	token_count_sent(&first, &credential);
