@@ -80,7 +80,6 @@ const struct problem_kind problem_kinds[] = {
 	{"agent_exists", 409, "no", "The agent is registered already, with another content"},
 	{"agent_state", 409, "no", "The agent is not in a status for this"},
 	/* retries */
-	{"store_conflict", 409, "no", "Others changed the same again and again"},
 	{"idempotency_mismatch", 422, "no", "The Idempotency-Key was used with another request"},
 	{"replay_withdrawn", 409, "no", "What was minted under the Idempotency-Key may not be given out any more"},
 	/* control.sock */

@@ -169,12 +169,17 @@ static void record(struct work *work, uint64_t sequence)
 static void on_committed(void *context, hm_result result, uint64_t sequence, const struct hm_problem *why)
 {
 	struct work *work = context;
-	if (result == HM_OK)
+	struct hm_problem busy;
+	if (result == HM_OK) {
 		record(work, sequence);
-	else if (result == HM_REFUSED && ++work->tries < TRIES)
-		run(work);
-	else
+	} else if (result != HM_REFUSED) {
 		refuse(work, why);
+	} else if (++work->tries < TRIES) {
+		run(work);
+	} else {
+		(void)!hm_overload(&busy, 1, "others changed the same again and again");
+		refuse(work, &busy);
+	}
 }
 
 static void commit(struct work *work)

@@ -241,5 +241,9 @@ void documents_withdraw(const struct config *old, const struct config *new, stru
 			put_path(path, document, &old->issuers[i]);
 			publications_remove(publications, path, removed, context);
 		}
+		for (unsigned list = 0; list < HM_STATUS_LISTS_MAX; list++) {
+			snprintf(path, sizeof path, "%s/status/%u", old->issuers[i].path, list);
+			publications_remove(publications, path, removed, context);
+		}
 	}
 }

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every problem that HTTP can meet, provoked in a running service: by its natural cause, or where a sound service has none,
 by the fault that `hsmint dev ctl` makes of it."""
+import http.server
 import itertools
 import json
 import os
 import signal
 import socket
+import socketserver
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -31,6 +34,25 @@ PROFILE = """  - name: %s
 %s
 callers:
 """
+
+
+class DecisionPoint(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Says the same to everything."""
+    daemon_threads = True
+
+    def __init__(self, path, answer):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+        super().__init__(path, Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class Provoked:
@@ -370,6 +392,79 @@ class Provoker:
         for _ in range(7):
             task = self.open_task(parent=task.problem["id"])
         return self.open_task(parent=task.problem["id"])
+
+    # ---- by what governs ----
+
+    def govern(self, method, path, body=None):
+        """Over the control socket, proven; the answer's body."""
+        return self.control({"command": "api", "method": method, "path": path, "body": body or {}}).get("body")
+
+    def provoke_agent_limit(self):
+        agent = "spiffe://demo.test/agent/limited"
+        self.govern("POST", "/v1/agents", {"spiffe_id": agent, "owner": "o@demo.test", "purpose": "test",
+                                           "review": int(time.time()) + 3600, "limits": {"scopes": ["read"]}})
+        return self.mint(dict(REQUEST, subject=agent, scope="write"))
+
+    def provoke_task_limit(self):
+        task = self.open_task(scopes=["read"])
+        return self.mint(dict(REQUEST, task=task.problem["id"], scope="write"))
+
+    def provoke_revoked_meanwhile(self):
+        """While the token signs for it, all that was issued to its subject is revoked."""
+        agent = "spiffe://demo.test/agent/meanwhile"
+        self.mint(dict(REQUEST, subject=agent))
+        self.ctl("slow", "1500ms")
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(self.mint, dict(REQUEST, subject=agent))
+            wait_for(lambda: self.service.status()["pending"], "the token to be at work")
+            self.govern("POST", "/v1/revocations", {"subject": agent})
+            self.ctl("off")
+            return found.result()
+
+    def provoke_revoke_task_instead(self):
+        task = self.open_task()
+        minted = self.mint({"profile": "demo-task", "subject": SUBJECT, "audience": AUDIENCE, "task": task.problem["id"]})
+        return self.ask("POST", "/oauth2/revoke", "token=" + minted.problem["credential"],
+                        headers={"Content-Type": "application/x-www-form-urlencoded"})
+
+    def with_policy(self, answer):
+        """Ask a service of its own, beside which a decision point says this to everything; None: it is not there."""
+        directory = self.leaving + "-policy"
+        if not os.path.exists(directory):
+            start_dev(directory).stop()
+            with open(os.path.join(directory, "hsmint.yaml"), "a") as out:
+                out.write("policy: {engine: authzen, url: \"http://localhost\", socket: pdp.sock, deadline_ms: 4000}\n")
+        service = start_dev(directory)
+        point = DecisionPoint(os.path.join(directory, "pdp.sock"), answer) if answer else None
+        try:
+            return Provoked("POST", MINT, service.mint())
+        finally:
+            if point:
+                point.shutdown()
+                point.server_close()
+                os.unlink(os.path.join(directory, "pdp.sock"))
+            service.stop()
+
+    def provoke_policy_denied(self):
+        return self.with_policy(b'{"decision": false}')
+
+    def provoke_policy_unavailable(self):
+        return self.with_policy(None)
+
+    def provoke_store_unavailable(self):
+        """A service of its own, whose register of agents fills its disk."""
+        directory = self.full + "-store"
+        start_dev(directory).stop()
+        service = start_dev(directory, before=small_disk(directory + "/state", "512k"))
+        names = itertools.count()
+
+        def fill():
+            found = [service.mint(subject="spiffe://demo.test/agent/%04d%s" % (next(names), "x" * 1800)) for _ in range(8)]
+            return next((Provoked("POST", MINT, answer) for answer in found if answer.status != 200), None)
+        try:
+            return wait_for(fill, "the disk to be full")
+        finally:
+            service.stop()
 
     # ---- by an operator ----
 

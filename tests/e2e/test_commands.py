@@ -10,7 +10,8 @@ from hashlib import sha256
 
 from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, leave_unsigned, read, run, unbase64, verify
 
-COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "ledger", "token")
+COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "ledger", "agent", "task", "approve", "revoke", "policy",
+            "token")
 MINT = ["mint", "jwt", "--profile", "demo-access", "--subject", SUBJECT, "--audience", AUDIENCE]
 JWT = r"[\w-]+\.[\w-]+\.[\w-]+\n"
 NOTHING = r""
@@ -156,7 +157,7 @@ class Commands(SharedCase):
                      r"token soft  \w+  pid \d+  restarts 0  threads 1  \d+/s\n"
                      r"  queued 0  outstanding \d  signed \d+  failed 0[^\n]*\n"
                      r"issuer demo  https://localhost:%d/demo  trust domain demo.test\n"
-                     r"(  key demo-\w+  active  [\w-]+  on soft  kid [\w-]{43}\n){2}" % (self.service.pid, self.service.port), NOTHING)
+                     r"(  key demo-\w+  active  [\w-]+  on soft  kid [\w-]{43}\n){3}" % (self.service.pid, self.service.port), NOTHING)
         result = self.outcome(["status", *control, "--json"], 0, r"\{[^\n]*\}\n", NOTHING)
         self.assertEqual(json.loads(result.stdout)["pid"], self.service.pid)
 

@@ -23,9 +23,14 @@ class Issuers(Case):
              "    lifetime: {default: 300, maximum: 900}\n    audiences: ['https://api.demo.test']\n"
              "    subjects: ['spiffe://other.test/agent/*']\n    callers: [theirs]\n")
         with open(config, "a") as out:
-            out.write("  - {name: theirs, issuer: other, uri: 'spiffe://demo.test/client', roles: [mint]}\n")
+            out.write("  - {name: theirs, issuer: other, uri: 'spiffe://demo.test/client', roles: [mint]}\n"
+                      "  - {name: registrar, issuer: other, uid: %d, roles: [register]}\n" % os.geteuid())
         self.service = start_serve(config, directory)
         self.addCleanup(self.service.stop)
+        self.service.command("agent", "add", "spiffe://other.test/agent/*", "--class", "--owner", "o@other.test", "--purpose",
+                             "test", "--review", "1d", "--issuer", "other", "--control", self.service.control)
+        edit(config, "  - {name: registrar, issuer: other, uid: %d, roles: [register]}\n" % os.geteuid(), "")
+        self.service.command("reload", "--control", self.service.control)
 
     def mint_other(self, **members):
         wanted = {"profile": "other-access", "subject": "spiffe://other.test/agent/first", "audience": AUDIENCE}
@@ -41,7 +46,7 @@ class Issuers(Case):
         demo = ask("GET", "/demo/.well-known/jwks.json")
         other = ask("GET", "/other/.well-known/jwks.json")
         kids = [{key["kid"] for key in document.json["keys"]} for document in (demo, other)]
-        self.assertEqual([len(kids[0]), len(kids[1])], [2, 1])
+        self.assertEqual([len(kids[0]), len(kids[1])], [3, 1])
         self.assertFalse(kids[0] & kids[1])
         self.assertEqual(ask("GET", "/other/.well-known/openid-configuration").json["issuer"],
                          "https://localhost:%d/other" % self.service.port)

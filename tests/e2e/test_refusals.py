@@ -147,7 +147,7 @@ class Refusals(SharedCase):
 
     def test_a_leak_would_be_seen(self):
         """Each refusal of these tests is searched for what callers must not learn: the search finds it."""
-        self.assertEqual(self.service.names(), ["demo-access", "demo-svid", "demo"])
+        self.assertEqual(self.service.names(), ["demo-access", "demo-svid", "demo-task", "demo", "approver"])
         for word in (self.service.directory, "CKR_PIN_INCORRECT", "demo-svid", "sign.c:12"):
             self.assertNotEqual(self.service.leaks('{"accepts":"%s"}' % word), [])
         self.assertEqual(self.service.leaks('{"accepts":"spiffe://demo.test/agent/demo-other"}'), [])

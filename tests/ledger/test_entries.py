@@ -37,11 +37,12 @@ class Entries(ServiceCase):
                 "scope": "read", "claims": {"session": "s1", "environment": "test"},
                 "context": {"ticket": "T-1", "\u00e4": "\u20ac\n\"", "Z": "1", "\U0001f600": "2", "\uffee": "3"}}
         answer = service.ask("POST", "/v1/mint/jwt", body, headers={"Idempotency-Key": "once-1"}).json
+        agents = json.loads(service.command("agent", "show", SUBJECT, "--control", service.control, "--json").stdout)
         entry = self.entries(service)[answer["ledger"]["index"]]
         signed = answer["credential"].rsplit(".", 1)[0].encode()
         self.assertLessEqual(abs(entry.pop("time") - answer["issued_at"]), 1)
         self.assertEqual(entry, {
-            "audience": body["audience"], "caller": "demo", "claims": ["environment", "session"],
+            "agent": agents["id"], "owner": "you@demo.test", "audience": body["audience"], "caller": "demo", "claims": ["environment", "session"],
             "context": body["context"], "expires": answer["expires_at"], "id": answer["id"],
             "idempotency_key": "once-1", "issued": answer["issued_at"], "issuer": "demo", "kid": answer["kid"],
             "kind": "at+jwt", "profile": "demo-access", "scope": "read", "subject": SUBJECT,
