@@ -9,6 +9,7 @@ import signal
 import socket
 import socketserver
 import threading
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,12 +18,17 @@ from certificates import Authority
 from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, wait_for
 from http_signature import Signer
 
-MINT, BATCH, TASKS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks"
+MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
 LARGE_IN_BATCH = 90  # as many as 1 MiB holds
 BODY_MAX, LARGE_BODIES_MAX = 60 * 1024, 64
+
+# What the store holds of agents that nobody can register so: the SPIFFE ID's last part, owner, review and status of each.
+KEPT = [("unowned", "", 1 << 40, "active"), ("due", "team-a", 1, "active"), ("suspended", "team-a", 1 << 40, "suspended"),
+        ("retired", "team-a", 1 << 40, "retired"), ("limited", "team-a", 1 << 40, "active")]
+AGENT = "spiffe://demo.test/agent/"
 
 PROFILE = """  - name: %s
     issuer: demo
@@ -74,6 +80,8 @@ class Provoker:
         edit(config, "callers:\n", PROFILE % ("others", "    callers: [other]"))
         edit(config, "callers:\n", PROFILE % ("claiming", "    callers: [demo]\n    claims: [{name: team, required: true}, {name: long, size: 4096}]"))
         edit(config, "callers:\n", PROFILE % ("large", "    callers: [filler]\n    claims: [{name: long, size: 4096}]"))
+        edit(config, "callers:\n", PROFILE.replace("/agent/*", "/nobody/*") % ("unregistered", "    callers: [demo]"))
+        self.keep_agents(os.path.join(dev, "state", "store.db"))
         with open(config, "a") as out:
             out.write("  - {name: other, issuer: demo, uri: 'spiffe://demo.test/other', roles: [task]}\n")
             out.write("  - {name: filler, issuer: demo, uri: 'spiffe://demo.test/filler', roles: [mint]}\n")
@@ -84,6 +92,17 @@ class Provoker:
         self.config, self.leaving, self.full = config, os.path.join(directory, "leaving"), os.path.join(directory, "full")
         self.key = itertools.count()
         self.service = start_dev(dev)
+
+    @staticmethod
+    def keep_agents(path):
+        store = sqlite3.connect(path)
+        with store:
+            for number, (name, owner, review, status) in enumerate(KEPT):
+                body = {"class": False, "contact": "", "created": 1, "id": "ABCDE"[number] + "A" * 21, "owner": owner,
+                        "limits": {"scopes": ["write"]}, "purpose": "testing", "review": review, "status": status}
+                store.execute("INSERT INTO record VALUES (1, ?, 1, ?)",
+                              ("demo " + AGENT + name, json.dumps(body, separators=(",", ":"))))
+        store.close()
 
     def stop(self):
         self.service.stop()
@@ -121,6 +140,10 @@ class Provoker:
         "claim_not_allowed": {"claims": {"other": 1}}, "invalid_claim": {"claims": {"session": 1}},
         "missing_claim": {"profile": "claiming"}, "claims_too_large": {"profile": "claiming", "claims": {"team": "t", "long": "x" * 4090}},
         "invalid_context": {"context": {"a": "x" * 1024}}, "caller_not_allowed": {"profile": "others"},
+        "unknown_agent": {"profile": "unregistered", "subject": "spiffe://demo.test/nobody/one"},
+        "agent_unowned": {"subject": AGENT + "unowned"}, "agent_review_due": {"subject": AGENT + "due"},
+        "agent_suspended": {"subject": AGENT + "suspended"}, "agent_retired": {"subject": AGENT + "retired"},
+        "agent_limit": {"subject": AGENT + "limited", "scope": "read"},
     }
 
     def provoke_missing_member(self):
@@ -215,6 +238,23 @@ class Provoker:
                 answers = pool.map(lambda n: signer.ask("POST", path, {"owner": "o%d@demo.test" % n}), range(16))
                 return next((answer for answer in answers if answer.status == 409), None)
         return Provoked("POST", path, wait_for(at_once, "a conflict"))
+
+    # ---- by what is registered ----
+
+    def sign(self, method, path, body=None):
+        """With an HTTP signature, as who governs does."""
+        signer = Signer(self.service, (self.service.ready["cert"], self.service.ready["key"]))
+        return Provoked(method, path, signer.ask(method, path, body))
+
+    def provoke_no_agent(self):
+        return self.ask("GET", AGENTS + "/" + "x" * 22)
+
+    def provoke_agent_exists(self):
+        return self.sign("POST", AGENTS, {"spiffe_id": AGENT + "due", "owner": "team-b", "purpose": "testing", "review": 1 << 40})
+
+    def provoke_agent_state(self):
+        retired = self.ask("GET", AGENTS + "?spiffe_id=" + AGENT + "retired").problem["agents"][0]
+        return self.sign("POST", "%s/%s/resume" % (AGENTS, retired["id"]), {})
 
     # ---- by what was before ----
 

@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Agents: who may register and govern them by which way, what minting then allows, and what is recorded of it."""
+"""Agents: what is registered, what minting then allows, and what is recorded of it. Who may govern them by which way is in
+test_api_ways.py."""
 import json
 import os
-import re
-import signal
 import sqlite3
 import tempfile
 import time
 import unittest
 
 import frames
-from harness import Case, SharedCase, edit, read, start_dev, wait_for
+from harness import Case, SharedCase, edit, start_dev, wait_for
 from ledger_entries import entries
 from test_control import Operator
 
-ROLES = ["mint", "task", "audit", "register", "approve", "revoke", "operate"]
-READERS = {"audit", "register", "revoke", "operate"}
 WIDE = """  - name: wide
     issuer: demo
     kind: at+jwt
@@ -244,69 +241,6 @@ class Restarted(Agents):
             self.minted("a/unowned")
         finally:
             self.service.stop()
-
-
-class Matrix(SharedAgents):
-    """Each operation, role and way in: docs/governance.md has the table."""
-
-    OPERATIONS = [  # name, who may through gate, who may when proven
-        ("add", set(), {"register"}), ("import", set(), {"register"}),
-        ("list", {"audit"}, READERS), ("show", {"audit"}, READERS),
-        ("suspend", set(), {"register", "revoke"}), ("resume", set(), {"register"}),
-        ("retire", set(), {"register", "revoke"}), ("transfer", set(), {"register"})]
-
-    def have_roles(self, roles):
-        config = os.path.join(self.service.directory, "hsmint.yaml")
-        text = read(config)
-        caller = text.index("  - name: demo\n    issuer: demo\n    uri")
-        with open(config, "w") as out:
-            out.write(text[:caller] + re.sub(r"roles: \[.*\]", "roles: [%s]" % ", ".join(roles), text[caller:], 1))
-        before = self.service.log().count("event=reloaded")
-        os.kill(self.service.pid, signal.SIGHUP)
-        wait_for(lambda: self.service.log().count("event=reloaded") > before, "a reload")
-
-    def request(self, operation, name):
-        """What the operation asks for, and where; a fresh agent in the right status for it."""
-        if operation == "add":
-            return "POST", "/v1/agents", agent("new/" + name)
-        if operation == "import":
-            return "POST", "/v1/agents/import", {"agents": [agent("new/" + name)]}
-        if operation == "list":
-            return "GET", "/v1/agents", None
-        one = self.agents["suspended" if operation == "resume" else "active"].pop()
-        if operation == "show":
-            return "GET", "/v1/agents/" + one["id"], None
-        return "POST", "/v1/agents/%s/%s" % (one["id"], operation), {"owner": "team-b"} if operation == "transfer" else {}
-
-    def through_gate(self, method, path, body):
-        answer = self.service.ask(method, path, body)
-        return answer.status, answer.json
-
-    def judge(self, operation, role, way, ask, allowed):
-        status, answer = ask(*self.request(operation, "%s-%s-%s" % (operation, role, way)))
-        self.assertNotIn("internal", answer.get("code", ""))
-        if role in allowed:
-            self.assertIn(status, (200, 201), (operation, role, way, answer))
-            return
-        self.assertEqual(status, 403, (operation, role, way, answer))
-        proven = dict((name, roles) for name, _, roles in self.OPERATIONS)[operation]
-        expected = "proof_required" if way == "gate" and role in proven else "role_missing"
-        self.assertEqual(answer["code"], expected, (operation, role, way))
-
-    def test_each_operation_by_each_role_and_way(self):
-        self.have_roles(ROLES)
-        self.agents = {"active": [self.add("matrix/%d" % i) for i in range(90)],
-                       "suspended": [self.add("matrix/s%d" % i) for i in range(20)]}
-        for one in self.agents["suspended"]:
-            self.act(one, "suspend")
-        try:
-            for role in ROLES:
-                self.have_roles([role])
-                for operation, by_gate, proven in self.OPERATIONS:
-                    self.judge(operation, role, "gate", self.through_gate, by_gate)
-                    self.judge(operation, role, "control", self.control, proven)
-        finally:
-            self.have_roles(ROLES)
 
 
 if __name__ == "__main__":
