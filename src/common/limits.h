@@ -30,7 +30,7 @@ enum {
 	HM_HTTP_IDLE_SECONDS = 30,            /* an idle connection is closed */
 	HM_HTTP_REQUEST_SECONDS = 10,         /* from first byte to whole request */
 	HM_HTTP_DRAIN_SECONDS = 10,           /* SIGTERM: answers in flight may take this long */
-	HM_PUBLISHED_MAX = 1024,               /* blobs that gate serves from memory */
+	HM_PUBLISHED_MAX = 1024,              /* blobs that gate serves from memory */
 	HM_JSON_MAX_DEPTH = 8,
 	HM_JSON_MAX_TOKENS = 2048,          /* values and names in one body, */
 	HM_JSON_IMPORT_TOKENS = 100 * 1000, /* and in an import of agents */
@@ -122,8 +122,9 @@ enum {
 	HM_REF_MAX = 256,                /* by which a caller names its task */
 	HM_DEPTH_MAX = 8,                /* of delegation, and of a tree of tasks */
 	HM_IMPORT_MAX = 1000,            /* agents in one request */
-	HM_LIST_MAX = 1000,              /* of anything in one answer */
-	HM_STATUS_LISTS_MAX = 64,       /* of an issuer */
+	HM_LIST_MAX = 1000,              /* of anything in one answer, */
+	HM_LIST_BYTES_MAX = 4 << 20,     /* and bytes, before it goes on in the next */
+	HM_STATUS_LISTS_MAX = 64,        /* of an issuer */
 	HM_APPROVERS_MAX = 8,            /* that one request needs */
 	HM_APPROVAL_SECONDS_MAX = 86400, /* for which one waits */
 	HM_TASK_SECONDS = 3600,          /* of one that does not say when it ends */

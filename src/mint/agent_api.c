@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_BYTES_MAX = 4 * 1024 * 1024 };
-
 static const char entry_type[] = "agent";
 
 static hm_result no_memory(struct hm_problem *why)
@@ -250,7 +248,7 @@ static unsigned append(json_t *list, const struct agent *const *found, unsigned 
 	char body[HM_STORE_BODY_MAX + 1];
 	size_t bytes = 0;
 	unsigned i = 0;
-	for (; i < count && bytes < LIST_BYTES_MAX; i++) {
+	for (; i < count && bytes < HM_LIST_BYTES_MAX; i++) {
 		bytes += agent_row_write(found[i], body);
 		*failed |= json_array_append_new(list, agent_json(found[i])) != 0;
 	}
