@@ -95,9 +95,9 @@ char *hsmint_control_call_fd(const char *path, const char *command, int given, l
 	enum { SIZE = HM_FRAME_HEADER + HM_FRAME_MAX_INLINE };
 	struct hm_frame frame;
 	size_t length = command ? strlen(command) : 0;
-	if (!length || length > HM_FRAME_MAX_INLINE || timeout_ms < 1) {
+	if (!length || length > HM_CONTROL_REQUEST_MAX || timeout_ms < 1) {
 		error_make(error, "client_argument", "a command of 1 to %d bytes and a time limit above 0 ms",
-			HM_FRAME_MAX_INLINE);
+			HM_CONTROL_REQUEST_MAX);
 		return NULL;
 	}
 	__attribute__((cleanup(close_socket))) int fd = connect_to(path, timeout_ms, error);

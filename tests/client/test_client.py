@@ -24,6 +24,7 @@ from library import (ERROR_NUMBERS, ERROR_TEXTS, FUNCTIONS, RECEIPT, REPLY_TEXTS
 
 HEADER = os.path.join(os.path.dirname(__file__), "..", "..", "include", "hsmint", "client.h")
 CONTROL_REPLY = 97  # docs/frames.md
+COMMAND_MAX = 1024 * 1024 + 4096
 MEMBERS = {"profile": "demo-access", "subject": SUBJECT, "audience": [AUDIENCE]}
 
 
@@ -98,7 +99,7 @@ class Arguments(Case, Failing):
 
     def test_control_calls(self):
         path = (self.work + "/nobody").encode()
-        for arguments in ((None, b"{}", 1), (b"", b"{}", 1), (b"x" * 108, b"{}", 1), (path, None, 1), (path, b"", 1),
+        for arguments in ((None, b"{}", 1), (b"", b"{}", 1), (b"x" * 108, b"{}", 1), (path, None, 1), (path, b"", 1), (path, b" " * (COMMAND_MAX + 1), 1),
                           (path, b"{}", 0), (path, b"{}", -1)):
             self.fails("client_argument", result_of, lib.hsmint_control_call, *arguments)
 
