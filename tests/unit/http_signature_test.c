@@ -31,6 +31,24 @@ struct wish {
 	int64_t from, until; /* from now */
 };
 
+/* What a test makes is released at its end. */
+static EVP_PKEY *keys[64];
+static X509 *certificates[64];
+static size_t key_count, certificate_count;
+
+static EVP_PKEY *kept(EVP_PKEY *key)
+{
+	cr_assert_lt(key_count, sizeof keys / sizeof *keys);
+	cr_assert_not_null(key);
+	return keys[key_count++] = key;
+}
+
+static X509 *new_certificate(void)
+{
+	cr_assert_lt(certificate_count, sizeof certificates / sizeof *certificates);
+	return certificates[certificate_count++] = X509_new();
+}
+
 static void add_extension(X509 *certificate, int nid, const char *value)
 {
 	X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
@@ -43,7 +61,7 @@ static void add_extension(X509 *certificate, int nid, const char *value)
 static struct party issue(const struct party *issuer, const char *name, const struct wish *wish)
 {
 	static long serial;
-	struct party made = {wish->key, X509_new()};
+	struct party made = {wish->key, new_certificate()};
 	X509_NAME *subject = X509_get_subject_name(made.certificate);
 	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
 	X509_set_version(made.certificate, X509_VERSION_3);
@@ -63,7 +81,8 @@ static struct party issue(const struct party *issuer, const char *name, const st
 
 static struct party authority(const char *name)
 {
-	return issue(NULL, name, &(struct wish){EVP_EC_gen("P-256"), NULL, NULL, "critical,CA:TRUE", -1000, 1000000});
+	return issue(
+		NULL, name, &(struct wish){kept(EVP_EC_gen("P-256")), NULL, NULL, "critical,CA:TRUE", -1000, 1000000});
 }
 
 static const struct wish good = {NULL, "URI:" URI, "clientAuth", "critical,CA:FALSE", -100, 10000};
@@ -119,6 +138,10 @@ static void begin(void)
 static void end(void)
 {
 	nonces_close(nonces);
+	while (key_count)
+		EVP_PKEY_free(keys[--key_count]);
+	while (certificate_count)
+		X509_free(certificates[--certificate_count]);
 }
 
 TestSuite(http_signature, .init = begin, .fini = end);
@@ -222,7 +245,7 @@ static void expect_refused(const char *field)
 
 Test(http_signature, the_caller_is_the_certificates)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	unsigned char *spki = NULL;
 	uint8_t hash[32];
@@ -235,6 +258,7 @@ Test(http_signature, the_caller_is_the_certificates)
 	cr_expect_eq(caller.uid, UINT32_MAX);
 	int length = i2d_PUBKEY(key, &spki);
 	EVP_Digest(spki, (size_t)length, hash, NULL, EVP_sha256(), NULL);
+	OPENSSL_free(spki);
 	cr_expect_arr_eq(caller.spki_sha256, hash, 32);
 }
 
@@ -252,15 +276,15 @@ static void expect_alg(EVP_PKEY *key, const char *alg)
 
 Test(http_signature, each_algorithm_by_its_key)
 {
-	expect_alg(EVP_EC_gen("P-256"), "ecdsa-p256-sha256");
-	expect_alg(EVP_EC_gen("P-384"), "ecdsa-p384-sha384");
-	expect_alg(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), "ed25519");
-	expect_alg(EVP_RSA_gen(2048), "rsa-pss-sha512");
+	expect_alg(kept(EVP_EC_gen("P-256")), "ecdsa-p256-sha256");
+	expect_alg(kept(EVP_EC_gen("P-384")), "ecdsa-p384-sha384");
+	expect_alg(kept(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")), "ed25519");
+	expect_alg(kept(EVP_RSA_gen(2048)), "rsa-pss-sha512");
 }
 
 Test(http_signature, another_algorithm_than_the_keys_is_refused)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256"), *small = EVP_RSA_gen(1536), *other = EVP_EC_gen("P-521");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256")), *small = kept(EVP_RSA_gen(1536)), *other = kept(EVP_EC_gen("P-521"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign_as(key, "ecdsa-p256-sha384", NOW);
@@ -280,7 +304,7 @@ Test(http_signature, another_algorithm_than_the_keys_is_refused)
 /* Of a request without a body, with a query. */
 Test(http_signature, without_a_body_the_digest_is_left_out)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	struct gate_call *call = &request.call;
 	char base[1024];
@@ -314,7 +338,7 @@ Test(http_signature, without_a_body_the_digest_is_left_out)
 
 Test(http_signature, every_part_is_covered)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign(key);
@@ -359,7 +383,7 @@ Test(http_signature, every_part_is_covered)
 
 Test(http_signature, a_nonce_is_good_for_one_request)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign(key);
@@ -369,7 +393,7 @@ Test(http_signature, a_nonce_is_good_for_one_request)
 
 Test(http_signature, created_is_lately_and_not_later)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	static const struct {
@@ -416,7 +440,7 @@ Test(http_signature, only_the_one_form_is_read)
 		"hsmint=(" COMPONENTS ");created=1760000000;nonce=\"xxxxxxxxxxxxxxxxxxxxxxx\";alg=\"ed25519\"",
 		"hsmint=(" COMPONENTS "); created=1760000000;nonce=\"x\";alg=\"ed25519\"",
 		"HSMINT=(" COMPONENTS ")" PARAMETERS};
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign(key);
@@ -428,7 +452,7 @@ Test(http_signature, only_the_one_form_is_read)
 
 Test(http_signature, a_signature_has_one_form_too)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign(key);
@@ -454,7 +478,7 @@ Test(http_signature, both_headers_are_needed)
 	strcpy(request.call.signature, "hsmint=:AA==:");
 	cr_expect(http_signature_is_there(&request.call));
 	expect_refused("Signature-Input");
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	show(&party);
 	sign(key);
@@ -468,7 +492,7 @@ Test(http_signature, both_headers_are_needed)
 static void expect_certificate_refused(const struct party *issuer, const struct wish *changed, const char *what)
 {
 	struct wish wish = *changed;
-	wish.key = EVP_EC_gen("P-256");
+	wish.key = kept(EVP_EC_gen("P-256"));
 	struct party party = issue(issuer, what, &wish);
 	request.call.certificates.length = 0;
 	show(&party);
@@ -502,9 +526,9 @@ Test(http_signature, only_certificates_that_are_trusted_and_good_now)
 
 Test(http_signature, a_client_cannot_issue_for_another)
 {
-	struct party party = client(&trusted, EVP_EC_gen("P-256"));
+	struct party party = client(&trusted, kept(EVP_EC_gen("P-256")));
 	struct wish wish = good;
-	wish.key = EVP_EC_gen("P-256");
+	wish.key = kept(EVP_EC_gen("P-256"));
 	wish.names = "URI:spiffe://demo.test/admin";
 	struct party invented = issue(&party, "invented", &wish);
 	show(&invented);
@@ -515,9 +539,9 @@ Test(http_signature, a_client_cannot_issue_for_another)
 
 Test(http_signature, the_chain_may_lead_over_others_and_ends_at_the_trusted)
 {
-	struct party middle = issue(
-		&trusted, "middle", &(struct wish){EVP_EC_gen("P-256"), NULL, NULL, "critical,CA:TRUE", -1000, 100000});
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct party middle = issue(&trusted, "middle",
+		&(struct wish){kept(EVP_EC_gen("P-256")), NULL, NULL, "critical,CA:TRUE", -1000, 100000});
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&middle, key);
 	show(&party);
 	sign(key);
@@ -534,7 +558,7 @@ Test(http_signature, the_chain_may_lead_over_others_and_ends_at_the_trusted)
 
 Test(http_signature, the_signature_is_by_the_first_certificates_key)
 {
-	EVP_PKEY *own = EVP_EC_gen("P-256"), *victims = EVP_EC_gen("P-256");
+	EVP_PKEY *own = kept(EVP_EC_gen("P-256")), *victims = kept(EVP_EC_gen("P-256"));
 	struct party mine = client(&trusted, own), other = client(&trusted, victims);
 	show(&other);
 	show(&mine);
@@ -545,7 +569,7 @@ Test(http_signature, the_signature_is_by_the_first_certificates_key)
 Test(http_signature, a_certificate_without_names_is_known_by_its_key)
 {
 	struct wish wish = good;
-	wish.key = EVP_EC_gen("P-256");
+	wish.key = kept(EVP_EC_gen("P-256"));
 	wish.names = "DNS:client.demo.test";
 	struct party party = issue(&trusted, "nameless", &wish);
 	show(&party);
@@ -556,7 +580,7 @@ Test(http_signature, a_certificate_without_names_is_known_by_its_key)
 
 Test(http_signature, chains_that_are_none)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = kept(EVP_EC_gen("P-256"));
 	struct party party = client(&trusted, key);
 	sign(key);
 	expect_refused("certificate");
