@@ -3,6 +3,7 @@
 
 #include "api_query.h"
 #include "approvals.h"
+#include "policy.h"
 #include "service.h"
 #include <string.h>
 
@@ -33,6 +34,32 @@ static hm_result answer(struct api_call *call, const struct approval *approval, 
 	return call->answer ? HM_OK : no_memory(why);
 }
 
+/* ---- who may approve ---- */
+
+/* Also by another name: a certificate may have the URI of one caller and the key of another. */
+static bool is_actor(const struct api_call *call, const char *name)
+{
+	const struct config *config = call->service->config;
+	if (strcmp(name, call->actor.name) == 0)
+		return true;
+	for (unsigned i = 0; i < config->callers_count; i++) {
+		const struct config_caller *caller = &config->callers[i];
+		if (strcmp(caller->issuer, call->issuer) == 0 && strcmp(caller->name, name) == 0)
+			return policy_is_caller(caller, &call->actor.caller);
+	}
+	return false;
+}
+
+static hm_result check_approver(const struct api_call *call, const struct approval *approval, struct hm_problem *why)
+{
+	if (is_actor(call, approval->caller))
+		return hm_refuse(why, "approver_not_allowed", NULL, "somebody else than who asked for it");
+	for (unsigned i = 0; i < approval->granted; i++)
+		if (is_actor(call, approval->approvers[i]))
+			return hm_refuse(why, "approver_not_allowed", NULL, "somebody who has not granted it yet");
+	return HM_OK;
+}
+
 /* ---- show, list ---- */
 
 /* With `wait` it is answered when it is no longer pending. */
@@ -47,10 +74,19 @@ hm_result approval_api_show(struct api_call *call, struct hm_problem *why)
 	return answer(call, approval, why);
 }
 
-static bool is_waiting(const struct approval *const *found, unsigned count, int64_t now)
+/* For who asks here: one who approves is told of what waits for its own word. */
+static bool is_waiting(const struct api_call *call, const struct approval *approval)
+{
+	struct hm_problem why;
+	bool approves = call->actor.known->roles & ROLE_APPROVE;
+	return approval_state(approval, call->now) == APPROVAL_PENDING && sees(call, approval) &&
+	       (!approves || check_approver(call, approval, &why) == HM_OK);
+}
+
+static bool has_waiting(const struct api_call *call, const struct approval *const *found, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		if (approval_state(found[i], now) == APPROVAL_PENDING)
+		if (is_waiting(call, found[i]))
 			return true;
 	return false;
 }
@@ -74,7 +110,7 @@ hm_result approval_api_list(struct api_call *call, struct hm_problem *why)
 	HM_TRY(api_query_page(call, "wait", &after, &limit, why));
 	HM_TRY(api_query_wait(call, &wait, why));
 	unsigned count = approvals_list(call->service->approvals, call->issuer, after, found, limit);
-	if (wait && !call->is_last && !is_waiting(found, count, call->now))
+	if (wait && !call->is_last && !has_waiting(call, found, count))
 		return HM_OK;
 	call->status = 200;
 	call->answer = page(call, found, count, count == limit);
@@ -82,43 +118,6 @@ hm_result approval_api_list(struct api_call *call, struct hm_problem *why)
 }
 
 /* ---- grant, deny ---- */
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b && strcmp(a, b) == 0;
-}
-
-/* Two names of the configuration may be one person: who is known by the same proof is the same. */
-static bool is_same_person(const struct config_caller *a, const struct config_caller *b)
-{
-	return same_text(a->name, b->name) || same_text(a->uri, b->uri) || same_text(a->spki, b->spki) ||
-	       (a->uid && b->uid && *a->uid == *b->uid);
-}
-
-/* One that is no longer configured is known by its name alone. */
-static bool is_actor(const struct api_call *call, const char *name)
-{
-	const struct config *config = call->service->config;
-	if (strcmp(name, call->actor.name) == 0)
-		return true;
-	for (unsigned i = 0; i < config->callers_count; i++) {
-		const struct config_caller *caller = &config->callers[i];
-		if (strcmp(caller->issuer, call->issuer) == 0 && strcmp(caller->name, name) == 0 &&
-			is_same_person(caller, call->actor.known))
-			return true;
-	}
-	return false;
-}
-
-static hm_result check_approver(const struct api_call *call, const struct approval *approval, struct hm_problem *why)
-{
-	if (is_actor(call, approval->caller))
-		return hm_refuse(why, "approver_not_allowed", NULL, "somebody else than who asked for it");
-	for (unsigned i = 0; i < approval->granted; i++)
-		if (is_actor(call, approval->approvers[i]))
-			return hm_refuse(why, "approver_not_allowed", NULL, "somebody who has not granted it yet");
-	return HM_OK;
-}
 
 static hm_result check_pending(const struct api_call *call, const struct approval *approval, struct hm_problem *why)
 {

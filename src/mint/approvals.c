@@ -236,25 +236,34 @@ static json_t *copy_row(const struct approval *approval)
 	return json_deep_copy(((const struct approval_entry *)approval)->row);
 }
 
+/* Without what was to be changed it is not written. */
+static bool put_changed(struct changes *changes, const struct approval *approval, json_t *row, bool is_changed)
+{
+	if (is_changed)
+		return put(changes, approval->id, approval->version, row);
+	json_decref(row);
+	return false;
+}
+
 bool approvals_put_used(struct changes *changes, const struct approval *approval)
 {
 	json_t *row = copy_row(approval);
-	json_object_set_new(row, "used", json_true());
-	return put(changes, approval->id, approval->version, row);
+	bool is_set = json_object_set_new(row, "used", json_true()) == 0;
+	return put_changed(changes, approval, row, is_set);
 }
 
 bool approvals_put_granted(struct changes *changes, const struct approval *approval, const char *approver)
 {
 	json_t *row = copy_row(approval);
-	json_array_append_new(json_object_get(row, "approvers"), json_string(approver));
-	return put(changes, approval->id, approval->version, row);
+	bool is_set = json_array_append_new(json_object_get(row, "approvers"), json_string(approver)) == 0;
+	return put_changed(changes, approval, row, is_set);
 }
 
 bool approvals_put_denied(struct changes *changes, const struct approval *approval, const char *approver)
 {
 	json_t *row = copy_row(approval);
-	json_object_set_new(row, "denied_by", json_string(approver));
-	return put(changes, approval->id, approval->version, row);
+	bool is_set = json_object_set_new(row, "denied_by", json_string(approver)) == 0;
+	return put_changed(changes, approval, row, is_set);
 }
 
 unsigned approvals_expire(const struct approvals *approvals, int64_t now, unsigned most, struct changes *changes)
@@ -302,20 +311,30 @@ unsigned approvals_wanted(const struct config_profile *profile, const struct min
 	return approve->by;
 }
 
+/* The rest of it, as far as the request has it. False: no memory, and then it must not be approved. */
+static bool put_asked(json_t *form, const struct mint_request *request)
+{
+	json_t *audience = json_object_get(form, "audience");
+	bool failed = false;
+	for (unsigned i = 0; i < request->audience_count; i++)
+		failed |= json_array_append_new(audience, json_string(request->audiences[i])) != 0;
+	if (request->lifetime)
+		failed |= json_object_set_new(form, "lifetime", json_integer(request->lifetime)) != 0;
+	if (request->task_id)
+		failed |= json_object_set_new(form, "task", json_string(request->task_id)) != 0;
+	return !failed;
+}
+
 json_t *approvals_form(const struct decision *decision, const struct mint_request *request)
 {
-	json_t *audience = json_array();
-	for (unsigned i = 0; i < request->audience_count; i++)
-		json_array_append_new(audience, json_string(request->audiences[i]));
-	json_t *form = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:s*, s:O*, s:O*}", "issuer", decision->issuer->name,
+	json_t *form = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s*, s:O*, s:O*}", "issuer", decision->issuer->name,
 		"caller", decision->caller->name, "profile", decision->profile->name, "kind",
-		credential_kind_name(decision->profile->kind), "subject", request->subject, "audience", audience,
-		"scope", request->scope, "task", request->task, "claims", request->claims);
-	if (form && request->lifetime)
-		json_object_set_new(form, "lifetime", json_integer(request->lifetime));
-	if (form && request->task_id)
-		json_object_set_new(form, "task", json_string(request->task_id));
-	return form;
+		credential_kind_name(decision->profile->kind), "subject", request->subject, "audience", "scope",
+		request->scope, "task", request->task, "claims", request->claims);
+	if (form && put_asked(form, request))
+		return form;
+	json_decref(form);
+	return NULL;
 }
 
 hm_result approvals_hash(const json_t *form, char hash[44], struct hm_problem *why)

@@ -36,6 +36,11 @@ static bool is_by_uid(const struct config_caller *known, const struct gate_calle
 	return caller->kind == CALLER_UNIX && known->uid && *known->uid == caller->uid;
 }
 
+bool policy_is_caller(const struct config_caller *known, const struct gate_caller *caller)
+{
+	return is_by_uri(known, caller) || is_by_spki(known, caller) || is_by_uid(known, caller);
+}
+
 const struct config_caller *policy_find_caller(
 	const struct config *config, unsigned issuer, const struct gate_caller *caller)
 {

@@ -73,6 +73,9 @@ hm_result policy_check_role(const struct config *config, const struct gate_calle
 /* True when it is a caller of any issuer. */
 bool policy_knows_caller(const struct config *config, const struct gate_caller *caller);
 
+/* Whether what this one proved is, in any way, an identity of that caller. */
+bool policy_is_caller(const struct config_caller *known, const struct gate_caller *caller);
+
 /* The caller with this identity at `issuer` (an index), or NULL. A URI SAN goes before the key's hash. */
 const struct config_caller *policy_find_caller(
 	const struct config *config, unsigned issuer, const struct gate_caller *caller);
