@@ -226,7 +226,7 @@ bool approvals_put(struct changes *changes, const struct decision *decision, jso
 	id[base64url_encode(bytes, sizeof bytes, id)] = 0;
 	return put(changes, id, 0,
 		json_pack("{s:[], s:I, s:s, s:I, s:s, s:s, s:O, s:i}", "approvers", "asked", (json_int_t)now, "caller",
-			decision->caller->name, "expires", (json_int_t)(now + within), "hash", hash, "issuer",
+			decision->caller->name, "expires", (json_int_t)now + within, "hash", hash, "issuer",
 			decision->issuer->name, "request", form, "wanted", (int)wanted));
 }
 
