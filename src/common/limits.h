@@ -132,6 +132,7 @@ enum {
 	HM_TASKS_LOOKED_AT = 20000, /* at once, for one page of a list */
 	HM_NONCE_SECONDS = 60,      /* for an HTTP signature */
 	HM_NONCES_MAX = 65536,
+	HM_AHEAD_SECONDS = 5,     /* that the clock of who signs may be before ours */
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
 	HM_API_CALLS_MAX = 1024,  /* that are committed, recorded or wait */
 	HM_API_PATH_MAX = HM_HTTP_MAX_PATH,

@@ -130,10 +130,11 @@ static hm_result check_digest(const struct gate_request *request, const struct i
 
 static hm_result check_created(const struct input *input, int64_t now, struct hm_problem *why)
 {
-	if (input->created <= now && input->created >= now - HM_NONCE_SECONDS)
+	if (input->created <= now + HM_AHEAD_SECONDS && input->created >= now - HM_NONCE_SECONDS)
 		return HM_OK;
-	return hm_refuse(why, "signature_refused", "created", "a time at most %d seconds before now, which is %lld",
-		HM_NONCE_SECONDS, (long long)now);
+	return hm_refuse(why, "signature_refused", "created",
+		"a time at most %d seconds before and %d after now, which is %lld", HM_NONCE_SECONDS, HM_AHEAD_SECONDS,
+		(long long)now);
 }
 
 enum { BASE_MAX = HM_HTTP_MAX_PATH + HM_SIGNATURE_INPUT_MAX + 512 };

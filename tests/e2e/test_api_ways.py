@@ -280,6 +280,7 @@ class Matrix(Governed):
 
     def check_row(self, method, path, ways):
         target, body, form = self.request_for(method, path, "demo")
+        self.agent()  # when that is recorded, all before it is
         before = self.sequence()
         for way in ways:
             for role in ROLES + (STRANGER,):
