@@ -82,6 +82,7 @@ class Provoker:
         edit(config, "callers:\n", PROFILE % ("large", "    callers: [filler]\n    claims: [{name: long, size: 4096}]"))
         edit(config, "callers:\n", PROFILE.replace("/agent/*", "/nobody/*") % ("unregistered", "    callers: [demo]"))
         self.keep_agents(os.path.join(dev, "state", "store.db"))
+        edit(config, "callers:\n", PROFILE % ("hasty", "    callers: [demo]\n    approve: {audiences: ['https://*'], by: 1, within: 1s}"))
         with open(config, "a") as out:
             out.write("  - {name: other, issuer: demo, uri: 'spiffe://demo.test/other', roles: [task]}\n")
             out.write("  - {name: filler, issuer: demo, uri: 'spiffe://demo.test/filler', roles: [mint]}\n")
@@ -505,6 +506,52 @@ class Provoker:
             return wait_for(fill, "the disk to be full")
         finally:
             service.stop()
+
+    # ---- by an approval ----
+
+    APPROVED = dict(REQUEST, profile="demo-task", scope="admin", task={"ref": "approved", "purpose": "testing"})
+
+    def ask_for_approval(self, body):
+        found = self.mint(body)
+        assert found.answer.status == 202, found.problem
+        return found.problem["approval"]["id"]
+
+    def approve(self, approval, act="grant", caller="approver"):
+        tls = os.path.join(self.service.directory, "tls", caller)
+        path = "/v1/approvals/%s/%s" % (approval, act)
+        return Provoked("POST", path, Signer(self.service, (tls + ".crt", tls + ".key")).ask("POST", path, {}))
+
+    def mint_approved(self, **members):
+        return self.mint(dict(self.APPROVED, **members))
+
+    def provoke_unknown_approval(self):
+        return self.mint_approved(approval="x" * 22)
+
+    def provoke_approval_mismatch(self):
+        return self.mint_approved(approval=self.ask_for_approval(self.APPROVED), lifetime=60)
+
+    def provoke_approval_pending(self):
+        return self.mint_approved(approval=self.ask_for_approval(self.APPROVED))
+
+    def provoke_approval_denied(self):
+        approval = self.ask_for_approval(self.APPROVED)
+        self.approve(approval, "deny")
+        return self.mint_approved(approval=approval)
+
+    def provoke_approval_used(self):
+        approval = self.ask_for_approval(self.APPROVED)
+        self.approve(approval)
+        assert self.mint_approved(approval=approval).answer.status == 200
+        return self.mint_approved(approval=approval)
+
+    def provoke_approval_expired(self):
+        hasty = dict(REQUEST, profile="hasty")
+        found = self.mint(hasty).problem["approval"]
+        wait_for(lambda: time.time() >= found["expires_at"], "its end")
+        return self.mint(dict(hasty, approval=found["id"]))
+
+    def provoke_approver_not_allowed(self):
+        return self.approve(self.ask_for_approval(self.APPROVED), caller="client")
 
     # ---- by an operator ----
 

@@ -186,8 +186,28 @@ class Replies(SharedCase):
         self.told("POST", path + "/cancel", ask("POST", path + "/cancel", {}), 409)
         self.told("GET", "/v1/tasks/nobody", ask("GET", "/v1/tasks/nobody"), 404)
 
+    def govern_approvals(self):
+        tls = os.path.join(self.service.directory, "tls", "approver")
+        approver = Signer(self.service, (tls + ".crt", tls + ".key")).ask
+        asked = dict(REQUEST, profile="demo-task", scope="admin", task={"ref": "approved", "purpose": "a test"})
+        approvals = [self.told("POST", "/v1/mint/jwt", self.service.ask("POST", "/v1/mint/jwt", asked), 202, asked)["approval"]["id"]
+                     for asked in (asked, dict(asked, lifetime=60))]
+        for path in ("/v1/approvals?limit=1", "/v1/approvals?wait=30"):
+            self.told("GET", "/v1/approvals", self.service.ask("GET", path) if "limit" in path else approver("GET", path), 200)
+        for approval, act in zip(approvals, ("grant", "deny")):
+            path = "/v1/approvals/%s" % approval
+            self.told("POST", path + "/" + act, self.service.ask("POST", path + "/" + act, {}), 403)
+            self.told("POST", path + "/" + act, approver("POST", path + "/" + act, {"reason": "a test"}), 200, {"reason": "a test"})
+            self.told("GET", path, self.service.ask("GET", path + "?wait=30"), 200)
+        asked["approval"] = approvals[0]
+        self.told("POST", "/v1/mint/jwt", self.service.ask("POST", "/v1/mint/jwt", asked), 200, asked)
+        path = "/v1/approvals/%s/deny" % approvals[0]
+        self.told("POST", path, approver("POST", path, {}), 409)
+        self.told("GET", "/v1/approvals/nobody", self.service.ask("GET", "/v1/approvals/nobody"), 404)
+
     def govern_all(self):
         self.govern_tasks()
+        self.govern_approvals()
         self.told("POST", "/v1/nonces", self.service.ask("POST", "/v1/nonces", "", headers={"Content-Length": "0"}), 200)
         self.govern_agents(Signer(self.service, (self.service.ready["cert"], self.service.ready["key"])).ask)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -211,7 +231,7 @@ class Replies(SharedCase):
         self.assertEqual(verdict["faults"], [])
         self.assertEqual(set(verdict["operations"]) - set(verdict["covered"]), set(), "paths that nobody asked for")
         mint = {line.rsplit(" ", 1)[1] for line in verdict["covered"] if "/v1/mint/jwt" in line}
-        self.assertEqual(mint, {"200", "400", "401", "403", "405", "411", "413", "415"})
+        self.assertEqual(mint, {"200", "202", "400", "401", "403", "405", "411", "413", "415"})
 
     def test_a_reply_that_is_not_as_described_would_be_seen(self):
         answer = self.service.mint()
