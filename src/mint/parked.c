@@ -2,6 +2,7 @@
 #include "parked.h"
 
 #include "engine.h"
+#include "ledger.h"
 #include "mint.h"
 #include "record.h"
 #include "record_born.h"
@@ -17,6 +18,7 @@ struct parked {
 	struct parked_lot *lot;
 	struct parked_request about;
 	bool is_answered; /* its time was over before the store's answer */
+	uint64_t ticket;  /* of what it is answered with, when that is recorded; 0: it waits for something else */
 	struct gate_request request;
 	uint8_t *body; /* the request's */
 };
@@ -76,8 +78,10 @@ static void on_committed(void *context, hm_result result, uint64_t sequence, con
 	struct service *service = parked->lot->service;
 	bool is_conflict = result == HM_REFUSED;
 	if (result == HM_OK)
-		record_born(service, &parked->about.acts, sequence);
-	else if (!is_conflict)
+		parked->ticket = record_born(service, &parked->about.acts, sequence);
+	if (parked->ticket && parked->about.acts.approval && parked->ticket > ledger_durable(service->ledger))
+		return; /* who is told of it may rely on it: parked_recorded answers */
+	if (!is_conflict && result != HM_OK)
 		refuse(parked, why);
 	if (!parked->is_answered) {
 		if (is_conflict) {
@@ -87,6 +91,19 @@ static void on_committed(void *context, hm_result result, uint64_t sequence, con
 		mint_again(service, &parked->about, &parked->request);
 	}
 	release(parked);
+}
+
+void parked_recorded(struct parked_lot *lot, uint64_t ticket)
+{
+	struct parked *next;
+	for (struct parked *parked = TAILQ_FIRST(&lot->waiting); parked; parked = next) {
+		next = TAILQ_NEXT(parked, link);
+		if (!parked->ticket || parked->ticket > ticket)
+			continue;
+		if (!parked->is_answered)
+			mint_again(lot->service, &parked->about, &parked->request);
+		release(parked);
+	}
 }
 
 /* ---- in ---- */

@@ -44,6 +44,9 @@ hm_result parked_commit(struct parked_lot *lot, const struct parked_request *abo
 hm_result parked_ask(struct parked_lot *lot, const struct parked_request *about, const struct gate_request *request,
 	const struct decision *decision, const struct mint_request *asked, struct hm_problem *why) HM_MUST_USE;
 
+/* Entries up to this ticket are durable: who waited for that is answered. */
+void parked_recorded(struct parked_lot *lot, uint64_t ticket);
+
 /* Those whose time is over are answered; called each second. */
 void parked_tick(struct parked_lot *lot);
 unsigned parked_count(const struct parked_lot *lot);

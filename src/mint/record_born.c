@@ -14,6 +14,7 @@ struct born {
 	struct service *service;
 	const struct parked_acts *acts;
 	uint64_t sequence;
+	uint64_t ticket; /* of the last entry */
 	struct hm_json json;
 	char text[ENTRY_MAX];
 };
@@ -37,7 +38,7 @@ static void end(struct born *born, const char *type)
 	hm_json_member_number(&born->json, "v", RECORD_VERSION);
 	hm_json_member_string(&born->json, "way", "mint");
 	hm_json_end(&born->json, '}');
-	(void)record_add(born->service, &born->json, false);
+	born->ticket = record_add(born->service, &born->json, false);
 }
 
 static void add_agent(struct born *born)
@@ -95,7 +96,7 @@ static void add_approval(struct born *born)
 	end(born, "approval");
 }
 
-void record_born(struct service *service, const struct parked_acts *acts, uint64_t sequence)
+uint64_t record_born(struct service *service, const struct parked_acts *acts, uint64_t sequence)
 {
 	struct born born = {.service = service, .acts = acts, .sequence = sequence};
 	if (acts->agent)
@@ -104,4 +105,5 @@ void record_born(struct service *service, const struct parked_acts *acts, uint64
 		add_task(&born);
 	if (acts->approval)
 		add_approval(&born);
+	return born.ticket;
 }

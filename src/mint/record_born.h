@@ -6,7 +6,7 @@
 #include "parked.h"
 #include "service.h"
 
-/* They were committed as `sequence`. */
-void record_born(struct service *service, const struct parked_acts *acts, uint64_t sequence);
+/* They were committed as `sequence`. The ticket of the last entry; 0: none could be added. */
+uint64_t record_born(struct service *service, const struct parked_acts *acts, uint64_t sequence);
 
 #endif

@@ -16,6 +16,7 @@
 #include "key_life.h"
 #include "log.h"
 #include "mint.h"
+#include "parked.h"
 #include "policy.h"
 #include "process.h"
 #include "rate.h"
@@ -368,6 +369,7 @@ static void on_durable(void *context, uint64_t ticket)
 	struct service *service = context;
 	mint_recorded(service, ticket);
 	api_recorded(service->api, ticket);
+	parked_recorded(service->parked, ticket);
 	ledger_heads_durable(service);
 }
 

@@ -210,7 +210,7 @@ class AgainstTheService(SharedCase, Failing):
     def test_a_document_without_asking_for_its_length(self):
         with self.https() as client:
             text = result_of(lambda *rest: lib.hsmint_get(client.pointer, b"/demo/.well-known/jwks.json", None, *rest))
-            self.assertEqual(len(json.loads(text_of(text))["keys"]), 2)
+            self.assertEqual(len(json.loads(text_of(text))["keys"]), 3)
 
     def test_what_stands_in_the_error_before_a_success_stays(self):
         before = c_void_p(1)

@@ -208,9 +208,10 @@ def edit(path, old, new):
 
 
 def leave_unsigned(config):
-    """Nobody signs checkpoints: for tests that count signatures, or use a token that has no key for them."""
+    """Nobody signs checkpoints or status lists: for tests that count signatures, or use a token that has no key for them."""
     edit(config, ", key: demo-checkpoint}", "}")
-    edit(config, re.search(r"(?m)^  - \{name: demo-checkpoint,.*\n", read(config)).group(), "")
+    for line in (r"  - \{name: demo-checkpoint,.*", r"  - \{name: demo-status,.*", r"    status: task.*"):
+        edit(config, re.search(r"(?m)^%s\n" % line, read(config)).group(), "")
 
 
 def run(arguments, check=True, **more):

@@ -226,20 +226,6 @@ class Provoker:
     def provoke_role_missing(self):
         return self.ask("GET", "/metrics", certificate=self.other)
 
-    # ---- by what others do at once ----
-
-    def provoke_store_conflict(self):
-        """Each is decided on what was there before the first of them was done; who is overtaken thrice is told so."""
-        signer = Signer(self.service, (self.service.ready["cert"], self.service.ready["key"]))
-        known = signer.ask("GET", "/v1/agents").json["agents"][0]
-        path = "/v1/agents/%s/transfer" % known["id"]
-
-        def at_once():
-            with ThreadPoolExecutor(16) as pool:
-                answers = pool.map(lambda n: signer.ask("POST", path, {"owner": "o%d@demo.test" % n}), range(16))
-                return next((answer for answer in answers if answer.status == 409), None)
-        return Provoked("POST", path, wait_for(at_once, "a conflict"))
-
     # ---- by what is registered ----
 
     def sign(self, method, path, body=None):

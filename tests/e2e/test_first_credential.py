@@ -91,7 +91,7 @@ class FirstCredential(SharedCase):
         issuer = self.issuer()
         jwks = self.service.ask("GET", "/demo/.well-known/jwks.json")
         self.assertEqual(jwks.headers["Cache-Control"], "public, max-age=300")
-        self.assertEqual(len(jwks.json["keys"]), 2)
+        self.assertEqual(len(jwks.json["keys"]), 3)
         for key in jwks.json["keys"]:
             self.assertEqual((key["use"], key["alg"], key["kty"], key["crv"]), ("sig", "ES256", "EC", "P-256"))
         bundle = self.service.ask("GET", "/demo/spiffe/bundle.json").json

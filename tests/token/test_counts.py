@@ -16,7 +16,7 @@ from ledger_entries import counted, entries, of_type
 
 EPOCH = 16
 START_PROBES = 2  # of each key
-WHATS = ("credential", "probe", "checkpoint")
+WHATS = ("credential", "probe", "checkpoint", "status_list")
 ORIGIN = "demo.test/ledger"
 
 

@@ -36,7 +36,7 @@ class Evidence(TokenCase):
     def test_a_document_says_where_the_key_lives_and_what_the_token_told(self):
         service = self.serve()
         documents = self.documents(service)
-        self.assertEqual(set(documents), {"demo-access", "demo-svid", "demo-checkpoint"})
+        self.assertEqual(set(documents), {"demo-access", "demo-svid", "demo-checkpoint", "demo-status"})
         document, slot = documents["demo-access"], self.softhsm_says()
         self.assertEqual((document["issuer"], document["use"], document["algorithm"], document["label"], document["id"]),
                          ("demo", "access-token", "ES256", "demo-access", "01"))
@@ -102,7 +102,7 @@ class Evidence(TokenCase):
         self.assertEqual(json.loads(run([HSMINT, "key", "evidence", "demo-svid", *control]).stdout), documents["demo-svid"])
         self.assertEqual(json.loads(run([HSMINT, "key", "evidence", *control]).stdout), list(documents.values()))
         lines = run([HSMINT, "key", "list", *control]).stdout.splitlines()
-        self.assertEqual(len(lines), 3)
+        self.assertEqual(len(lines), 4)
         for line, document in zip(lines, documents.values()):
             for word in (document["name"], document.get("issuer", "-"), document["use"], "ES256", "on soft", "kid " + document["kid"]):
                 self.assertIn(word, line)
@@ -127,7 +127,7 @@ class Evidence(TokenCase):
         service = self.serve(wait=False)
         wait_for(lambda: service.status_if_any(), "the control socket")
         documents = json.loads(run([HSMINT, "key", "evidence", "--control", service.control]).stdout)
-        self.assertEqual([document["known"] for document in documents], [False] * 3)
+        self.assertEqual([document["known"] for document in documents], [False] * 4)
         self.assertNotIn("attributes", documents[0])
 
     # ---- waivers ----

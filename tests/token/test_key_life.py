@@ -107,7 +107,7 @@ class Made(KeyLife):
     def test_one_is_shown_alone(self):
         service = self.serve()
         self.assertEqual({key["name"] for key in self.ask(service, "list")["keys"]},
-                         {"demo-access", "demo-svid", "demo-checkpoint"})
+                         {"demo-access", "demo-svid", "demo-checkpoint", "demo-status"})
         for verb in ("show", "evidence"):
             self.assertEqual({key["name"] for key in self.ask(service, verb, "demo-svid")["keys"]}, {"demo-svid"})
 
