@@ -39,8 +39,11 @@ class Backend:
         self.module = re.search(r"module: (\S+)", snippet).group(1)
         self.environment = dict(re.findall(r'{name: (\w+), value: "(.*)"}', snippet))
         self.direct = self.module, self.environment  # one that exports every function, for ctypes
-        shutil.rmtree(os.path.join(directory, "state"))  # what is known of the keys in the other token
-        os.mkdir(os.path.join(directory, "state"), 0o700)
+        state = os.path.join(directory, "state")  # what is known of the keys in the other token goes, the agents stay
+        os.rename(os.path.join(state, "store.db"), os.path.join(directory, "store.db"))
+        shutil.rmtree(state)
+        os.mkdir(state, 0o700)
+        os.rename(os.path.join(directory, "store.db"), os.path.join(state, "store.db"))
         leave_unsigned(self.config)
         self.write_config(re.sub(r"(?s)tokens:\n.*(?=keys:\n)", lambda _: snippet, self.read_config()))
 
