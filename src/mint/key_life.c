@@ -6,6 +6,7 @@
 #include "log.h"
 #include "record.h"
 #include "signing.h"
+#include "status_list_token.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,10 +189,10 @@ static hm_result commit_and_log(struct service *service, const struct config_key
 	return HM_OK;
 }
 
-/* The longest that a credential of any profile that signs with this key may live now. */
+/* The longest that a credential of any profile that signs with this key may live now, or a status list. */
 static unsigned longest_lifetime(const struct config *config, const struct config_key *key)
 {
-	unsigned longest = 0;
+	unsigned longest = key->use == KEY_USE_STATUS_LIST ? STATUS_LIFE_SECONDS : 0;
 	for (unsigned i = 0; i < config->profiles_count; i++)
 		for (unsigned k = 0; k < config->profiles[i].key_count; k++)
 			if (&config->keys[config->profiles[i].key_indexes[k]] == key &&

@@ -35,11 +35,10 @@ struct pending {
 	TAILQ_ENTRY(pending) at_token;
 	uint64_t id;           /* names this use of this place; frames to the token carry it */
 	bool in_use, answered; /* answered: the caller has its reply; the token may still be at work */
-	enum pending_for what;
-	bool at_work;    /* the token's process has it; else it is in the token's queue, or at none */
-	bool goes_first; /* it waits before all lines */
-	bool moved;      /* it was with another token before */
-	bool is_signed;  /* it waits for its entry alone */
+	bool at_work;          /* the token's process has it; else it is in the token's queue, or at none */
+	bool goes_first;       /* it waits before all lines */
+	bool moved;            /* it was with another token before */
+	bool is_signed;        /* it waits for its entry alone */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
@@ -51,6 +50,7 @@ struct pending {
 	struct fair_who who;
 	struct member *member; /* what fair.c counts it with */
 	unsigned tries;
+	enum pending_for what;
 	const struct token *was_with; /* the token that had it last: compared, never looked into */
 	unsigned configuration;       /* by which it was decided: service.h */
 	uint64_t sent_ms;             /* when it was last sent to the token */

@@ -12,8 +12,9 @@
 #include <string.h>
 
 enum {
-	AT_ONCE = 2,                              /* so that mints have their turn */
+	AT_ONCE = 4,
 	GATHER_MS = 100,                          /* what changes together is signed together */
+	EACH_MS = 250,                            /* a list that changes all the time is signed so often */
 	REFRESH_SECONDS = STATUS_LIFE_SECONDS / 2 /* one that has not changed is signed anew */
 };
 
@@ -24,10 +25,18 @@ struct publishing {
 	unsigned list;
 };
 
+/* Of one list. */
+struct published {
+	int64_t issued;     /* of what is out; 0: nothing is */
+	uint64_t signed_ms; /* when it was last sent to be signed */
+	bool waits;         /* it has changed again, too soon */
+};
+
 struct status_publisher {
 	uv_timer_t timer;
 	struct publishing items[AT_ONCE];
-	int64_t issued[HM_ISSUERS_MAX][HM_STATUS_LISTS_MAX]; /* of what is out; 0: nothing is */
+	struct published lists[HM_ISSUERS_MAX][HM_STATUS_LISTS_MAX];
+	unsigned configuration; /* that these issuers are of: service.h */
 	char fault[sizeof((struct hm_problem *)0)->detail];
 };
 
@@ -74,13 +83,27 @@ static struct publishing *place_of(struct status_publisher *publisher, const str
 	return NULL;
 }
 
+/* Of two signatures of one list the older one must not come out last, so there is one at a time. */
+static bool is_too_soon(const struct service *service, const struct publishing *item, unsigned issuer)
+{
+	const struct status_publisher *publisher = service->status_publisher;
+	for (unsigned i = 0; i < AT_ONCE; i++)
+		if (publisher->items[i].pending && publisher->items[i].list == item->list &&
+			strcmp(publisher->items[i].issuer, item->issuer) == 0)
+			return true;
+	uint64_t signed_ms = publisher->lists[issuer][item->list].signed_ms;
+	return signed_ms && uv_now(&service->loop) < signed_ms + EACH_MS;
+}
+
 static hm_result prepare(const struct service *service, const struct publishing *item,
 	const struct config_issuer *issuer, const struct issuing_key *key, const uint8_t *bits, struct pending *pending,
 	struct hm_problem *why)
 {
 	pending->what = PENDING_STATUS_LIST;
 	pending->configuration = service->configuration;
-	pending->profile[0] = 0; /* no other key may sign it */
+	pending->who =
+		(struct fair_who){.group = 0, .weight = 1}; /* no caller's number: they take turns with callers */
+	pending->profile[0] = 0;                            /* no other key may sign it */
 	memset(&pending->humans, 0, sizeof pending->humans);
 	memcpy(pending->kid, key->jwk.kid, sizeof pending->kid);
 	HM_TRY(status_list_build(key->header, issuer->url, item->list, bits, STATUS_LIST_PLACES / 4, hm_time(),
@@ -95,6 +118,10 @@ static hm_result submit(struct service *service, struct publishing *item, const 
 	const struct issuing_key *key = issuer ? key_of(service, index) : NULL;
 	if (!key)
 		return HM_OK; /* nobody can sign it, and no profile gives places */
+	struct published *published = &service->status_publisher->lists[index][item->list];
+	published->waits = is_too_soon(service, item, index);
+	if (published->waits)
+		return HM_OK;
 	if (!issuing_key_can_sign(key))
 		return hm_unavailable(why, "token_unavailable", "key %s does not sign", key->config->name);
 	struct pending *pending = pending_take(service->pool, uv_now(&service->loop) + HM_REQUEST_MS);
@@ -103,9 +130,10 @@ static hm_result submit(struct service *service, struct publishing *item, const 
 	if (pending_next_due(service->pool) == pending)
 		mint_expire(service);
 	item->pending = pending;
+	published->signed_ms = uv_now(&service->loop);
 	hm_result result = prepare(service, item, issuer, key, bits, pending, why);
 	if (result == HM_OK)
-		result = token_submit_first(key->token, key->place, pending, why);
+		result = token_submit(key->token, key->place, pending, why);
 	if (result != HM_OK && item->pending) {
 		item->pending = NULL;
 		pending_release(service->pool, pending);
@@ -113,8 +141,23 @@ static hm_result submit(struct service *service, struct publishing *item, const 
 	return result;
 }
 
+/* Those that changed too soon are looked at again a little later. */
+static void look_again(struct service *service)
+{
+	const struct config *config = service->config;
+	for (unsigned i = 0; i < config->issuers_count; i++)
+		for (unsigned k = 0; k < HM_STATUS_LISTS_MAX; k++) {
+			struct published *list = &service->status_publisher->lists[i][k];
+			if (!list->waits)
+				continue;
+			list->waits = false;
+			status_lists_again(service->status_lists, config->issuers[i].name, k);
+			status_publisher_changed(service);
+		}
+}
+
 /* What cannot be signed now is so with the next tick. */
-static void look(struct service *service)
+static void take_changed(struct service *service)
 {
 	uint8_t bits[STATUS_LIST_PLACES / 4];
 	struct hm_problem why;
@@ -130,6 +173,12 @@ static void look(struct service *service)
 	}
 }
 
+static void look(struct service *service)
+{
+	take_changed(service);
+	look_again(service);
+}
+
 static void on_gathered(uv_timer_t *timer)
 {
 	look(timer->data);
@@ -142,13 +191,17 @@ void status_publisher_changed(struct service *service)
 		uv_timer_start(&publisher->timer, on_gathered, GATHER_MS, 0);
 }
 
+/* After a reload they are signed anew: an issuer may have another place, or URL. */
 void status_publisher_tick(struct service *service)
 {
 	struct status_publisher *publisher = service->status_publisher;
+	if (publisher->configuration != service->configuration)
+		memset(publisher->lists, 0, sizeof publisher->lists);
+	publisher->configuration = service->configuration;
 	for (unsigned i = 0; i < service->config->issuers_count; i++)
 		for (unsigned k = 0; k < HM_STATUS_LISTS_MAX; k++)
-			if (publisher->issued[i][k] && hm_time() - publisher->issued[i][k] >= REFRESH_SECONDS) {
-				publisher->issued[i][k] = hm_time(); /* once is enough to ask */
+			if (hm_time() - publisher->lists[i][k].issued >= REFRESH_SECONDS) {
+				publisher->lists[i][k].issued = hm_time(); /* once is enough to ask */
 				status_lists_again(service->status_lists, service->config->issuers[i].name, k);
 			}
 	look(service);
@@ -164,7 +217,7 @@ static void publish(struct service *service, const struct publishing *item, cons
 	if (!issuer)
 		return; /* a reload took it away */
 	snprintf(path, sizeof path, "%s/status/%u", issuer->path, item->list);
-	service->status_publisher->issued[index][item->list] = hm_time();
+	service->status_publisher->lists[index][item->list].issued = hm_time();
 	service_publish_status_list(service, path, pending->jwt, strlen(pending->jwt));
 	set_fault(service->status_publisher, "");
 }

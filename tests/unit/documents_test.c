@@ -12,7 +12,7 @@
 
 #define MEMBERS(x) "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" x "\",\"y\":\"yy\""
 
-enum { A_ACCESS, A_SVID, B_SVID, KEYS };
+enum { A_ACCESS, A_SVID, B_SVID, B_STATUS, KEYS };
 
 static char state[] = "/tmp/hsmint-documents-XXXXXX";
 static struct config_issuer issuers[] = {
@@ -23,6 +23,7 @@ static struct config_key config_keys[KEYS] = {
 	{.name = "a-access", .issuer_index = 0, .use = KEY_USE_ACCESS_TOKEN},
 	{.name = "a-svid", .issuer_index = 0, .use = KEY_USE_JWT_SVID},
 	{.name = "b-svid", .issuer_index = 1, .use = KEY_USE_JWT_SVID},
+	{.name = "b-status", .issuer_index = 1, .use = KEY_USE_STATUS_LIST},
 };
 static struct config config = {
 	.state = state, .issuers = issuers, .issuers_count = 2, .keys = config_keys, .keys_count = KEYS};
@@ -48,6 +49,8 @@ static void begin(void)
 	strcpy(keys.items[A_SVID].jwk.members, MEMBERS("as"));
 	strcpy(keys.items[B_SVID].jwk.kid, "kid-b-svid");
 	strcpy(keys.items[B_SVID].jwk.members, MEMBERS("bs"));
+	strcpy(keys.items[B_STATUS].jwk.kid, "kid-b-status");
+	strcpy(keys.items[B_STATUS].jwk.members, MEMBERS("bl"));
 }
 
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *where)
@@ -109,7 +112,8 @@ Test(documents, the_jwks_has_every_key_of_its_issuer_and_none_of_another)
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
 	expect_published("/a/b/.well-known/jwks.json",
 		"{\"keys\":[" JWK("aa", "kid-a-access", "sig") "," JWK("as", "kid-a-svid", "sig") "]}");
-	expect_published("/.well-known/jwks.json", "{\"keys\":[" JWK("bs", "kid-b-svid", "sig") "]}");
+	expect_published("/.well-known/jwks.json",
+		"{\"keys\":[" JWK("bs", "kid-b-svid", "sig") "," JWK("bl", "kid-b-status", "sig") "]}");
 }
 
 /* SPIFFE Trust Domain and Bundle, section 4; JWT-SVID, section 5.2: use is jwt-svid. */
@@ -280,4 +284,36 @@ Test(documents, without_a_state_directory_there_is_no_bundle)
 	cr_expect_eq(publish(), HM_UNAVAILABLE);
 	cr_expect(strstr(why.detail, "/nowhere/at/all"), "%s", why.detail);
 	cr_expect_null(publications_find(publications, "/a/b/spiffe/bundle.json"));
+}
+
+static void note_removed(void *context, const struct gate_publish *publish)
+{
+	(void)context;
+	cr_expect_eq(publish->status, 0);
+	changes++;
+}
+
+static void publish_list(const char *path)
+{
+	cr_assert(publications_set(
+		publications, path, 200, "application/statuslist+jwt", CACHING_SECONDS, path, strlen(path)));
+}
+
+Test(documents, an_issuer_that_is_configured_no_longer_publishes_nothing)
+{
+	struct config without = config;
+	without.issuers = &issuers[1];
+	without.issuers_count = 1;
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	publish_list("/a/b/status/0");
+	publish_list("/a/b/status/63");
+	publish_list("/status/0");
+	changes = 0;
+	documents_withdraw(&config, &without, publications, note_removed, NULL);
+	cr_expect_eq(changes, 6, "four documents and two status lists");
+	cr_expect_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
+	cr_expect_null(publications_find(publications, "/a/b/status/63"));
+	cr_expect_not_null(publications_find(publications, "/.well-known/jwks.json"));
+	cr_expect_not_null(publications_find(publications, "/status/0"));
+	cr_expect_str_eq(publications_find(publications, "/status/0")->cache_control, "public, max-age=5");
 }
