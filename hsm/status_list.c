@@ -45,7 +45,7 @@ static bool is_status_list(const char *issuer, struct rest *rest)
 	int64_t list, issued, expires, ttl;
 	return takes(rest, "{\"iss\":\"") && takes(rest, issuer) && takes(rest, "\",\"sub\":\"") &&
 	       takes(rest, issuer) && takes(rest, "/status/") && takes_number(rest, &list) &&
-	       list < HM_STATUS_LISTS_MAX && takes(rest, "\",\"iat\":") && takes_number(rest, &issued) &&
+	       list < HM_STATUS_LISTS_MAX && takes(rest, "\",\"iat\":") && takes_number(rest, &issued) && issued > 0 &&
 	       takes(rest, ",\"exp\":") && takes_number(rest, &expires) && expires > issued &&
 	       expires - issued <= HM_LIFETIME_MAX && takes(rest, ",\"ttl\":") && takes_number(rest, &ttl) && ttl > 0 &&
 	       takes(rest, ",\"status_list\":{\"bits\":2,\"lst\":\"") && takes_base64url(rest) && takes(rest, "\"}}") &&

@@ -80,16 +80,29 @@ void verify_carried(struct verify *verify, uint64_t index, struct hm_bytes carri
 
 /* ---- counts ---- */
 
-static void take_credentials(struct verify *verify, uint64_t index, struct hm_bytes kid, uint64_t count)
+bool verify_kid_signs(struct verify_kid *key, enum verify_what what)
+{
+	bool agrees = !key->signs_any || key->signs == what;
+	key->signs_any = true;
+	key->signs = what;
+	return agrees;
+}
+
+static void take_recorded(
+	struct verify *verify, uint64_t index, struct hm_bytes kid, enum verify_what what, uint64_t count)
 {
 	struct verify_kid *key = verify_kid(verify->kids, kid);
 	if (!key || !add(&key->signatures, count))
 		verify_entry_fault(verify, index, "it counts for too many keys, or too much");
+	else if (!verify_kid_signs(key, what))
+		verify_entry_fault(verify, index, "key %.*s has signed credentials and status lists", (int)kid.length,
+			(const char *)kid.data);
 	else if (verify->shard.is_counted && key->signatures > key->entries)
 		verify_entry_fault(verify, index,
-			"key %.*s has signed %" PRIu64 " credentials or status lists by then, and only %" PRIu64
+			"key %.*s has signed %" PRIu64 " %s by then, and only %" PRIu64
 			" are recorded: signatures were made that nobody recorded",
-			(int)kid.length, (const char *)kid.data, key->signatures, key->entries);
+			(int)kid.length, (const char *)kid.data, key->signatures,
+			what == VERIFY_CREDENTIAL ? "credentials" : "status lists", key->entries);
 }
 
 static void take_count(struct verify *verify, uint64_t index, struct hm_bytes element)
@@ -112,7 +125,7 @@ static void take_count(struct verify *verify, uint64_t index, struct hm_bytes el
 	}
 	verify->shard.signatures[which] += (uint64_t)count;
 	if ((which == VERIFY_CREDENTIAL || which == VERIFY_STATUS_LIST) && count)
-		take_credentials(verify, index, kid, (uint64_t)count);
+		take_recorded(verify, index, kid, (enum verify_what)which, (uint64_t)count);
 }
 
 /* ---- epochs ---- */

@@ -64,7 +64,7 @@ static void check_of_before(struct verify *verify, uint64_t index, uint64_t of, 
 		if (type != ENTRY_CREDENTIAL && type != ENTRY_STATUS_LIST && type != TYPE_NOT_KNOWN)
 			verify_entry_fault(verify, index,
 				"`of` names entry %" PRIu64 " of the shard before, which is "
-				"no credential's",
+				"neither a credential's nor a status list's",
 				of);
 	}
 }
@@ -87,7 +87,8 @@ static void check_of(struct verify *verify, uint64_t index, const struct entry *
 	}
 	unsigned type = type_of(verify, of);
 	if (type != ENTRY_CREDENTIAL && type != ENTRY_STATUS_LIST && type != TYPE_NOT_KNOWN)
-		verify_entry_fault(verify, index, "`of` names entry %" PRIu64 ", which is no credential's", of);
+		verify_entry_fault(verify, index,
+			"`of` names entry %" PRIu64 ", which is neither a credential's nor a status list's", of);
 }
 
 /* ---- what was signed ---- */
@@ -102,10 +103,13 @@ static void take_signed(struct verify *verify, uint64_t index, const struct entr
 	if (entry_string(entry->members[ENTRY_TBS], &hash) == entry_string(entry->members[ENTRY_TBS_HMAC], &hash))
 		verify_entry_fault(verify, index, "one of `tbs` and `tbs_hmac` must be there");
 	struct verify_kid *key = verify_kid(verify->kids, kid);
-	if (key)
-		key->entries++;
-	else
+	if (!key)
 		verify_entry_fault(verify, index, "`kid` is too long, or one of too many keys");
+	else if (entry->type != ENTRY_RETRY &&
+		 !verify_kid_signs(key, entry->type == ENTRY_STATUS_LIST ? VERIFY_STATUS_LIST : VERIFY_CREDENTIAL))
+		verify_entry_fault(verify, index, "its key signs credentials and status lists");
+	else
+		key->entries++;
 }
 
 /* ---- a shard's beginning and end ---- */

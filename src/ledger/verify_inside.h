@@ -17,8 +17,10 @@ struct verify_kids {
 	struct verify_kid {
 		char text[HM_KID_MAX];
 		uint8_t length;   /* 0: free */
-		uint64_t entries; /* credentials, retries, and what was carried */
+		uint64_t entries; /* credentials or status lists, retries, and what was carried */
 		uint64_t signatures;
+		bool signs_any; /* it is known what it signs: */
+		enum verify_what signs;
 	} slots[VERIFY_KIDS];
 	unsigned count;
 	struct verify_kid *last; /* looked up */
@@ -74,6 +76,8 @@ void verify_remember(struct verify *verify, uint64_t index, int type);
 
 /* Source: verify_counts.c */
 struct verify_kid *verify_kid(struct verify_kids *kids, struct hm_bytes kid); /* NULL: too long, or too many */
+/* False: it signs something else; no key signs credentials and status lists. */
+bool verify_kid_signs(struct verify_kid *key, enum verify_what what);
 void verify_carried(struct verify *verify, uint64_t index, struct hm_bytes carried);
 void verify_counts(struct verify *verify, uint64_t index, const struct entry *entry);
 void verify_token(struct verify *verify, uint64_t index, const struct entry *entry);

@@ -29,7 +29,7 @@ class Accepted(ledger_case.LedgerCase):
                 self.assertEqual(one["origin"], first.origin)
                 self.assertEqual((one["entries"], one["checkpoint"], one["closed"]), (264, 264, True))
                 self.assertEqual(one["types"]["credential"], 5)
-                self.assertEqual(one["signatures"], {"credential": 5, "probe": 2, "checkpoint": 1})
+                self.assertEqual(one["signatures"], {"credential": 5, "probe": 2, "checkpoint": 1, "status_list": 0})
                 self.assertEqual((two["entries"], two["closed"]), (5, False))
 
     def test_people_are_told_so_too(self):
@@ -224,7 +224,7 @@ class Entries(EntriesCase):
         self.right()
         for type in ("retry", "void"):
             members = {"kid": "k1", "tbs": "x"} if type == "retry" else {"reason": "deadline"}
-            for of, text in ((0, "which is no credential's"), (1, "which is no credential's"),
+            for of, text in ((0, "which is neither a credential's"), (1, "which is neither a credential's"),
                              (99, "which is not before it"), (len(self.log.entries), "which is not before it"),
                              (-1, "no index"), ("2", "no index")):
                 with self.subTest(type=type, of=of):
@@ -238,7 +238,7 @@ class Entries(EntriesCase):
         self.log.fill(70000)
         self.log.add("void", of=self.first, reason="deadline")
         at = self.log.add("void", of=self.first + 1, reason="deadline")
-        self.fault(at, "which is no credential's")
+        self.fault(at, "which is neither a credential's nor a status list's")
 
     def test_what_is_signed_has_a_key_and_one_hash(self):
         at = self.log.add("credential", id="x", tbs="x")
@@ -310,7 +310,46 @@ class Counts(EntriesCase):
     def test_probes_and_checkpoints_need_no_entry(self):
         self.counts((7, "k1", "probe"), (9, "c1", "checkpoint"))
         found = self.right()
-        self.assertEqual(found["shards"][0]["signatures"], {"credential": 0, "probe": 7, "checkpoint": 9})
+        self.assertEqual(found["shards"][0]["signatures"],
+                         {"credential": 0, "probe": 7, "checkpoint": 9, "status_list": 0})
+
+    def status_list(self, kid="s1", **members):
+        return self.log.add("status_list", issuer="i", kid=kid, list=0, tbs="x", **members)
+
+    def test_a_status_list_that_nobody_recorded_is_a_fault(self):
+        self.status_list()
+        self.counts((1, "s1", "status_list"), (1, "k1", "credential"))
+        found = self.right()
+        self.assertEqual(found["shards"][0]["signatures"],
+                         {"credential": 1, "probe": 0, "checkpoint": 0, "status_list": 1})
+        self.assertEqual(found["shards"][0]["types"]["status_list"], 1)
+        at = self.counts((1, "s1", "status_list"))
+        self.fault(at, "key s1 has signed 2 status lists by then, and only 1 are recorded")
+
+    def test_a_second_signature_of_a_status_list_is_a_retry(self):
+        of = self.status_list()
+        self.log.add("retry", of=of, kid="s1", tbs="x")
+        self.counts((2, "s1", "status_list"))
+        self.right()
+        at = self.counts((1, "s1", "status_list"))
+        self.fault(at, "key s1 has signed 3 status lists by then, and only 2 are recorded")
+
+    def test_what_is_recorded_as_one_thing_is_not_counted_as_another(self):
+        for kid, what in (("s1", "credential"), ("k1", "status_list")):
+            with self.subTest(kid):
+                size = len(self.log.entries)
+                self.status_list()
+                at = self.counts((1, kid, what))
+                self.fault(at, "key %s has signed credentials and status lists" % kid)
+                self.log.entries[size:] = []
+        at = self.status_list("k1")
+        self.fault(at, "its key signs credentials and status lists")
+
+    def test_a_status_list_has_a_key_and_one_hash(self):
+        for members, text in (({"tbs": "x"}, "`kid` is missing"), ({"kid": "s1"}, "one of `tbs` and `tbs_hmac`")):
+            at = self.log.add("status_list", issuer="i", list=0, **members)
+            self.fault(at, text)
+            self.log.entries.pop()
 
     def test_what_nothing_is_recorded_for_is_a_fault(self):
         at = self.counts((1, "k1", "other"))
@@ -433,7 +472,7 @@ class Succession(ledger_case.LedgerCase):
         second.add("void", of=self.credential, origin=first.origin, reason="deadline")
         self.write(first, second)
         self.assert_right()
-        for of, origin, text in ((0, first.origin, "of the shard before, which is no credential's"),
+        for of, origin, text in ((0, first.origin, "of the shard before, which is neither a credential's"),
                                  (4, first.origin, "of a shard of 4"),
                                  (self.credential, second.origin, "`origin` is not the shard before")):
             with self.subTest(of=of, origin=origin):

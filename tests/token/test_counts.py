@@ -10,6 +10,7 @@ import unittest
 from softhsm_keys import module_of
 from test_frames import (CONFIG, COUNT, COUNTS, ENDING, FAILED, ISSUER, LEARN, LEARNED, PROBE, READY, SIGNED, TURN, Peer,
                          Reader, sign, tbs)
+from test_status_lists import STATUS, status_list, tbs_of
 from token_case import FAULT, TokenCase, process_exists, wait_for, write
 from token_admin import frame, string, token_config
 from ledger_entries import counted, entries, of_type
@@ -80,19 +81,23 @@ class Counting(TokenCase):
              string(ORIGIN))
 
     def test_each_signature_counts_by_key_and_by_what_it_is(self):
-        peer, epoch, (access, heads) = self.ready([self.ACCESS, self.HEADS])
-        expected = {access: {"probe": START_PROBES}, heads: {"probe": START_PROBES}}
+        peer, epoch, (access, heads, lists) = self.ready([self.ACCESS, self.HEADS, STATUS])
+        expected = {kid: {"probe": START_PROBES} for kid in (access, heads, lists)}
         self.assertEqual(self.counts(peer, epoch), expected)
         for _ in range(3):
             self.assertEqual(peer.ask(sign(0, tbs(access)))[0], SIGNED)
         root = base64.b64encode(bytes(32)).decode()
         self.assertEqual(peer.ask(sign(1, ("%s/1\n0\n%s\n" % (ORIGIN, root)).encode()))[0], SIGNED)
         self.assertEqual(peer.ask(frame(PROBE, struct.pack("=H", 1), 1))[0], SIGNED)
+        for _ in range(2):
+            self.assertEqual(peer.ask(sign(2, tbs_of(lists, status_list())))[0], SIGNED)
         expected = {access: {"probe": START_PROBES, "credential": 3},
-                    heads: {"probe": START_PROBES + 1, "checkpoint": 1}}
+                    heads: {"probe": START_PROBES + 1, "checkpoint": 1},
+                    lists: {"probe": START_PROBES, "status_list": 2}}
         self.assertEqual(self.counts(peer, epoch), expected)
         self.assertEqual(peer.ask(sign(0, b"no JWT"))[0], FAILED)
         self.assertEqual(peer.ask(sign(1, tbs(heads)))[0], FAILED)
+        self.assertEqual(peer.ask(sign(2, tbs(lists)))[0], FAILED)
         self.assertEqual(self.counts(peer, epoch), expected, "what was refused was not signed")
 
     def test_a_key_learned_later_counts_too_and_another_process_has_another_epoch(self):
@@ -165,7 +170,7 @@ class Recorded(TokenCase):
         self.assertEqual(list(told.values()), [7])
         self.assertEqual(told, there)
         sums = counted(self.ledger)
-        self.assertEqual([sums[kid, "probe"] >= START_PROBES for kid, what in sums if what == "probe"], [True] * 3)
+        self.assertEqual([sums[kid, "probe"] >= START_PROBES for kid, what in sums if what == "probe"], [True] * 4)
         self.assertGreaterEqual(sum(count for (_, what), count in sums.items() if what == "checkpoint"), 1)
         lives = of_type(self.ledger, "token", "counts")
         self.assertEqual([life.get("event", "counts") for life in lives][:2], ["started", "ready"])
@@ -235,7 +240,7 @@ class Recorded(TokenCase):
         self.assertFalse([entry for entry in of_type(self.ledger, "counts") if entry.get("final")])
         token = service.status()["tokens"][0]
         self.assertEqual((token["epoch"], token["counted"]["credential"], token["counted"]["probe"]),
-                         (of_type(self.ledger, "counts")[0]["epoch"], 2, 3 * START_PROBES))
+                         (of_type(self.ledger, "counts")[0]["epoch"], 2, 4 * START_PROBES))
         self.assertGreaterEqual(token["counted"]["checkpoint"], 1)
         service.stop()
         told = self.assert_covered()[1]

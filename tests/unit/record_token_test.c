@@ -60,7 +60,20 @@ Test(record_token, a_process_that_ended_carries_nothing)
 	cr_expect_str_eq(carried(), "[]");
 }
 
-Test(record_token, only_requests_for_credentials_are_carried)
+Test(record_token, status_lists_are_carried_as_credentials_are)
+{
+	struct pending list = {.key = 3, .what = PENDING_STATUS_LIST};
+	strcpy(first.holdings.keys[3].kid, ONE);
+	token_count_sent(&first, &list);
+	token_count_sent(&first, &list);
+	cr_expect_str_eq(carried(), "[{\"count\":2,\"kid\":\"" ONE "\"}]");
+	first.counted = (struct token_counts){.count = 1, .keys = {{ONE, {[SIGNED_STATUS_LIST] = 1}}}};
+	cr_expect_str_eq(carried(), "[{\"count\":1,\"kid\":\"" ONE "\"}]");
+	first.counted.keys[0].counts[SIGNED_STATUS_LIST] = 2;
+	cr_expect_str_eq(carried(), "[]");
+}
+
+Test(record_token, checkpoints_are_not_carried)
 {
 	struct pending credential = {.key = 3}, checkpoint = {.key = 4, .what = PENDING_CHECKPOINT};
 	strcpy(first.holdings.keys[3].kid, ONE);
