@@ -72,6 +72,8 @@ class Provoked:
 class Provoker:
     """A service whose configuration has something for each code, and a way to each code: provoke(code)."""
 
+    used = shared = None  # an approval that was used, and a credential with a place that others share
+
     def __init__(self, directory):
         dev = os.path.join(directory, "dev")
         start_dev(dev).stop()
@@ -449,9 +451,11 @@ class Provoker:
             return found.result()
 
     def provoke_revoke_task_instead(self):
-        task = self.open_task()
-        minted = self.mint({"profile": "demo-task", "subject": SUBJECT, "audience": AUDIENCE, "task": task.problem["id"]})
-        return self.ask("POST", "/oauth2/revoke", "token=" + minted.problem["credential"],
+        if not self.shared:
+            task = self.open_task()
+            self.shared = self.mint({"profile": "demo-task", "subject": SUBJECT, "audience": AUDIENCE,
+                                     "task": task.problem["id"]}).problem["credential"]
+        return self.ask("POST", "/oauth2/revoke", "token=" + self.shared,
                         headers={"Content-Type": "application/x-www-form-urlencoded"})
 
     def with_policy(self, answer):
@@ -525,10 +529,11 @@ class Provoker:
         return self.mint_approved(approval=approval)
 
     def provoke_approval_used(self):
-        approval = self.ask_for_approval(self.APPROVED)
-        self.approve(approval)
-        assert self.mint_approved(approval=approval).answer.status == 200
-        return self.mint_approved(approval=approval)
+        if not self.used:
+            self.used = self.ask_for_approval(self.APPROVED)
+            self.approve(self.used)
+            assert self.mint_approved(approval=self.used).answer.status == 200
+        return self.mint_approved(approval=self.used)
 
     def provoke_approval_expired(self):
         hasty = dict(REQUEST, profile="hasty")

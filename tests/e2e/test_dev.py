@@ -35,7 +35,7 @@ class Dev(Case):
     def test_the_ready_line_is_enough_for_curl(self):
         ready = self.dev().ready
         result = run(["curl", "-sS", "--fail", "--cacert", ready["ca"], ready["jwks"]])
-        self.assertEqual(len(json.loads(result.stdout)["keys"]), 2)
+        self.assertEqual(len(json.loads(result.stdout)["keys"]), 3)
         result = run(["curl", "-sS", "--fail", "--cacert", ready["ca"], "--cert", ready["cert"], "--key", ready["key"],
                       ready["url"] + "/v1/mint/jwt", "--json",
                       json.dumps({"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE})])

@@ -205,11 +205,23 @@ class Replies(SharedCase):
         self.told("POST", path, approver("POST", path, {}), 409)
         self.told("GET", "/v1/approvals/nobody", self.service.ask("GET", "/v1/approvals/nobody"), 404)
 
+    def govern_revocations(self, ask):
+        gone = {"subject": "spiffe://demo.test/agent/gone", "reason": "a test"}
+        self.told("POST", "/v1/revocations", ask("POST", "/v1/revocations", gone), 200, gone)
+        self.told("POST", "/v1/revocations", ask("POST", "/v1/revocations", {}), 400)
+        self.told("POST", "/v1/revocations", self.service.ask("POST", "/v1/revocations", gone), 403)
+        self.told("GET", "/v1/revocations", self.service.ask("GET", "/v1/revocations?limit=1"), 200)
+        for asked, allowed in ((dict(REQUEST), True), (dict(REQUEST, scope="nothing"), False)):
+            body = {"request": asked}
+            answer = self.told("POST", "/v1/policy/explain", ask("POST", "/v1/policy/explain", body), 200, body)
+            self.assertEqual(answer["allowed"], allowed)
+
     def govern_all(self):
         self.govern_tasks()
         self.govern_approvals()
         self.told("POST", "/v1/nonces", self.service.ask("POST", "/v1/nonces", "", headers={"Content-Length": "0"}), 200)
         self.govern_agents(Signer(self.service, (self.service.ready["cert"], self.service.ready["key"])).ask)
+        self.govern_revocations(Signer(self.service, (self.service.ready["cert"], self.service.ready["key"])).ask)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         token = "token=" + self.service.mint().json["credential"]
         for active in (True, False):

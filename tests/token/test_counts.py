@@ -10,7 +10,7 @@ import unittest
 from softhsm_keys import module_of
 from test_frames import (CONFIG, COUNT, COUNTS, ENDING, FAILED, ISSUER, LEARN, LEARNED, PROBE, READY, SIGNED, TURN, Peer,
                          Reader, sign, tbs)
-from test_status_lists import STATUS, status_list, tbs_of
+from test_status_keys import STATUS, status_list, tbs_of
 from token_case import FAULT, TokenCase, process_exists, wait_for, write
 from token_admin import frame, string, token_config
 from ledger_entries import counted, entries, of_type
