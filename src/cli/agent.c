@@ -74,13 +74,13 @@ static const struct api_option transfer_options[] = {
 static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
 
 static const struct api_verb verbs[] = {
-	{"add", "POST", "/v1/agents", "", false, "spiffe_id", add_options, 9, print_id},
-	{"list", "GET", "/v1/agents", "", false, NULL, list_options, 2, print_list},
-	{"show", "GET", "/v1/agents/", "", true, NULL, NULL, 0, print_agent},
-	{"suspend", "POST", "/v1/agents/", "/suspend", true, NULL, reason_options, 1, print_agent},
-	{"resume", "POST", "/v1/agents/", "/resume", true, NULL, reason_options, 1, print_agent},
-	{"retire", "POST", "/v1/agents/", "/retire", true, NULL, reason_options, 1, print_agent},
-	{"transfer", "POST", "/v1/agents/", "/transfer", true, NULL, transfer_options, 3, print_agent},
+	{"add", "POST", "/v1/agents", "", "spiffe_id", add_options, print_id, 9, false},
+	{"list", "GET", "/v1/agents", "", NULL, list_options, print_list, 2, false},
+	{"show", "GET", "/v1/agents/", "", NULL, NULL, print_agent, 0, true},
+	{"suspend", "POST", "/v1/agents/", "/suspend", NULL, reason_options, print_agent, 1, true},
+	{"resume", "POST", "/v1/agents/", "/resume", NULL, reason_options, print_agent, 1, true},
+	{"retire", "POST", "/v1/agents/", "/retire", NULL, reason_options, print_agent, 1, true},
+	{"transfer", "POST", "/v1/agents/", "/transfer", NULL, transfer_options, print_agent, 3, true},
 };
 
 int command_agent(int argc, char **argv)

@@ -190,6 +190,12 @@ json_t *api_command_call(
 	return answer;
 }
 
+static void append(char *target, const char *text)
+{
+	size_t used = strlen(target);
+	snprintf(target + used, TARGET_MAX - used, "%s", text);
+}
+
 /* A SPIFFE ID in a query: what is not unreserved is escaped (RFC 3986). */
 static void append_escaped(char *target, const char *text)
 {
@@ -205,7 +211,7 @@ static void append_issuer(const struct asked *asked, char *target)
 	const char *issuer = json_string_value(json_object_get(asked->body, "issuer"));
 	if (!issuer)
 		return;
-	strcat(target, strchr(target, '?') ? "&issuer=" : "?issuer=");
+	append(target, strchr(target, '?') ? "&issuer=" : "?issuer=");
 	append_escaped(target, issuer);
 }
 
@@ -238,11 +244,11 @@ static bool make_target(const struct asked *asked, char target[TARGET_MAX], int 
 	if (verb->by_spiffe_id && strncmp(asked->word, "spiffe://", 9) == 0) {
 		if (!find_id(asked, asked->word, id, status))
 			return false;
-		strcat(target, id);
+		append(target, id);
 	} else {
 		append_escaped(target, asked->word);
 	}
-	strcat(target, verb->act);
+	append(target, verb->act);
 	return true;
 }
 
@@ -255,9 +261,9 @@ static void append_parameters(const struct asked *asked, char *target)
 	{
 		if (!json_is_string(value) || strcmp(name, "issuer") == 0)
 			continue;
-		strcat(target, strchr(target, '?') ? "&" : "?");
-		strcat(target, name);
-		strcat(target, "=");
+		append(target, strchr(target, '?') ? "&" : "?");
+		append(target, name);
+		append(target, "=");
 		append_escaped(target, json_string_value(value));
 	}
 	append_issuer(asked, target);

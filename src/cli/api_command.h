@@ -24,14 +24,14 @@ struct api_option {
 
 struct api_verb {
 	const char *name;
-	const char *method, *path; /* a path that ends in / gets the id behind it, one with /{} in its place */
+	const char *method, *path; /* a path that ends in / gets the id behind it */
 	const char *act;           /* behind the id: "/suspend"; or "" */
-	bool by_spiffe_id;         /* what is named may be an agent's SPIFFE ID */
 	const char *word;          /* the word that is wanted becomes this member; NULL: it is the id, or none is */
 	const struct api_option *options;
-	unsigned options_count;
 	/* Show the reply's body to people. Returns the exit status. */
 	int (*print)(const json_t *body);
+	unsigned options_count;
+	bool by_spiffe_id; /* what is named may be an agent's SPIFFE ID */
 };
 
 struct api_command {

@@ -52,10 +52,10 @@ static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}
 static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
 
 static const struct api_verb verbs[] = {
-	{"list", "GET", "/v1/approvals", "", false, NULL, list_options, 2, print_list},
-	{"show", "GET", "/v1/approvals/", "", false, NULL, NULL, 0, print_approval},
-	{"grant", "POST", "/v1/approvals/", "/grant", false, NULL, reason_options, 1, print_approval},
-	{"deny", "POST", "/v1/approvals/", "/deny", false, NULL, reason_options, 1, print_approval},
+	{"list", "GET", "/v1/approvals", "", NULL, list_options, print_list, 2, false},
+	{"show", "GET", "/v1/approvals/", "", NULL, NULL, print_approval, 0, false},
+	{"grant", "POST", "/v1/approvals/", "/grant", NULL, reason_options, print_approval, 1, false},
+	{"deny", "POST", "/v1/approvals/", "/deny", NULL, reason_options, print_approval, 1, false},
 };
 
 int command_approve(int argc, char **argv)

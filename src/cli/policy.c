@@ -77,7 +77,8 @@ int command_policy(int argc, char **argv)
 	struct control_options options;
 	const char *caller = take_caller(&argc, argv);
 	if (argc > 1 && strncmp(argv[1], "--", 2) == 0) /* --help, or one that is not known */
-		return control_options_read(argc, argv, help, &options, &status) ? usage_error("policy", "explain FILE") : status;
+		return control_options_read(argc, argv, help, &options, &status) ? usage_error("policy", "explain FILE")
+										 : status;
 	if (argc < 2 || strcmp(argv[1], "explain") != 0)
 		return usage_error("policy", "what is to be done? explain");
 	argv[1] = argv[0];

@@ -57,8 +57,8 @@ static const struct api_option options[] = {{"credential", MEMBER_TEXT, NULL}, {
 static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
 
 static const struct api_verb verbs[] = {
-	{"revoke", "POST", "/v1/revocations", "", false, NULL, options, 6, print_revocation},
-	{"list", "GET", "/v1/revocations", "", false, NULL, list_options, 2, print_list},
+	{"revoke", "POST", "/v1/revocations", "", NULL, options, print_revocation, 6, false},
+	{"list", "GET", "/v1/revocations", "", NULL, list_options, print_list, 2, false},
 };
 
 int command_revoke(int argc, char **argv)

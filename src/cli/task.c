@@ -70,13 +70,13 @@ static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}
 static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
 
 static const struct api_verb verbs[] = {
-	{"open", "POST", "/v1/tasks", "", false, NULL, open_options, 8, print_id},
-	{"list", "GET", "/v1/tasks", "", false, NULL, list_options, 2, print_list},
-	{"show", "GET", "/v1/tasks/", "", false, NULL, NULL, 0, print_task},
-	{"pause", "POST", "/v1/tasks/", "/pause", false, NULL, reason_options, 1, print_task},
-	{"resume", "POST", "/v1/tasks/", "/resume", false, NULL, reason_options, 1, print_task},
-	{"complete", "POST", "/v1/tasks/", "/complete", false, NULL, reason_options, 1, print_task},
-	{"cancel", "POST", "/v1/tasks/", "/cancel", false, NULL, reason_options, 1, print_task},
+	{"open", "POST", "/v1/tasks", "", NULL, open_options, print_id, 8, false},
+	{"list", "GET", "/v1/tasks", "", NULL, list_options, print_list, 2, false},
+	{"show", "GET", "/v1/tasks/", "", NULL, NULL, print_task, 0, false},
+	{"pause", "POST", "/v1/tasks/", "/pause", NULL, reason_options, print_task, 1, false},
+	{"resume", "POST", "/v1/tasks/", "/resume", NULL, reason_options, print_task, 1, false},
+	{"complete", "POST", "/v1/tasks/", "/complete", NULL, reason_options, print_task, 1, false},
+	{"cancel", "POST", "/v1/tasks/", "/cancel", NULL, reason_options, print_task, 1, false},
 };
 
 int command_task(int argc, char **argv)

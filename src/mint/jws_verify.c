@@ -10,15 +10,15 @@
 enum { DER_MAX = 160 }; /* of an ECDSA signature on P-384 */
 
 static const struct {
-	int type;
 	const EVP_MD *(*hash)(void);
 	size_t half; /* of an ECDSA signature: r and s, each */
+	int type;
 	bool is_pss;
-} algorithms[KEY_ALGORITHMS] = {[KEY_ES256] = {EVP_PKEY_EC, EVP_sha256, 32, false},
-	[KEY_ES384] = {EVP_PKEY_EC, EVP_sha384, 48, false},
-	[KEY_RS256] = {EVP_PKEY_RSA, EVP_sha256, 0, false},
-	[KEY_PS256] = {EVP_PKEY_RSA, EVP_sha256, 0, true},
-	[KEY_ED25519] = {EVP_PKEY_ED25519, NULL, 0, false}};
+} algorithms[KEY_ALGORITHMS] = {[KEY_ES256] = {EVP_sha256, 32, EVP_PKEY_EC, false},
+	[KEY_ES384] = {EVP_sha384, 48, EVP_PKEY_EC, false},
+	[KEY_RS256] = {EVP_sha256, 0, EVP_PKEY_RSA, false},
+	[KEY_PS256] = {EVP_sha256, 0, EVP_PKEY_RSA, true},
+	[KEY_ED25519] = {NULL, 0, EVP_PKEY_ED25519, false}};
 
 /* r ‖ s as OpenSSL wants them; 0: they are not. */
 static size_t ecdsa_der(const uint8_t *signature, size_t half, uint8_t der[DER_MAX])

@@ -14,7 +14,7 @@ struct status_block {
 	struct status_block *next_of_holder, *next_of_agent; /* in their buckets */
 	const char *issuer, *agent, *kid;                    /* words */
 	uint64_t version;
-	int64_t leased, given; /* given: the last place, as far as is known: at the start, or when it came, else */
+	int64_t leased, given;    /* given: the last place, as far as is known: at the start, or when it came, else */
 	char task[HM_ID_MAX + 1]; /* "": none */
 	uint8_t count, used;      /* used: places given out; of a block that another leased, or an earlier life: all */
 	bool shared, ended;

@@ -148,7 +148,7 @@ hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const 
 	TAILQ_INIT(&store->waiting);
 	hm_result result = url ? hm_refuse(why, "config", NULL, "store: PostgreSQL is not built in")
 			       : store_sqlite_open(state, &store->backend, &store->database, why);
-	if (result == HM_OK)
+	if (result == HM_OK && store->backend)
 		result = store->backend->load(store->database, events->row, events->context, &store->sequence, why);
 	if (result != HM_OK) {
 		store_close(store);

@@ -16,8 +16,8 @@ enum query { BEGIN, COMMIT, ROLLBACK, SAVEPOINT, RELEASE, BACK, VERSION, PUT, DE
 
 static const char *const queries[QUERIES] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "SAVEPOINT item", "RELEASE item",
 	"ROLLBACK TO item", "SELECT version FROM record WHERE kind = ?1 AND key = ?2",
-	"INSERT INTO record (kind, key, version, body) VALUES (?1, ?2, ?3, ?4) "
-	"ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, body = excluded.body",
+	("INSERT INTO record (kind, key, version, body) VALUES (?1, ?2, ?3, ?4) "
+	 "ON CONFLICT (kind, key) DO UPDATE SET version = excluded.version, body = excluded.body"),
 	"DELETE FROM record WHERE kind = ?1 AND key = ?2", "UPDATE meta SET sequence = ?1"};
 
 struct database {
