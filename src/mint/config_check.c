@@ -840,8 +840,8 @@ static hm_result check_store(struct config *config, const char *path, struct hm_
 {
 	struct place place = {path, "store", -1, why};
 	config->max_staleness = STALENESS_DEFAULT;
-	if (config->store && strncmp(config->store, "postgresql://", strlen("postgresql://")) != 0)
-		return complain(&place, NULL, "a URL postgresql://…, or left out: then SQLite in the state directory");
+	if (config->store)
+		return complain(&place, NULL, "only SQLite in the state directory is there so far: leave it out");
 	if (config->written_max_staleness &&
 		(!parse_period(config->written_max_staleness, &config->max_staleness) || config->max_staleness < 1 ||
 			config->max_staleness > HM_STALENESS_SECONDS_MAX))

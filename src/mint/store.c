@@ -146,7 +146,8 @@ hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const 
 	store->events = *events;
 	store->work.data = store;
 	TAILQ_INIT(&store->waiting);
-	hm_result result = url ? hm_refuse(why, "config", NULL, "store: PostgreSQL is not built in")
+	hm_result result = url ? hm_refuse(why, "config", NULL,
+					 "store: only SQLite in the state directory is there so far: leave it out")
 			       : store_sqlite_open(state, &store->backend, &store->database, why);
 	if (result == HM_OK && store->backend)
 		result = store->backend->load(store->database, events->row, events->context, &store->sequence, why);

@@ -997,10 +997,9 @@ Test(config, store_and_policy_are_read)
 	cr_expect_null(config->policy);
 	cr_expect_eq(config->max_staleness, 2);
 	cr_assert_eq(
-		load_with(11, "state: state\nstore: postgresql://h/d\nmax_staleness: 5s\n"
+		load_with(11, "state: state\nmax_staleness: 5s\n"
 			      "policy: {engine: opa, url: \"http://localhost\", socket: opa.sock, path: /v1/data/x}"),
 		HM_OK, "%s", why.detail);
-	cr_expect_str_eq(config->store, "postgresql://h/d");
 	cr_expect_eq(config->max_staleness, 5);
 	cr_expect_eq(config->policy->engine, ENGINE_OPA);
 	cr_expect_eq(config->policy->deadline_ms, 500);
@@ -1020,7 +1019,7 @@ Test(config, governance_that_cannot_work_is_refused)
 		{53, "    approve: {scopes: [read], by: 9, within: 1m}", "1 to 8 approvers"},
 		{53, "    approve: {scopes: [read], by: 1, within: 0s}", "at most 1d"},
 		{53, "    approve: {scopes: [read], by: 1, within: 25h}", "at most 1d"},
-		{11, "state: state\nstore: mysql://h/d", "postgresql://"},
+		{11, "state: state\nstore: postgresql://h/d", "leave it out"},
 		{11, "state: state\nmax_staleness: 61s", "1s to 60s"},
 		{11, "state: state\nmax_staleness: 0s", "1s to 60s"},
 		{11, "state: state\npolicy: {engine: opa, url: \"https://h\"}", "opa needs path"},
