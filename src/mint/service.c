@@ -573,6 +573,8 @@ hm_result service_reload(struct service *service, struct hm_problem *why)
 		hm_log(HM_ERROR, "reload_incomplete", "detail=\"%s\"", why->detail);
 		return result;
 	}
+	(void)gate_flush(
+		service->gate); /* before anybody is told that it is done: what was taken out is no longer served */
 	hm_log(HM_INFO, "reloaded", "profiles=%u callers=%u", new->profiles_count, new->callers_count);
 	return HM_OK;
 }
