@@ -4,6 +4,7 @@
 #include "agent_row.h"
 #include "agents.h"
 #include "clock.h"
+#include "id.h"
 #include "log.h"
 #include "record.h"
 #include "store.h"
@@ -76,7 +77,7 @@ static struct changes *make_changes(void)
 		.created = hm_time(),
 		.review = hm_time() + REVIEW_SECONDS};
 	struct changes *changes = changes_open();
-	if (changes && agent_new_id(agent.id) && agent_row_put(changes, &agent))
+	if (changes && id_make(agent.id) && agent_row_put(changes, &agent))
 		return changes;
 	changes_close(changes);
 	return NULL;

@@ -4,6 +4,7 @@
 #include "agent_row.h"
 #include "api_query.h"
 #include "base64url.h"
+#include "id.h"
 #include "registration.h"
 #include "service.h"
 #include <openssl/evp.h>
@@ -60,7 +61,7 @@ static hm_result register_one(const struct api_call *call, struct agent *agent, 
 		return hm_refuse(why, "agent_exists", "spiffe_id", "what it is registered with, or another SPIFFE ID");
 	HM_TRY(check_review(agent->review, call->now, why));
 	agent->created = call->now;
-	if (!agent_new_id(agent->id) || !agent_row_put(changes, agent))
+	if (!id_make(agent->id) || !agent_row_put(changes, agent))
 		return no_memory(why);
 	return HM_OK;
 }

@@ -2,9 +2,9 @@
 #include "agent_row.h"
 
 #include "base64url.h"
+#include "id.h"
 #include "pattern.h"
 #include "spiffe.h"
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -265,15 +265,6 @@ bool agent_row_put(struct changes *changes, const struct agent *agent)
 	       changes_put(changes, RECORD_AGENT, key, agent->version, body, length);
 }
 
-bool agent_new_id(char id[HM_ID_MAX + 1])
-{
-	uint8_t bytes[16];
-	if (RAND_bytes(bytes, sizeof bytes) != 1)
-		return false;
-	id[base64url_encode(bytes, sizeof bytes, id)] = 0;
-	return true;
-}
-
 bool agents_put_instance(struct changes *changes, const struct agent *class, const char *spiffe_id, int64_t now)
 {
 	struct agent instance = {.issuer = class->issuer,
@@ -283,7 +274,7 @@ bool agents_put_instance(struct changes *changes, const struct agent *class, con
 		.purpose = "",
 		.created = now,
 		.of = class->spiffe_id};
-	return agent_new_id(instance.id) && agent_row_put(changes, &instance);
+	return id_make(instance.id) && agent_row_put(changes, &instance);
 }
 
 json_t *agent_json(const struct agent *agent)

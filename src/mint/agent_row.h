@@ -25,7 +25,4 @@ bool agent_row_put(struct changes *changes, const struct agent *agent) HM_MUST_U
 /* Splits the key at its space. NULL: it has none; else the SPIFFE ID, and the issuer's length is what is before it. */
 const char *agent_row_name(const char *key, size_t *issuer_length);
 
-/* An id that no other agent has. False: no random bytes. */
-bool agent_new_id(char id[HM_ID_MAX + 1]) HM_MUST_USE;
-
 #endif

@@ -3,6 +3,7 @@
 
 #include "base64url.h"
 #include "canonical.h"
+#include "id.h"
 #include "mint_request.h"
 #include "pattern.h"
 #include "policy.h"
@@ -10,9 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-enum { FIRST_SIZE = 64, ID_BYTES = 16, FORM_MAX = 2 * HM_HTTP_MAX_BODY, KEPT_SECONDS = 24 * 60 * 60 };
+enum { FIRST_SIZE = 64, FORM_MAX = 2 * HM_HTTP_MAX_BODY, KEPT_SECONDS = 24 * 60 * 60 };
 
 /* Its texts are those of the row's JSON, which it owns. */
 struct approval_entry {
@@ -220,14 +220,11 @@ static bool put(struct changes *changes, const char *id, uint64_t seen, json_t *
 bool approvals_put(struct changes *changes, const struct decision *decision, json_t *form, const char *hash,
 	unsigned wanted, int64_t now, unsigned within, char id[HM_ID_MAX + 1])
 {
-	uint8_t bytes[ID_BYTES];
-	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-		return false;
-	id[base64url_encode(bytes, sizeof bytes, id)] = 0;
-	return put(changes, id, 0,
-		json_pack("{s:[], s:I, s:s, s:I, s:s, s:s, s:O, s:i}", "approvers", "asked", (json_int_t)now, "caller",
-			decision->caller->name, "expires", (json_int_t)now + within, "hash", hash, "issuer",
-			decision->issuer->name, "request", form, "wanted", (int)wanted));
+	return id_make(id) &&
+	       put(changes, id, 0,
+		       json_pack("{s:[], s:I, s:s, s:I, s:s, s:s, s:O, s:i}", "approvers", "asked", (json_int_t)now,
+			       "caller", decision->caller->name, "expires", (json_int_t)now + within, "hash", hash,
+			       "issuer", decision->issuer->name, "request", form, "wanted", (int)wanted));
 }
 
 /* Its row as it is, to be changed. */

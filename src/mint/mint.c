@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "fault.h"
 #include "governed.h"
+#include "id.h"
 #include "json_write.h"
 #include "key_choice.h"
 #include "ledger_heads.h"
@@ -17,10 +18,9 @@
 #include "status_publish.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 /* A reply has, beside the header and payload that were signed, a signature and the members around it. */
-enum { REPLY_MORE = 2048, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE, ID_BYTES = 16, IDS_AT_ONCE = 16 };
+enum { REPLY_MORE = 2048, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE };
 
 /* ---- answers ---- */
 
@@ -117,25 +117,11 @@ static bool give_again(struct service *service, uint64_t generation, uint64_t id
 
 /* ---- the way in ---- */
 
-/* The kernel is asked for the random bytes of several ids at once; none is used twice. */
-static hm_result random_id(char text[HM_ID_MAX + 1], struct hm_problem *why)
-{
-	static uint8_t bytes[ID_BYTES * IDS_AT_ONCE];
-	static size_t used = sizeof bytes;
-	if (used == sizeof bytes) {
-		if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-			return hm_broken(why, "getrandom gave too little");
-		used = 0;
-	}
-	text[base64url_encode(bytes + used, ID_BYTES, text)] = 0;
-	used += ID_BYTES;
-	return HM_OK;
-}
-
 static hm_result fill(struct pending *pending, const struct decision *decision, const struct mint_request *request,
 	const struct issuing_key *key, struct hm_problem *why)
 {
-	HM_TRY(random_id(pending->id_text, why));
+	if (!id_make(pending->id_text))
+		return hm_broken(why, "getrandom gave too little");
 	struct jwt_times times = {.issued = hm_time()};
 	times.expires = times.issued + decision->lifetime;
 	HM_TRY(jwt_build(decision, request, key->header, pending->id_text, &times,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What opens a task: its members' form, what is within its agent and its parent, and the rows that say so. */
 #include "base64url.h"
+#include "id.h"
 #include "pattern.h"
 #include "tasks_inside.h"
 #include <openssl/evp.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define MEMBERS "purpose, on_behalf_of, ref, audiences, scopes, expires, lifetime, parent"
 
@@ -282,15 +282,6 @@ static hm_result check_bounds(
 
 /* ---- the changes ---- */
 
-static hm_result new_id(char id[HM_ID_MAX + 1], struct hm_problem *why)
-{
-	uint8_t bytes[16];
-	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-		return hm_broken(why, "getrandom gave too little");
-	id[base64url_encode(bytes, sizeof bytes, id)] = 0;
-	return HM_OK;
-}
-
 /* The agent's row, or its class's, must still be what it was: an act on it that came first wins. */
 static bool guard_agent(struct changes *changes, const struct agent *agent)
 {
@@ -345,7 +336,8 @@ hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents
 		return HM_OK;
 	}
 	HM_TRY(check_bounds(&opening, tasks, agents, form));
-	HM_TRY(new_id(form->task.id, why));
+	if (!id_make(form->task.id))
+		return hm_broken(why, "getrandom gave too little");
 	memcpy(id, form->task.id, HM_ID_MAX + 1);
 	if (task_put(changes, &form->task) &&
 		put_ref(changes, &form->task, named ? task_naming(&named->task)->version : 0, digest) &&
