@@ -6,11 +6,11 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libjansson-dev
 	libcyaml-dev libyaml-dev libseccomp-dev libssl-dev libp11-kit-dev libp11-dev libcurl4-openssl-dev
-	libtss2-dev libsqlite3-dev zlib1g-dev"
+	libtss2-dev libsqlite3-dev libpq-dev zlib1g-dev"
 run="softhsm2 jose openssl curl ca-certificates"
 test="libcriterion-dev clang-format clang-tidy python3 python3-authlib python3-cryptography git opensc util-linux iproute2 tini
 	procps p11-kit p11-kit-modules swtpm tpm2-tools libtpm2-pkcs11-1 libtss2-tcti-swtpm0 tpm2-abrmd libtss2-tcti-tabrmd0
-	dbus-daemon libtpm2-pkcs11-tools strace"
+	dbus-daemon libtpm2-pkcs11-tools strace postgresql"
 
 wanted=""
 for list in "$@"; do

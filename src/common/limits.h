@@ -115,6 +115,7 @@ enum {
 	HM_STORE_KEY_MAX = 2560,         /* of a row: two names and a SPIFFE ID */
 	HM_STORE_BODY_MAX = 32 * 1024,   /* of a row, as JSON */
 	HM_STORE_COMMITS_MAX = 4096,     /* that wait */
+	HM_POSTGRES_SILENCE_MS = 5000,   /* of a server, which then is given up */
 	HM_STALENESS_SECONDS_MAX = 60,   /* for which a view of the store is believed */
 	HM_OWNER_MAX = 256,              /* of an agent, and whom to escalate to */
 	HM_PURPOSE_MAX = 1024,           /* of an agent or a task */

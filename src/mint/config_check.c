@@ -6,6 +6,7 @@
 #include "file.h"
 #include "identity.h"
 #include "note.h"
+#include "postgres.h"
 #include "spiffe.h"
 #include <arpa/inet.h>
 #include <libgen.h>
@@ -840,8 +841,9 @@ static hm_result check_store(struct config *config, const char *path, struct hm_
 {
 	struct place place = {path, "store", -1, why};
 	config->max_staleness = STALENESS_DEFAULT;
-	if (config->store)
-		return complain(&place, NULL, "only SQLite in the state directory is there so far: leave it out");
+	struct hm_problem fault;
+	if (config->store && postgres_check_url(config->store, &fault) != HM_OK)
+		return complain(&place, NULL, "%s", fault.detail);
 	if (config->written_max_staleness &&
 		(!parse_period(config->written_max_staleness, &config->max_staleness) || config->max_staleness < 1 ||
 			config->max_staleness > HM_STALENESS_SECONDS_MAX))

@@ -105,12 +105,18 @@ static void on_changed(void *context)
 	service_update_readiness(service);
 }
 
+/* A new start loads all of it. */
+static void on_lost(void *context, const char *why)
+{
+	service_fail_start(context, why);
+}
+
 /* ---- as one ---- */
 
 hm_result governance_open(struct service *service, struct hm_problem *why)
 {
 	const struct config *config = service->config;
-	const struct store_events events = {on_row, on_changed, service};
+	const struct store_events events = {on_row, on_changed, on_lost, service};
 	service->agents = agents_open();
 	service->tasks = tasks_open();
 	service->approvals = approvals_open();
@@ -125,8 +131,7 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 		return hm_unavailable(why, "system", "no memory");
 	if (config->policy)
 		HM_TRY(engine_open(&service->loop, config->policy, &service->engine, why));
-	HM_TRY(store_open(
-		&service->loop, config->store, config->state, config->ledger.origin, &events, &service->store, why));
+	HM_TRY(store_open(&service->loop, config->store, config->state, &events, &service->store, why));
 	service->api = api_open(service);
 	if (!service->api)
 		return hm_unavailable(why, "system", "no memory");

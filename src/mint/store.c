@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
-enum { BATCH = 256, FAULT_MAX = sizeof((struct hm_problem *)0)->detail };
+enum { BATCH = 256, POLL_MS = 250, FAULT_MAX = sizeof((struct hm_problem *)0)->detail };
 
 struct commit {
 	TAILQ_ENTRY(commit) link;
@@ -17,13 +18,22 @@ struct commit {
 };
 TAILQ_HEAD(commit_list, commit);
 
+/* A socket that is watched; another socket gets another. */
+struct watch {
+	uv_poll_t handle;
+	int socket;
+	struct store *store;
+};
+
 struct store {
 	uv_loop_t *loop;
 	struct store_events events;
 	const struct store_backend *backend;
 	void *database;
-	uint64_t sequence;
-	char fault[FAULT_MAX]; /* "": it could be written when it was last tried */
+	uint64_t sequence, fresh_ms; /* the newest that the views have, and when they were known to have all */
+	char fault[FAULT_MAX];       /* "": it could be written when it was last tried */
+	uv_timer_t poll;             /* these two where there are others */
+	struct watch *watch;         /* NULL: none */
 
 	struct commit_list waiting;
 	unsigned waits;
@@ -32,14 +42,36 @@ struct store {
 	struct commit *batch[BATCH]; /* the worker's, */
 	struct store_item items[BATCH];
 	unsigned count;
-	hm_result result; /* and what came of it */
+	bool is_poll;            /* nothing is written */
+	uint64_t began_ms, next; /* and what came of it: up to this sequence the views have all rows with these: */
+	struct changes *others;  /* what others wrote, each as a change whose `seen` is its version */
+	bool has_dropped;        /* not all of it */
+	hm_result result;
 	struct hm_problem why;
 
 	void (*ended)(void *context); /* NULL: it goes on */
 	void *ended_context;
 };
 
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* ---- what came of it ---- */
+
+static void give_others(struct store *store)
+{
+	for (unsigned i = 0; i < store->others->count; i++) {
+		const struct change *change = &store->others->items[i];
+		const struct store_row row = {change->kind, change->key, change->seen, change->body, change->length};
+		store->events.row(store->events.context, &row);
+	}
+	changes_close(store->others);
+	store->others = NULL;
+}
 
 static void give_rows(struct store *store, const struct changes *changes, uint64_t sequence)
 {
@@ -69,16 +101,38 @@ static void set_fault(struct store *store, const char *fault)
 		store->events.changed(store->events.context);
 }
 
-static void look_whether_ended(struct store *store)
+/* ---- the end ---- */
+
+static void free_watch(uv_handle_t *handle)
 {
-	if (store->ended && !store->is_working && !store->waits) {
-		void (*ended)(void *context) = store->ended;
-		store->ended = NULL;
-		ended(store->ended_context);
-	}
+	free(handle->data);
 }
 
+static void forget_watch(struct store *store)
+{
+	if (store->watch)
+		uv_close((uv_handle_t *)&store->watch->handle, free_watch);
+	store->watch = NULL;
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct store *store = handle->data;
+	store->ended(store->ended_context);
+}
+
+static void look_whether_ended(struct store *store)
+{
+	if (!store->ended || store->is_working || store->waits || uv_is_closing((uv_handle_t *)&store->poll))
+		return;
+	forget_watch(store);
+	uv_close((uv_handle_t *)&store->poll, on_closed);
+}
+
+/* ---- what came of a batch ---- */
+
 static void start(struct store *store);
+static void work(struct store *store);
 
 /* Earlier ones are told before later ones, so that one that was refused finds in the views what came before it. */
 static void finish_batch(struct store *store)
@@ -89,33 +143,128 @@ static void finish_batch(struct store *store)
 	for (unsigned i = 0; i < count; i++) {
 		const struct store_item *item = &store->items[i];
 		hm_result result = store->result == HM_OK ? item->result : HM_UNAVAILABLE;
-		if (result == HM_OK)
-			store->sequence = item->sequence;
 		finish(store, store->batch[i], result, item->sequence, result == HM_REFUSED ? &conflict : &store->why);
 	}
 	store->count = 0;
 }
 
+/* In the worker. Without one of them the views would be wrong for ever: they are asked for again. */
+static void keep_other(void *context, const struct store_row *row)
+{
+	struct store *store = context;
+	bool is_kept = row->body ? changes_put(store->others, row->kind, row->key, row->version, row->body, row->length)
+				 : changes_delete(store->others, row->kind, row->key, row->version);
+	store->has_dropped |= !is_kept;
+}
+
 static void in_worker(uv_work_t *work)
 {
 	struct store *store = work->data;
-	store->result = store->backend->commit(store->database, store->items, store->count, &store->why);
+	const struct store_backend *backend = store->backend;
+	store->next = store->sequence;
+	store->result = store->is_poll ? backend->poll(store->database, keep_other, store, &store->next, &store->why)
+				       : backend->commit(store->database, store->items, store->count, keep_other, store,
+						 &store->next, &store->why);
 }
+
+/* A row that could not be kept, for want of memory or since it is larger than any of ours, is one that nobody may go on
+ * without. */
+static void take_others(struct store *store)
+{
+	give_others(store);
+	store->sequence = store->next;
+	if (store->has_dropped)
+		store->events.lost(store->events.context, "a row of the store is too large, or there is no memory");
+	else if (store->result == HM_REFUSED)
+		store->events.lost(store->events.context, store->why.detail);
+	else if (store->result == HM_OK)
+		store->fresh_ms = store->began_ms;
+}
+
+/* ---- hearing of others ---- */
+
+static void begin_poll(struct store *store)
+{
+	if (store->is_working || store->ended || !store->backend->poll)
+		return;
+	store->is_poll = true;
+	work(store);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+	(void)status, (void)events; /* a connection that broke, too, is found by asking */
+	begin_poll(((struct watch *)handle->data)->store);
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+	begin_poll(timer->data);
+}
+
+static struct watch *watch_open(struct store *store, int socket)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+	if (!watch)
+		return NULL;
+	watch->handle.data = watch;
+	watch->store = store;
+	watch->socket = socket;
+	if (uv_poll_init(store->loop, &watch->handle, socket) == 0)
+		return watch;
+	free(watch);
+	return NULL; /* the timer will do */
+}
+
+/* While nobody else uses the connection. */
+static void listen_to(struct store *store)
+{
+	int socket = store->backend->socket(store->database);
+	if (store->watch && store->watch->socket != socket)
+		forget_watch(store);
+	if (!store->watch && socket >= 0)
+		store->watch = watch_open(store, socket);
+	if (store->watch)
+		uv_poll_start(&store->watch->handle, UV_READABLE, on_readable);
+}
+
+static void go_on_listening(struct store *store)
+{
+	if (store->is_working || !store->backend->poll)
+		return;
+	if (store->backend->has_news(store->database))
+		begin_poll(store);
+	else
+		listen_to(store);
+}
+
+/* ---- working ---- */
 
 static void on_worked(uv_work_t *work, int status)
 {
 	struct store *store = work->data;
 	(void)status;
-	set_fault(store, store->result == HM_OK ? "" : store->why.detail);
+	take_others(store);
+	if (store->result != HM_OK || !store->is_poll) /* a poll does not tell whether it can be written */
+		set_fault(store, store->result == HM_OK ? "" : store->why.detail);
 	finish_batch(store);
-	store->is_working = false;
+	store->is_poll = false;
+	store->is_working = false; /* what is committed from within waits until here */
 	start(store);
+	go_on_listening(store);
 	look_whether_ended(store);
 }
 
 static void work(struct store *store)
 {
-	store->is_working = uv_queue_work(store->loop, &store->work, in_worker, on_worked) == 0;
+	if (store->watch)
+		uv_poll_stop(&store->watch->handle);
+	store->others = changes_open();
+	store->has_dropped = false;
+	store->began_ms = now_ms();
+	if (!store->others || uv_queue_work(store->loop, &store->work, in_worker, on_worked) != 0)
+		abort(); /* who waits would wait for ever */
+	store->is_working = true;
 }
 
 /* All that wait go together. */
@@ -135,10 +284,17 @@ static void start(struct store *store)
 
 /* ---- for the others ---- */
 
-hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const char *node,
-	const struct store_events *events, struct store **out, struct hm_problem *why)
+static hm_result open_backend(struct store *store, const char *url, const char *state, struct hm_problem *why)
 {
-	(void)node;
+	HM_TRY(url ? store_postgres_open(url, &store->backend, &store->database, why)
+		   : store_sqlite_open(state, &store->backend, &store->database, why));
+	store->fresh_ms = now_ms();
+	return store->backend->load(store->database, store->events.row, store->events.context, &store->sequence, why);
+}
+
+hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const struct store_events *events,
+	struct store **out, struct hm_problem *why)
+{
 	struct store *store = calloc(1, sizeof *store);
 	if (!store)
 		return hm_unavailable(why, "system", "no memory");
@@ -146,15 +302,15 @@ hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const 
 	store->events = *events;
 	store->work.data = store;
 	TAILQ_INIT(&store->waiting);
-	hm_result result = url ? hm_refuse(why, "config", NULL,
-					 "store: only SQLite in the state directory is there so far: leave it out")
-			       : store_sqlite_open(state, &store->backend, &store->database, why);
-	if (result == HM_OK && store->backend)
-		result = store->backend->load(store->database, events->row, events->context, &store->sequence, why);
+	hm_result result = open_backend(store, url, state, why);
 	if (result != HM_OK) {
 		store_close(store);
 		return result;
 	}
+	uv_timer_init(loop, &store->poll);
+	store->poll.data = store;
+	if (store->backend->poll)
+		uv_timer_start(&store->poll, on_poll, POLL_MS, POLL_MS);
 	*out = store;
 	return HM_OK;
 }
@@ -173,8 +329,7 @@ void store_commit(struct store *store, struct changes *changes, store_done *done
 
 uint64_t store_age_ms(const struct store *store)
 {
-	(void)store; /* nobody else writes to it */
-	return 0;
+	return store->backend->poll ? now_ms() - store->fresh_ms : 0; /* nobody else writes to SQLite's */
 }
 
 uint64_t store_sequence(const struct store *store)

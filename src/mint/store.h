@@ -42,6 +42,8 @@ struct store_events {
 	void (*row)(void *context, const struct store_row *row);
 	/* It became available, or unavailable. */
 	void (*changed)(void *context);
+	/* The views cannot follow it any more: they must be made anew, by a new start. */
+	void (*lost)(void *context, const char *why);
 	void *context;
 };
 
@@ -66,11 +68,11 @@ struct store; /* opaque */
 
 /*
  * `url`: "postgresql://…", or NULL for the file store.db in `state`. Migrates it, and gives every row to `events`
- * before it returns. `node` names this mint among those that share the store (the ledger's origin). HM_REFUSED: what is
- * there is not ours, or of a later version; HM_UNAVAILABLE: it cannot be read or reached. Release with store_close.
+ * before it returns. HM_REFUSED: what is there is not ours, or of a later version; HM_UNAVAILABLE: it cannot be read or
+ * reached. Release with store_close.
  */
-hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const char *node,
-	const struct store_events *events, struct store **out, struct hm_problem *why) HM_MUST_USE;
+hm_result store_open(uv_loop_t *loop, const char *url, const char *state, const struct store_events *events,
+	struct store **out, struct hm_problem *why) HM_MUST_USE;
 
 /*
  * HM_OK: it is on stable storage as commit `sequence`, and its rows were given to `events` before this call.
@@ -83,7 +85,8 @@ typedef void store_done(void *context, hm_result result, uint64_t sequence, cons
 /* Takes `changes` over. `done` is called later, never from within; also when the store ends. */
 void store_commit(struct store *store, struct changes *changes, store_done *done, void *context);
 
-/* How old the views may be: milliseconds since they were last known to hold all that was committed anywhere. */
+/* How old the views may be: milliseconds since they were last known to hold all that was committed anywhere, time in
+ * which the machine was suspended among them. */
 uint64_t store_age_ms(const struct store *store);
 
 /* The newest sequence whose rows the views have. */

@@ -23,7 +23,6 @@ static const char *const queries[QUERIES] = {"BEGIN IMMEDIATE", "COMMIT", "ROLLB
 struct database {
 	sqlite3 *file;
 	sqlite3_stmt *prepared[QUERIES];
-	uint64_t sequence; /* of the last commit */
 };
 
 static hm_result failed(const struct database *database, struct hm_problem *why)
@@ -114,7 +113,7 @@ static hm_result load(void *context, store_row_use *use, void *use_context, uint
 	sqlite3_stmt *rows = NULL;
 	int64_t number = 0;
 	HM_TRY(read_number(database, "SELECT sequence FROM meta", &number, why));
-	*sequence = database->sequence = (uint64_t)number;
+	*sequence = (uint64_t)number;
 	int result = sqlite3_prepare_v2(
 		database->file, "SELECT kind, key, version, body FROM record ORDER BY version", -1, &rows, NULL);
 	while (result == SQLITE_OK || result == SQLITE_ROW) {
@@ -205,12 +204,14 @@ static bool apply_all(struct database *database, struct store_item *items, unsig
 	return ran(database, SEQUENCE) && ran(database, COMMIT);
 }
 
-static hm_result commit(void *context, struct store_item *items, unsigned count, struct hm_problem *why)
+static hm_result commit(void *context, struct store_item *items, unsigned count, store_row_use *use, void *use_context,
+	uint64_t *sequence, struct hm_problem *why)
 {
 	struct database *database = context;
-	uint64_t sequence = database->sequence;
-	if (apply_all(database, items, count, &sequence)) {
-		database->sequence = sequence;
+	uint64_t next = *sequence;
+	(void)use, (void)use_context; /* there are no others */
+	if (apply_all(database, items, count, &next)) {
+		*sequence = next;
 		return HM_OK;
 	}
 	hm_result result = failed(database, why);
@@ -221,7 +222,7 @@ static hm_result commit(void *context, struct store_item *items, unsigned count,
 
 hm_result store_sqlite_open(const char *state, const struct store_backend **backend, void **out, struct hm_problem *why)
 {
-	static const struct store_backend own = {load, commit, NULL, close_database};
+	static const struct store_backend own = {load, commit, NULL, NULL, NULL, close_database};
 	char path[HM_PATH_MAX];
 	if (snprintf(path, sizeof path, "%s/store.db", state) >= (int)sizeof path)
 		return hm_refuse(why, "config", NULL, "%s: path too long", state);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the end-to-end tests share: a service of their own, HTTP over both ways in, and verification by other programs."""
+import atexit
 import base64
 import http.client
 import json
@@ -8,11 +9,14 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import tempfile
 import time
 import unittest
+
+from postgres import Postgres
 
 BUILD = os.environ["HSMINT_BUILD"]
 HSMINT = os.path.join(BUILD, "bin", "hsmint")
@@ -228,8 +232,46 @@ def small_disk(directory, size):
             size, directory]
 
 
-def start_dev(directory, *arguments, check=True, before=(), **more):
+_servers = []
+
+
+def share_store(directory, url):
+    """The service of a directory that dev has made keeps its store in PostgreSQL from now on."""
+    edit(os.path.join(directory, "hsmint.yaml"), "\nlisten:", '\nstore: "%s"\nlisten:' % url)
+
+
+def change_row(directory, body, key):
+    """As somebody would who is at the database itself: SQL for the row's body. The number of rows that it changed."""
+    url = re.search(r'(?m)^store: "(.*)"', read(os.path.join(directory, "hsmint.yaml")))
+    if url:
+        return int(run(["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", url.group(1), "-c",
+                        "WITH changed AS (UPDATE hsmint.record SET body = %s WHERE key = '%s' RETURNING 1) "
+                        "SELECT count(*) FROM changed" % (body, key)]).stdout)
+    store = sqlite3.connect(os.path.join(directory, "state", "store.db"))
+    with store:
+        changed = store.execute("UPDATE record SET body = %s WHERE key = '%s'" % (body, key)).rowcount
+    store.close()
+    return changed
+
+
+def _choose_store(directory):
+    """The suites that run on both stores: a new directory's service has a database of its own in PostgreSQL."""
+    if os.environ.get("HSMINT_TEST_STORE") != "postgres" or os.path.exists(os.path.join(directory, "hsmint.yaml")):
+        return
+    if not _servers:
+        _servers.append(Postgres("-c", "fsync=off"))
+        atexit.register(_servers[0].close)
+    start_plain_dev(directory).stop()
+    share_store(directory, _servers[0].url())
+
+
+def start_dev(directory, *arguments, **more):
     """`hsmint dev`, ready; None when it ended instead and check is false."""
+    _choose_store(directory)
+    return start_plain_dev(directory, *arguments, **more)
+
+
+def start_plain_dev(directory, *arguments, check=True, before=(), **more):
     reader, writer = os.pipe()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen([*before, HSMINT, "dev", "--dir", directory, "--ready-fd", str(writer), *arguments],

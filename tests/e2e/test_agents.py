@@ -3,13 +3,12 @@
 test_api_ways.py."""
 import json
 import os
-import sqlite3
 import tempfile
 import time
 import unittest
 
 import frames
-from harness import Case, SharedCase, edit, start_dev, wait_for
+from harness import Case, SharedCase, change_row, edit, start_dev, wait_for
 from ledger_entries import entries
 from test_control import Operator
 
@@ -228,12 +227,8 @@ class Restarted(Agents):
         self.service = self.start(directory)
         one = self.add("a/unowned")
         self.service.stop()
-        store = sqlite3.connect(os.path.join(directory, "state", "store.db"))
-        with store:
-            changed = store.execute("UPDATE record SET body = replace(body, '\"owner\":\"team-a\"', '\"owner\":\"\"') "
-                                    "WHERE key = 'demo spiffe://demo.test/a/unowned'")
-            self.assertEqual(changed.rowcount, 1)
-        store.close()
+        self.assertEqual(1, change_row(directory, "replace(body, '\"owner\":\"team-a\"', '\"owner\":\"\"')",
+                                       "demo spiffe://demo.test/a/unowned"))
         self.service = start_dev(directory)
         try:
             self.not_minted("a/unowned", "agent_unowned")

@@ -995,6 +995,9 @@ Test(config, store_and_policy_are_read)
 	cr_assert_eq(load_with(0, ""), HM_OK, "%s", why.detail);
 	cr_expect_null(config->store);
 	cr_expect_null(config->policy);
+	cr_assert_eq(
+		load_with(11, "state: state\nstore: \"postgresql://mint@h/d?host=/run/pg\""), HM_OK, "%s", why.detail);
+	cr_expect_str_eq(config->store, "postgresql://mint@h/d?host=/run/pg");
 	cr_expect_eq(config->max_staleness, 2);
 	cr_assert_eq(
 		load_with(11, "state: state\nmax_staleness: 5s\n"
@@ -1019,7 +1022,10 @@ Test(config, governance_that_cannot_work_is_refused)
 		{53, "    approve: {scopes: [read], by: 9, within: 1m}", "1 to 8 approvers"},
 		{53, "    approve: {scopes: [read], by: 1, within: 0s}", "at most 1d"},
 		{53, "    approve: {scopes: [read], by: 1, within: 25h}", "at most 1d"},
-		{11, "state: state\nstore: postgresql://h/d", "leave it out"},
+		{11, "state: state\nstore: mysql://h/d", "nothing for SQLite"},
+		{11, "state: state\nstore: \"postgresql://u:secret@h/d\"", "no password here"},
+		{11, "state: state\nstore: \"postgresql://h/d?password=secret\"", "no password here"},
+		{11, "state: state\nstore: \"postgresql://h/d?no_such=1\"", "no_such"},
 		{11, "state: state\nmax_staleness: 61s", "1s to 60s"},
 		{11, "state: state\nmax_staleness: 0s", "1s to 60s"},
 		{11, "state: state\npolicy: {engine: opa, url: \"https://h\"}", "opa needs path"},

@@ -60,8 +60,7 @@ static void open_service(void)
 	cr_assert(service->agents && service->tasks);
 	cr_assert_not_null(mkdtemp(directory));
 	cr_assert_eq(uv_loop_init(&loop), 0);
-	cr_assert_eq(
-		store_open(&loop, NULL, directory, "node", &events, &service->store, &why), HM_OK, "%s", why.detail);
+	cr_assert_eq(store_open(&loop, NULL, directory, &events, &service->store, &why), HM_OK, "%s", why.detail);
 }
 
 static void ended(void *context)
