@@ -2,6 +2,7 @@
 #include "oauth_api.h"
 
 #include "agents.h"
+#include "governed.h"
 #include "own_token.h"
 #include "revocation_api.h"
 #include "tasks.h"
@@ -67,6 +68,7 @@ hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
 	struct hm_problem unread;
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	HM_TRY(read_form(call, &text, why));
+	HM_TRY(governed_refusal(call->service, why)); /* "active" is never said of what is not known to be so */
 	bool is_ours = own_token_read(call->service, issuer_index(call), text, call->now, &token, &unread) == HM_OK;
 	call->status = 200;
 	call->answer = is_ours && is_active(call, &token) ? describe(&token) : json_pack("{s:b}", "active", 0);

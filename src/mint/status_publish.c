@@ -2,6 +2,7 @@
 #include "status_publish.h"
 
 #include "clock.h"
+#include "governed.h"
 #include "log.h"
 #include "mint.h"
 #include "record.h"
@@ -122,6 +123,7 @@ static hm_result submit(struct service *service, struct publishing *item, const 
 	published->waits = is_too_soon(service, item, index);
 	if (published->waits)
 		return HM_OK;
+	HM_TRY(governed_refusal(service, why)); /* it would say of today what was so yesterday */
 	if (!issuing_key_can_sign(key))
 		return hm_unavailable(why, "token_unavailable", "key %s does not sign", key->config->name);
 	struct pending *pending = pending_take(service->pool, uv_now(&service->loop) + HM_REQUEST_MS);

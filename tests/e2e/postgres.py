@@ -23,6 +23,7 @@ class Postgres:
         self.options = options
         self.databases = 0
         self.process = None
+        self.port = 5432  # of its socket's name
         self.as_user = ["setpriv", "--pdeathsig", "INT"]
         if os.geteuid() == 0:
             user = pwd.getpwnam("postgres")
@@ -47,13 +48,13 @@ class Postgres:
             self.process = subprocess.Popen(
                 [*self.as_user, _program("postgres"), "-D", self.data, "-k", self.directory, "-c", "listen_addresses=",
                  "-c", "max_connections=40", "-c", "shared_buffers=16MB", *self.options],
-                stdout=log, stderr=log, cwd="/", start_new_session=True)
+                stdout=log, stderr=log, cwd="/")
         if wait:
             self.wait()
 
     def wait(self):
         end = time.monotonic() + 60
-        while subprocess.run([_program("pg_isready"), "-q", "-h", self.directory, "-U", "postgres", "-d", "postgres"],
+        while subprocess.run([_program("pg_isready"), "-q", "-h", self.directory, "-p", str(self.port), "-U", "postgres", "-d", "postgres"],
                              check=False).returncode != 0:
             if time.monotonic() > end or self.process.poll() is not None:
                 with open(os.path.join(self.directory, "log")) as log:
@@ -62,7 +63,7 @@ class Postgres:
 
     def sql(self, statement, database="postgres", user="postgres"):
         """What it answers, rows on lines and columns between |."""
-        return self.run(_program("psql"), "-h", self.directory, "-U", user, "-d", database, "-v", "ON_ERROR_STOP=1", "-XAtq",
+        return self.run(_program("psql"), "-h", self.directory, "-p", str(self.port), "-U", user, "-d", database, "-v", "ON_ERROR_STOP=1", "-XAtq",
                         "-c", statement).strip()
 
     def url(self):
@@ -72,17 +73,35 @@ class Postgres:
         self.sql("CREATE DATABASE %s OWNER %s" % (name, OWNER))
         return "postgresql://%s@/%s?host=%s" % (OWNER, name, self.directory)
 
+    def signal_all(self, number):
+        """Each of its processes is the leader of a group."""
+        with open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)) as children:
+            pids = [int(pid) for pid in children.read().split()]
+        for pid in [self.process.pid, *pids]:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
     def kill(self):
         """SIGKILL to each of its processes."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        self.signal_all(signal.SIGKILL)
         self.process.wait()
 
     def pause(self):
         """It no longer answers, and keeps its connections."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
+        self.signal_all(signal.SIGSTOP)
 
     def resume(self):
-        os.killpg(self.process.pid, signal.SIGCONT)
+        self.signal_all(signal.SIGCONT)
+
+    def let_in(self, line):
+        """A line of pg_hba.conf before all others."""
+        path = os.path.join(self.data, "pg_hba.conf")
+        with open(path) as file:
+            rest = file.read()
+        with open(path, "w") as file:
+            file.write(line + "\n" + rest)
 
     def stop(self):
         if self.process.poll() is None:
