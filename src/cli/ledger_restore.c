@@ -2,6 +2,7 @@
 #include "ledger.h"
 
 #include "anchor.h"
+#include "anchor_store.h"
 #include "file.h"
 #include "ledger_restore.h"
 #include "options.h"
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 static const char help[] =
-	"Usage: hsmint ledger restore --config FILE [--checkpoint FILE]\n"
+	"Usage: hsmint ledger restore --config FILE [--checkpoint FILE] [--store]\n"
 	"\n"
 	"Accept, knowingly, a copy of the ledger that is older than its anchor remembers: what was recorded after it "
 	"is\n"
@@ -23,31 +24,63 @@ static const char help[] =
 	"must not run. Bring back the newest copy instead, if there is one.\n"
 	"\n"
 	"  --config FILE      the service's configuration\n"
-	"  --checkpoint FILE  the newest checkpoint that anybody remembers (otherwise the one in `anchor.file`)\n"
+	"  --checkpoint FILE  the newest checkpoint that anybody remembers (otherwise that of the ledger's anchor)\n"
+	"  --store            accept an old copy of the store (agents, tasks, revocations): the ledger may be the "
+	"newest\n"
 	"\n"
 	"Example:\n"
 	"  hsmint ledger restore --config /etc/hsmint/hsmint.yaml";
 
-enum { OPTION_CONFIG = 256, OPTION_CHECKPOINT, OPTION_HELP };
+enum { OPTION_CONFIG = 256, OPTION_CHECKPOINT, OPTION_STORE, OPTION_HELP };
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, OPTION_CONFIG},
 	{"checkpoint", required_argument, NULL, OPTION_CHECKPOINT},
+	{"store", no_argument, NULL, OPTION_STORE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{0},
 };
 
-/* `*known`: whether there is one. */
-static hm_result read_checkpoint(const char *path, struct checkpoint *checkpoint, bool *known, struct hm_problem *why)
+struct asked {
+	const char *config, *checkpoint;
+	bool store;
+};
+
+static hm_result read_row(
+	const struct config_ledger *ledger, char note[NOTE_MAX], size_t *length, struct hm_problem *why)
+{
+	bool is_there;
+	struct anchor_store *anchor = anchor_store_open(ledger->anchor->store_url, ledger->origin);
+	hm_result result = anchor ? anchor_store_read(anchor, note, length, &is_there, why)
+				  : hm_unavailable(why, "system", "no memory");
+	anchor_store_close(anchor);
+	return result;
+}
+
+/* What was given, else what an anchor has, else, for the store's sake, the directory's own. */
+static hm_result read_note(const struct config_ledger *ledger, const struct asked *asked, char note[NOTE_MAX],
+	size_t *length, struct hm_problem *why)
+{
+	unsigned shard;
+	const struct config_anchor *anchor = ledger->anchor;
+	const char *path = asked->checkpoint ? asked->checkpoint : anchor ? anchor->file : NULL;
+	*length = 0;
+	if (path)
+		return file_read(path, false, note, NOTE_MAX, length, why);
+	if (anchor && anchor->store_url)
+		return read_row(ledger, note, length, why);
+	return asked->store ? anchor_newest(ledger, &shard, note, length, why) : HM_OK;
+}
+
+/* `*known`: whether there is one; an anchor that was made and never used has none. */
+static hm_result read_checkpoint(const struct config_ledger *ledger, const struct asked *asked,
+	struct checkpoint *checkpoint, bool *known, struct hm_problem *why)
 {
 	char note[NOTE_MAX];
 	size_t length;
-	*known = false;
-	HM_TRY(file_read(path, false, note, sizeof note, &length, why));
-	if (!length)
-		return HM_OK; /* an anchor that was made and never used */
-	*known = true;
-	return checkpoint_read(note, length, checkpoint, why);
+	HM_TRY(read_note(ledger, asked, note, &length, why));
+	*known = length > 0;
+	return *known ? checkpoint_read(note, length, checkpoint, why) : HM_OK;
 }
 
 /* A witness tells what it knows only to who asks it with a newer checkpoint. */
@@ -77,36 +110,35 @@ static void report(const struct ledger_restored *restored, const struct checkpoi
 	else
 		puts("kept: nothing");
 	if (remembered)
-		printf("given up: what %s had beyond that, up to %" PRIu64 " entries\n", remembered->origin,
-			remembered->size);
+		printf("given up: what %s had beyond that, up to %" PRIu64 " entries, and the store up to its commit "
+		       "%" PRIu64 "\n",
+			remembered->origin, remembered->size, remembered->store);
 	printf("goes on as: %s\n", restored->origin);
 }
 
-static hm_result restore(const struct config *config, const char *path, struct hm_problem *why)
+static hm_result restore(const struct config *config, const struct asked *asked, struct hm_problem *why)
 {
 	struct checkpoint checkpoint;
 	struct ledger_restored restored;
 	bool known = false;
-	if (!path && config->ledger.anchor)
-		path = config->ledger.anchor->file;
-	if (path)
-		HM_TRY(read_checkpoint(path, &checkpoint, &known, why));
-	HM_TRY(check_lost(&config->ledger, known ? &checkpoint : NULL, why));
+	HM_TRY(read_checkpoint(&config->ledger, asked, &checkpoint, &known, why));
+	if (!asked->store || !known)
+		HM_TRY(check_lost(&config->ledger, known ? &checkpoint : NULL, why));
 	HM_TRY(ledger_restore(&config->ledger, known ? &checkpoint : NULL, &restored, why));
 	report(&restored, known ? &checkpoint : NULL);
 	return HM_OK;
 }
 
-static int run(const char *path, const char *checkpoint)
+static int run(const struct asked *asked)
 {
 	struct config *config;
 	struct hm_problem why;
 	int lock = -1;
-	hm_result result = config_load(path, &config, &why);
+	hm_result result = config_load(asked->config, &config, &why);
 	if (result == HM_OK)
 		result = service_lock_state(config->state, &lock, &why);
 	if (result == HM_OK)
-		result = restore(config, checkpoint, &why);
+		result = restore(config, asked, &why);
 	if (lock >= 0)
 		close(lock);
 	config_free(config);
@@ -118,21 +150,23 @@ static int run(const char *path, const char *checkpoint)
 
 int ledger_restore_command(int argc, char **argv)
 {
-	const char *config = NULL, *checkpoint = NULL;
+	struct asked asked = {.config = NULL};
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return print_line(help);
 		if (option == OPTION_CONFIG)
-			config = optarg;
+			asked.config = optarg;
 		else if (option == OPTION_CHECKPOINT)
-			checkpoint = optarg;
+			asked.checkpoint = optarg;
+		else if (option == OPTION_STORE)
+			asked.store = true;
 		else
 			return usage_error(argv[0], "see the options");
 	}
 	if (optind != argc)
 		return usage_error(argv[0], "'%s' is not wanted", argv[optind]);
-	if (!config)
+	if (!asked.config)
 		return usage_error(argv[0], "--config is missing");
-	return run(config, checkpoint);
+	return run(&asked);
 }

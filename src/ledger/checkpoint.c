@@ -9,12 +9,17 @@
 
 enum { ROOT_TEXT = 44 }; /* base64 of a hash */
 
+#define STORE "store "
+
 size_t checkpoint_write(const struct checkpoint *checkpoint, char text[NOTE_TEXT_MAX])
 {
 	char root[ROOT_TEXT + 1];
 	root[base64_encode(checkpoint->root.bytes, sizeof checkpoint->root.bytes, root)] = 0;
-	return (size_t)snprintf(
-		text, NOTE_TEXT_MAX, "%s\n%" PRIu64 "\n%s\n", checkpoint->origin, checkpoint->size, root);
+	int length = snprintf(text, NOTE_TEXT_MAX, "%s\n%" PRIu64 "\n%s\n", checkpoint->origin, checkpoint->size, root);
+	if (checkpoint->store)
+		length += snprintf(
+			text + length, NOTE_TEXT_MAX - (size_t)length, STORE "%" PRIu64 "\n", checkpoint->store);
+	return (size_t)length;
 }
 
 static hm_result refuse(struct hm_problem *why, const char *what)
@@ -61,6 +66,15 @@ static bool read_size(const char *line, size_t length, uint64_t *size)
 	return true;
 }
 
+/* The first is ours, if it is as we write it. */
+static void read_extension(const char *line, size_t length, uint64_t *store)
+{
+	uint64_t number;
+	size_t name = sizeof STORE - 1;
+	if (length > name && memcmp(line, STORE, name) == 0 && read_size(line + name, length - name, &number))
+		*store = number;
+}
+
 hm_result checkpoint_read(const char *note, size_t length, struct checkpoint *checkpoint, struct hm_problem *why)
 {
 	const char *line;
@@ -73,8 +87,11 @@ hm_result checkpoint_read(const char *note, size_t length, struct checkpoint *ch
 		base64_decode(line, line_length, checkpoint->root.bytes, sizeof checkpoint->root.bytes) !=
 			sizeof checkpoint->root.bytes)
 		return refuse(why, "its third line is the base64 of a hash");
+	checkpoint->store = 0;
+	if (take_line(&note, &length, &line, &line_length))
+		read_extension(line, line_length, &checkpoint->store);
 	while (take_line(&note, &length, &line, &line_length))
-		; /* extension lines */
+		; /* extension lines of others */
 	if (length && note[0] != '\n')
 		return refuse(why, "its last line has no end");
 	if (length && (length < 4 || memcmp(note + 1, "\xe2\x80\x94", 3) != 0))

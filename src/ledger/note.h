@@ -40,13 +40,14 @@ struct checkpoint {
 	char origin[HM_ORIGIN_MAX + 1];
 	uint64_t size;
 	struct merkle_hash root;
+	uint64_t store; /* which commit the store had reached; 0: it does not say */
 };
 
 /* The text that is signed, ending in a newline; returns its length. Source: checkpoint.c */
 size_t checkpoint_write(const struct checkpoint *checkpoint, char text[NOTE_TEXT_MAX]);
 
-/* Read the text of a note, with or without its signatures behind. HM_REFUSED: not a checkpoint. Extension lines are
- * passed over. */
+/* Read the text of a note, with or without its signatures behind. HM_REFUSED: not a checkpoint. Extension lines
+ * other than "store N" are passed over. */
 hm_result checkpoint_read(
 	const char *note, size_t length, struct checkpoint *checkpoint, struct hm_problem *why) HM_MUST_USE;
 

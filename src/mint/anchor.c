@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "anchor.h"
 
+#include "anchor_store.h"
 #include "anchor_witness.h"
 #include "file.h"
 #include "shard.h"
@@ -13,8 +14,10 @@
 
 struct anchor {
 	const struct config_ledger *ledger;
-	struct witness *witness; /* NULL: there is none */
-	bool is_new;             /* the ledger had no checkpoint when its anchor was read, and none was kept yet */
+	struct witness *witness;      /* NULL: there is none */
+	struct anchor_store *store;   /* the same */
+	struct checkpoint remembered; /* of what was read, what tells most of the store */
+	bool is_new;                  /* the ledger had no checkpoint when its anchor was read, and none was kept yet */
 	pthread_mutex_t lock;
 };
 
@@ -30,6 +33,15 @@ static const char *file_of(const struct config_ledger *ledger)
 	return ledger->anchor ? ledger->anchor->file : NULL;
 }
 
+static hm_result open_store(struct anchor *anchor, struct hm_problem *why)
+{
+	const struct config_ledger *ledger = anchor->ledger;
+	if (!ledger->anchor || !ledger->anchor->store_url)
+		return HM_OK;
+	anchor->store = anchor_store_open(ledger->anchor->store_url, ledger->origin);
+	return anchor->store ? HM_OK : hm_unavailable(why, "system", "no memory for the ledger's anchor");
+}
+
 hm_result anchor_open(const struct config_ledger *ledger, struct anchor **anchor, struct hm_problem *why)
 {
 	struct anchor *opened = *anchor = calloc(1, sizeof *opened);
@@ -38,6 +50,8 @@ hm_result anchor_open(const struct config_ledger *ledger, struct anchor **anchor
 	opened->ledger = ledger;
 	pthread_mutex_init(&opened->lock, NULL);
 	hm_result result = witness_of(ledger) ? witness_open(witness_of(ledger), &opened->witness, why) : HM_OK;
+	if (result == HM_OK)
+		result = open_store(opened, why);
 	if (result == HM_OK)
 		return HM_OK;
 	anchor_close(opened);
@@ -50,6 +64,7 @@ void anchor_close(struct anchor *anchor)
 	if (!anchor)
 		return;
 	witness_close(anchor->witness);
+	anchor_store_close(anchor->store);
 	pthread_mutex_destroy(&anchor->lock);
 	free(anchor);
 }
@@ -111,18 +126,27 @@ static hm_result remember_file(
 		path, fault.detail);
 }
 
-static hm_result read_file(const struct anchor *anchor, struct hm_problem *why)
+/* What one place remembers, against the directory. */
+static hm_result compare(
+	struct anchor *anchor, const char *where, const struct anchor_memory *memory, struct hm_problem *why)
+{
+	struct anchor_finding finding;
+	if (memory->is_known && memory->newest.store > anchor->remembered.store)
+		anchor->remembered = memory->newest;
+	HM_TRY(anchor_compare(anchor->ledger, where, memory, &finding, why));
+	return judge(&finding, why);
+}
+
+static hm_result read_file(struct anchor *anchor, struct hm_problem *why)
 {
 	char where[HM_PATH_MAX + 8];
 	struct anchor_memory memory;
-	struct anchor_finding finding;
 	const char *path = file_of(anchor->ledger);
 	if (!path)
 		return HM_OK;
 	snprintf(where, sizeof where, "file %s", path);
 	HM_TRY(remember_file(anchor, path, &memory, why));
-	HM_TRY(anchor_compare(anchor->ledger, where, &memory, &finding, why));
-	return judge(&finding, why);
+	return compare(anchor, where, &memory, why);
 }
 
 static hm_result keep_in_file(struct anchor *anchor, const char *note, size_t length, struct hm_problem *why)
@@ -136,6 +160,28 @@ static hm_result keep_in_file(struct anchor *anchor, const char *note, size_t le
 		return hm_unavailable(why, "ledger", "the anchor cannot be written: %s", fault.detail);
 	anchor->is_new = false;
 	return HM_OK;
+}
+
+/* ---- the store ---- */
+
+/* Another database looks like an anchor that never was. */
+static hm_result read_store(struct anchor *anchor, struct hm_problem *why)
+{
+	char note[NOTE_MAX];
+	size_t length;
+	bool is_there;
+	struct anchor_memory memory;
+	if (!anchor->store)
+		return HM_OK;
+	HM_TRY(anchor_store_read(anchor->store, note, &length, &is_there, why));
+	if (!is_there && !anchor->is_new)
+		return hm_unavailable(why, "ledger",
+			"the store has no anchor of %.100s, which has been anchored elsewhere or not at all: if this "
+			"one is "
+			"new, INSERT INTO hsmint.anchor VALUES ('%.100s', '')",
+			anchor->ledger->origin, anchor->ledger->origin);
+	HM_TRY(anchor_remember(note, length, &memory, why));
+	return compare(anchor, "the store", &memory, why);
 }
 
 /* ---- witness ---- */
@@ -196,8 +242,9 @@ static hm_result read_all(struct anchor *anchor, struct hm_problem *why)
 {
 	struct hm_problem fault;
 	HM_TRY(see_whether_new(anchor, why));
-	hm_result file = read_file(anchor, why);
-	return worse(file, read_witness(anchor, &fault), &fault, why);
+	hm_result result = read_file(anchor, why);
+	result = worse(result, read_store(anchor, &fault), &fault, why);
+	return worse(result, read_witness(anchor, &fault), &fault, why);
 }
 
 hm_result anchor_read(struct anchor *anchor, struct hm_problem *why)
@@ -213,8 +260,15 @@ hm_result anchor_keep(
 {
 	struct hm_problem fault;
 	pthread_mutex_lock(&anchor->lock);
-	hm_result file = keep_in_file(anchor, note, *length, why);
-	hm_result result = worse(file, keep_at_witness(anchor, shard, note, length, &fault), &fault, why);
+	hm_result result = keep_in_file(anchor, note, *length, why);
+	if (anchor->store)
+		result = worse(result, anchor_store_keep(anchor->store, note, *length, &fault), &fault, why);
+	result = worse(result, keep_at_witness(anchor, shard, note, length, &fault), &fault, why);
 	pthread_mutex_unlock(&anchor->lock);
 	return result;
+}
+
+const struct checkpoint *anchor_remembered(const struct anchor *anchor)
+{
+	return &anchor->remembered;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Anchors: places outside the ledger's directory that remember its newest checkpoint, so that an old copy of the
- * directory is told from the newest one. A file on other storage and a witness (C2SP tlog-witness) are asked here; what
- * a token's data object holds comes in a frame, and is compared here like the others.
+ * directory is told from the newest one. A file on other storage, the store where that is PostgreSQL, and a witness
+ * (C2SP tlog-witness) are asked here; what a token's data object holds comes in a frame, and is compared here like the
+ * others.
  *
  * All of this blocks, and is called in a thread of the pool; one call on an anchor waits for another.
  */
@@ -57,11 +58,14 @@ hm_result anchor_newest(const struct config_ledger *ledger, unsigned *shard, cha
 	struct hm_problem *why) HM_MUST_USE;
 
 /*
- * At start: read what the file and the witness remember, and compare. A witness that is behind is told the directory's
+ * At start: read what file, store and witness remember, and compare. A witness that is behind is told the directory's
  * newest checkpoint. HM_REFUSED: the directory is behind one of them or contradicts it, or a file is no checkpoint;
  * `why` says which. HM_UNAVAILABLE: one of them cannot be asked (and none of the others refuses).
  */
 hm_result anchor_read(struct anchor *anchor, struct hm_problem *why) HM_MUST_USE;
+
+/* Of what was read, the checkpoint that tells of the newest commit of the store; not while anchor_read runs. */
+const struct checkpoint *anchor_remembered(const struct anchor *anchor);
 
 /*
  * Keep a new checkpoint of shard `shard`: the file is replaced; the witness is given it with a proof from the shard's

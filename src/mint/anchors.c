@@ -2,6 +2,7 @@
 #include "anchors.h"
 
 #include "anchor.h"
+#include "governance.h"
 #include "ledger_heads.h"
 #include "log.h"
 #include <stdio.h>
@@ -39,12 +40,20 @@ static void read_in_worker(uv_work_t *work)
 	anchors->result = anchor_read(anchors->anchor, &anchors->unread);
 }
 
+hm_result anchors_check_store(const struct service *service, struct hm_problem *why)
+{
+	return governance_check_memory(
+		service, "the ledger's anchor", anchor_remembered(service->anchors->anchor), why);
+}
+
 /* One that knows better ends the service. */
 static void on_read(uv_work_t *work, int status)
 {
 	struct anchors *anchors = work->data;
 	(void)status;
 	anchors->is_reading = false;
+	if (anchors->result == HM_OK)
+		anchors->result = anchors_check_store(anchors->service, &anchors->unread);
 	anchors->is_read = anchors->result == HM_OK;
 	set_fault(anchors, anchors->is_read ? "" : anchors->unread.detail);
 	if (anchors->result == HM_REFUSED)
@@ -91,7 +100,7 @@ static hm_result compare(const struct service *service, const void *note, size_t
 	HM_TRY(anchor_compare(ledger, where, &memory, &finding, why));
 	if (finding.relation == ANCHOR_BEHIND || finding.relation == ANCHOR_CONTRADICTS)
 		return hm_refuse(why, "ledger", NULL, "%s", finding.detail);
-	return HM_OK;
+	return memory.is_known ? governance_check_memory(service, where, &memory.newest, why) : HM_OK;
 }
 
 static void take_memory(struct service *service, const void *note, size_t length)
@@ -185,10 +194,13 @@ hm_result anchors_refusal(const struct service *service, struct hm_problem *why)
 
 const char *anchors_names(const struct config_ledger *ledger)
 {
-	static const char *const names[] = {"", "file", "token", "file, token", "witness", "file, witness",
-		"token, witness", "file, token, witness"};
+	static char names[sizeof ", file, store, token, witness"];
 	const struct config_anchor *anchor = ledger->anchor;
-	return names[anchor ? !!anchor->file + 2 * !!anchor->token + 4 * !!anchor->witness : 0];
+	names[0] = 0;
+	if (anchor)
+		snprintf(names, sizeof names, "%s%s%s%s", anchor->file ? ", file" : "", anchor->store ? ", store" : "",
+			anchor->token ? ", token" : "", anchor->witness ? ", witness" : "");
+	return names[0] ? names + 2 : names;
 }
 
 const char *anchors_fault(const struct service *service)

@@ -8,10 +8,13 @@
 
 struct anchors; /* opaque; in service->anchors, made by anchors_open */
 
-/* Read what file and witness remember; one that cannot be asked is asked again each second. HM_REFUSED: one cannot be
- * used, or remembers what the directory does not have. */
+/* Read what file, store and witness remember; one that cannot be asked is asked again each second. HM_REFUSED: one
+ * cannot be used, or remembers what the directory does not have. */
 hm_result anchors_open(struct service *service, struct hm_problem *why) HM_MUST_USE;
 void anchors_close(struct anchors *anchors); /* NULL is fine */
+
+/* Whether the store is as new as those that were read remember: as governance_check_memory. */
+hm_result anchors_check_store(const struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 void anchors_tick(struct service *service);
 

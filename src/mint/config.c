@@ -215,6 +215,7 @@ static const cyaml_schema_field_t witness_fields[] = {
 
 static const cyaml_schema_field_t anchor_fields[] = {OPTIONAL_STRING("file", struct config_anchor, file),
 	OPTIONAL_STRING("token", struct config_anchor, token),
+	CYAML_FIELD_BOOL("store", CYAML_FLAG_OPTIONAL, struct config_anchor, store),
 	CYAML_FIELD_MAPPING_PTR(
 		"witness", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_anchor, witness, witness_fields),
 	CYAML_FIELD_END};

@@ -190,6 +190,8 @@ struct config_anchor {
 	char *token;          /* NULL: on none */
 	unsigned token_index; /* HM_TOKENS_MAX: on none */
 	struct config_witness *witness;
+	bool store;
+	const char *store_url; /* the configuration's; NULL: not there */
 };
 
 /* docs/ledger.md */

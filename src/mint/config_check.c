@@ -806,8 +806,13 @@ static hm_result check_anchor(const struct config *config, struct config_anchor 
 {
 	if (!config->ledger.key)
 		return complain(place, "anchor", "needs key: it keeps the newest checkpoint, and nobody signs one");
-	if (!anchor->file && !anchor->token && !anchor->witness)
-		return complain(place, "anchor", "needs a file, a token or a witness");
+	if (!anchor->file && !anchor->token && !anchor->witness && !anchor->store)
+		return complain(place, "anchor", "needs a file, a token, a witness or the store");
+	if (anchor->store && !config->store)
+		return complain(place, "anchor",
+			"store: true needs a store in PostgreSQL: one beside the ledger would be "
+			"restored together with it");
+	anchor->store_url = anchor->store ? config->store : NULL;
 	if (anchor->file)
 		HM_TRY(make_absolute(place, "anchor", &anchor->file));
 	anchor->token_index = HM_TOKENS_MAX;

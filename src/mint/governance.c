@@ -2,11 +2,14 @@
 #include "governance.h"
 
 #include "agents.h"
+#include "anchor.h"
+#include "anchors.h"
 #include "api.h"
 #include "approvals.h"
 #include "clock.h"
 #include "engine.h"
 #include "http_signature.h"
+#include "ledger_restore.h"
 #include "log.h"
 #include "parked.h"
 #include "revocations.h"
@@ -14,6 +17,7 @@
 #include "status_publish.h"
 #include "store.h"
 #include "tasks.h"
+#include <inttypes.h>
 #include <string.h>
 
 enum { TIDY_TICKS = 60, TIDIED_AT_ONCE = 1000 };
@@ -71,7 +75,6 @@ static hm_result take(struct service *service, const struct store_row *row, stru
 		return take_revocation(service, row, why);
 	case RECORD_BLOCK:
 		return status_lists_take(service->status_lists, row, why);
-	case RECORD_ANCHOR:
 	case RECORD_KINDS:
 		break;
 	}
@@ -111,6 +114,34 @@ static void on_lost(void *context, const char *why)
 	service_fail_start(context, why);
 }
 
+/* ---- an old copy ---- */
+
+hm_result governance_check_memory(
+	const struct service *service, const char *where, const struct checkpoint *remembered, struct hm_problem *why)
+{
+	if (remembered->store <= service->store_began ||
+		ledger_was_restored(&service->config->ledger, remembered, false))
+		return HM_OK;
+	return hm_refuse(why, "config", NULL,
+		"the store is an old copy: %.80s remembers its commit %" PRIu64 ", and it has %" PRIu64
+		": what was revoked since would be in force again; bring back the newest copy, or accept this one with "
+		"`hsmint ledger restore --store`",
+		where, remembered->store, service->store_began);
+}
+
+static hm_result check_own_memory(const struct service *service, struct hm_problem *why)
+{
+	char note[NOTE_MAX];
+	size_t length;
+	unsigned shard;
+	struct checkpoint newest;
+	HM_TRY(anchor_newest(&service->config->ledger, &shard, note, &length, why));
+	if (!shard)
+		return HM_OK;
+	HM_TRY(checkpoint_read(note, length, &newest, why));
+	return governance_check_memory(service, "the ledger", &newest, why);
+}
+
 /* ---- as one ---- */
 
 hm_result governance_open(struct service *service, struct hm_problem *why)
@@ -132,6 +163,9 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 	if (config->policy)
 		HM_TRY(engine_open(&service->loop, config->policy, &service->engine, why));
 	HM_TRY(store_open(&service->loop, config->store, config->state, &events, &service->store, why));
+	service->store_began = store_sequence(service->store);
+	HM_TRY(check_own_memory(service, why));
+	HM_TRY(anchors_check_store(service, why));
 	service->api = api_open(service);
 	if (!service->api)
 		return hm_unavailable(why, "system", "no memory");

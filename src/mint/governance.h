@@ -3,10 +3,18 @@
 #ifndef HSMINT_GOVERNANCE_H
 #define HSMINT_GOVERNANCE_H
 
+#include "note.h"
 #include "service.h"
 
 /* Views first, then the store, which fills them. */
 hm_result governance_open(struct service *service, struct hm_problem *why) HM_MUST_USE;
+
+/*
+ * Whether the store is as new as a checkpoint says that it was, `where` ("token hsm") being who remembers that. Unless
+ * the ledger was restored since. HM_REFUSED: it is an old copy, and what was revoked since would be in force again.
+ */
+hm_result governance_check_memory(const struct service *service, const char *where, const struct checkpoint *remembered,
+	struct hm_problem *why) HM_MUST_USE;
 
 /* Called each second. */
 void governance_tick(struct service *service);

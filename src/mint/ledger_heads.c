@@ -9,6 +9,7 @@
 #include "note.h"
 #include "record.h"
 #include "record_token.h"
+#include "store.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -191,7 +192,8 @@ static hm_result submit(struct service *service, const struct ledger_head *head,
 {
 	struct ledger_heads *heads = service->heads;
 	const struct issuing_key *issuing = checkpoint_key(service);
-	struct checkpoint checkpoint = {.size = head->size, .root = head->root};
+	struct checkpoint checkpoint = {
+		.size = head->size, .root = head->root, .store = store_sequence(service->store)};
 	if (!issuing_key_can_sign(issuing))
 		return hm_unavailable(why, "token_unavailable", "key %s does not sign", issuing->config->name);
 	HM_TRY(note_key_of(service, issuing, &heads->key, why));

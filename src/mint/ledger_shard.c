@@ -21,6 +21,8 @@ static void put_head(struct hm_json *json, const char *name, const struct checkp
 	hm_json_member_string(json, "origin", head->origin);
 	hm_json_member_string(json, "root", root);
 	hm_json_member_number(json, "size", (int64_t)head->size);
+	if (head->store)
+		hm_json_member_number(json, "store", (int64_t)head->store);
 	hm_json_end(json, '}');
 }
 

@@ -494,7 +494,7 @@ static bool same_anchor(const struct config_anchor *a, const struct config_ancho
 	if (!a || !b)
 		return a == b;
 	const struct config_witness *v = a->witness, *w = b->witness;
-	return same_text(a->file, b->file) && same_text(a->token, b->token) &&
+	return same_text(a->file, b->file) && same_text(a->token, b->token) && a->store == b->store &&
 	       (v && w ? same_text(v->url, w->url) && same_text(v->key, w->key) : v == w);
 }
 

@@ -68,6 +68,7 @@ struct service {
 	struct engine *engine; /* NULL: nobody else is asked */
 	unsigned ticks;        /* seconds it has run */
 	bool has_bad_row;      /* the store holds what is not understood */
+	uint64_t store_began;  /* its sequence at the start */
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
 	struct anchors *anchors;    /* anchors.h */

@@ -25,7 +25,6 @@ enum record_kind {
 	RECORD_APPROVAL = 4,   /* its id */
 	RECORD_REVOCATION = 5, /* docs/governance.md */
 	RECORD_BLOCK = 6,      /* ISSUER " " LIST " " FIRST: places in a status list, and whose they are */
-	RECORD_ANCHOR = 7,     /* a ledger's origin: its newest checkpoint */
 	RECORD_KINDS
 };
 

@@ -30,7 +30,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE hsmint.record (kind smallint NOT NULL, key text COLLATE \"C\" NOT NULL, version bigint NOT NULL,"
 	" body text, written timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (kind, key));"
 	"CREATE INDEX record_version ON hsmint.record (version);"
-	"CREATE INDEX record_deleted ON hsmint.record (written) WHERE body IS NULL",
+	"CREATE INDEX record_deleted ON hsmint.record (written) WHERE body IS NULL;"
+	"CREATE TABLE hsmint.anchor (origin text PRIMARY KEY, note text NOT NULL)",
 };
 enum { SCHEMA = sizeof migrations / sizeof *migrations };
 

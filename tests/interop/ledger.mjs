@@ -77,7 +77,8 @@ function openNote(note, keys) {
 function openCheckpoint(note, keys) {
   const { text, signers } = openNote(note, keys);
   const [origin, size, root, ...rest] = text.split("\n");
-  must(rest.length === 1 && rest[0] === "", "a checkpoint has three lines");
+  must(rest.pop() === "" && rest.every((line) => /^store [1-9][0-9]*$/.test(line)) && rest.length <= 1,
+    "a checkpoint has three lines, and may say what the store had");
   must(/^(0|[1-9][0-9]*)$/.test(size), "not a size:", size);
   const [, name, shard] = /^(.+)\/([1-9][0-9]*)$/.exec(origin) ?? [];
   must(name, "not the origin of a shard:", origin);

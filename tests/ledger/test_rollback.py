@@ -11,6 +11,8 @@ import unittest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from service_case import HSMINT, ServiceCase, edit, read, read_checkpoint, read_shard, run, wait_for
 from witness import Witness
+from harness import share_store, start_plain_dev
+from postgres import Postgres
 from token_admin import create_key
 
 
@@ -162,6 +164,83 @@ class InToken(RollbackCase):
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60,
             env=dict(os.environ, SOFTHSM2_CONF=os.path.join(self.directory, "softhsm2.conf")))
         return found.stdout
+
+
+class InStore(RollbackCase):
+    def setUp(self):
+        super().setUp()
+        self.postgres = Postgres()
+        self.addCleanup(self.postgres.close)
+        share_store(self.directory, self.postgres.url())
+        self.anchored("store: true")
+        shutil.rmtree(self.ledger)  # it begins with this anchor
+        start_plain_dev(self.directory).stop()  # and registers its agents in this store
+
+    def test_refused_and_restored(self):
+        self.roll_back()
+        self.assertRegex(self.refused_start(), "old copy: the store remembers .* are missing")
+        self.assert_restored()
+        row = self.postgres.sql("SELECT note FROM hsmint.anchor WHERE origin = 'demo.test/ledger'", "hsmint1")
+        self.assertTrue(row.startswith("demo.test/ledger/2\n"), row)
+
+    def test_a_row_that_is_gone_is_no_new_anchor(self):
+        self.live(1)
+        self.postgres.sql("DELETE FROM hsmint.anchor", "hsmint1")
+        service = self.serve(wait=False)
+        wait_for(lambda: "INSERT INTO hsmint.anchor" in service.log(), "the mend")
+        wait_for(lambda: (service.status_if_any() or {"tokens": []})["tokens"][0]["state"] == "ready", "the token")
+        self.refused(service.mint(), 503, "ledger_unavailable")
+        self.postgres.sql("INSERT INTO hsmint.anchor VALUES ('demo.test/ledger', '')", "hsmint1")
+        service.wait_ready()
+
+    def test_a_store_that_was_set_back_is_refused(self):
+        self.live(1)
+        had = int(self.postgres.sql("SELECT sequence FROM hsmint.meta", "hsmint1"))
+        self.postgres.sql("DELETE FROM hsmint.record WHERE version = %d; UPDATE hsmint.meta SET sequence = %d" % (
+            had, had - 1), "hsmint1")
+        self.assertIn("the store is an old copy: the ledger remembers its commit %d, and it has %d:" % (had, had - 1),
+                      self.refused_start())
+
+
+class OldStore(RollbackCase):
+    """The ledger is the newest, and store.db is not."""
+
+    def setUp(self):
+        super().setUp()
+        self.state = os.path.join(self.directory, "state")
+        self.store = os.path.join(self.state, "store.db")
+
+    def set_back(self):
+        """An agent is suspended, and what said so is replaced by what was there before."""
+        self.live(1)
+        shutil.copy(self.store, self.work)
+        service = self.serve()
+        found = json.loads(service.command("agent", "list", "--control", service.control, "--json").stdout)["agents"]
+        for agent in found:
+            service.command("agent", "suspend", agent["id"], "--control", service.control)
+        self.refused(service.mint(), 403, "agent_suspended")
+        service.stop()
+        for name in os.listdir(self.state):
+            if name.startswith("store.db"):
+                os.remove(os.path.join(self.state, name))
+        shutil.copy(os.path.join(self.work, "store.db"), self.store)
+
+    def test_what_it_would_bring_back_is_not_in_force_again(self):
+        self.set_back()
+        remembered = read(os.path.join(self.ledger, "1", "checkpoint")).split("\n")[3]
+        self.assertRegex(remembered, "^store [0-9]+$")
+        commit = int(remembered[len("store "):])
+        self.assertRegex(self.refused_start(), "the store is an old copy: the ledger remembers its commit %d" % commit)
+        said = run([HSMINT, "ledger", "restore", "--config", self.config], check=False)
+        self.assertEqual(said.returncode, 1)  # of the ledger nothing is lost
+        said = run([HSMINT, "ledger", "restore", "--config", self.config, "--store"]).stdout
+        self.assertIn("the store up to its commit %d" % commit, said)
+        self.live(1)
+        first = json.loads(read_shard(self.ledger, 2)[0])
+        self.assertEqual(first["restored"]["store"], commit)
+        verified = run([HSMINT, "ledger", "verify", self.ledger, "--vkey", self.key], check=False)
+        self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
+        self.assertIn("note: 2, entry 0: an old copy was accepted here", verified.stdout)
 
 
 class AtWitness(RollbackCase):

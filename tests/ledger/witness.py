@@ -122,7 +122,7 @@ class Witness:
     def read_checkpoint(note):
         text = note[:note.rfind(b"\n\n") + 1]
         lines = text.split(b"\n")
-        if len(lines) != 4 or not SIZE.fullmatch(lines[1]) or not note.endswith(b"\n"):
+        if len(lines) < 4 or not all(lines[:-1]) or not SIZE.fullmatch(lines[1]) or not note.endswith(b"\n"):
             raise Refusal(400)
         return text, lines[0].decode(), int(lines[1]), lines[2].decode()
 

@@ -3,6 +3,7 @@
 
 #include "note_vectors.h"
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ROOT "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
@@ -45,6 +46,22 @@ Test(checkpoint, extension_lines_and_signatures_are_passed_over)
 	expect_example(EXAMPLE "one more line\n\n" PETER_LINE);
 }
 
+Test(checkpoint, what_the_store_had_is_told_in_a_line_of_its_own)
+{
+	char text[NOTE_TEXT_MAX];
+	expect_example(EXAMPLE "store 4711\n\n" PETER_LINE);
+	cr_expect_eq(checkpoint.store, 4711);
+	cr_expect_eq(checkpoint_write(&checkpoint, text), strlen(EXAMPLE "store 4711\n"));
+	cr_expect_str_eq(text, EXAMPLE "store 4711\n");
+	static const char *const others[] = {"", "store\n", "store \n", "store x\n", "store 04\n", "store 4 \n",
+		"store 18446744073709551616\n", "stores 4\n", "Store 4\n", "other\nstore 4\n"};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		snprintf(text, sizeof text, EXAMPLE "%s", others[i]);
+		expect_example(text);
+		cr_expect_eq(checkpoint.store, 0, "%s", others[i]);
+	}
+}
+
 Test(checkpoint, logs_of_others)
 {
 	cr_assert_eq(read_text(SUMDB_NOTE), HM_OK, "%s", why.detail);
@@ -64,6 +81,7 @@ Test(checkpoint, the_smallest_and_the_largest_size)
 	cr_assert_eq(read_text("a\n18446744073709551615\n" ROOT "\n"), HM_OK);
 	cr_expect_eq(checkpoint.size, UINT64_MAX);
 	memset(checkpoint.origin, 'o', HM_ORIGIN_MAX);
+	checkpoint.store = UINT64_MAX;
 	checkpoint.origin[HM_ORIGIN_MAX] = 0;
 	size_t length = checkpoint_write(&checkpoint, text);
 	cr_assert_lt(length, sizeof text);

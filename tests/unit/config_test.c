@@ -363,6 +363,19 @@ Test(config, what_a_ledger_may_have_is_read)
 	cr_expect_null(config->ledger.anchor->witness);
 }
 
+Test(config, a_store_beside_the_ledger_is_no_anchor_of_it)
+{
+	cr_assert_eq(load_ledger(ES256_KEY, "ledger: {origin: o, key: tree, anchor: {store: true}}\n"), HM_REFUSED);
+	cr_expect_not_null(strstr(why.detail, "needs a store in PostgreSQL"), "%s", why.detail);
+	cr_assert_eq(load_ledger(ES256_KEY, "store: \"postgresql://h/d\"\n"
+					    "ledger: {origin: o, key: tree, anchor: {store: true}}\n"),
+		HM_OK, "%s", why.detail);
+	cr_expect_str_eq(config->ledger.anchor->store_url, "postgresql://h/d");
+	cr_assert_eq(load_ledger(ES256_KEY, "store: \"postgresql://h/d\"\n"
+					    "ledger: {origin: o, key: tree, anchor: {store: false}}\n"),
+		HM_REFUSED);
+}
+
 Test(config, a_key_for_checkpoints_is_the_ledgers_and_no_issuers)
 {
 	static struct token_config frame;
@@ -418,7 +431,8 @@ Test(config, a_ledger_that_could_not_be_kept_is_refused)
 		{"", "ledger:\n  origin: o\n  key: a-access\n", 78, "'a-access' is for access-token"},
 		{"", "ledger: {origin: o, anchor: {file: far}}\n", 76, "needs key"},
 		{ES256_KEY, "ledger: {origin: o}\n", 47, "'tree' signs no checkpoints"},
-		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {}}\n", 77, "a file, a token or a witness"},
+		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {}}\n", 77,
+			"a file, a token, a witness or the store"},
 		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {token: t}}\n", 77, "no token 't'"},
 		{ES256_KEY, "ledger: {origin: o, key: tree, anchor: {" WITNESS "}}\n", 77, "must be Ed25519"},
 		{ED25519_KEY, "ledger: {origin: o, key: tree, anchor: {witness: {url: \"http://w.test\", key: k}}}\n",
