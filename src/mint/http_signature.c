@@ -3,8 +3,8 @@
 
 #include "base64.h"
 #include "client_certificate.h"
+#include "signature_base.h"
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,28 +137,15 @@ static hm_result check_created(const struct input *input, int64_t now, struct hm
 		(long long)now);
 }
 
-enum { BASE_MAX = HM_HTTP_MAX_PATH + HM_SIGNATURE_INPUT_MAX + 512 };
-
-/* RFC 9421, section 2.5. */
-static size_t write_base(const struct gate_call *call, const struct input *input, char base[BASE_MAX])
-{
-	const char *query = strchr(call->target, '?');
-	int path = query ? (int)(query - call->target) : (int)strlen(call->target);
-	const char *before = input->covers_digest ? "\"content-digest\": " : "";
-	const char *digest = input->covers_digest ? call->content_digest : "";
-	int length = snprintf(base, BASE_MAX,
-		"\"@method\": %s\n\"@path\": %.*s\n\"@query\": %s\n%s%s%s\"@signature-params\": %s", call->method, path,
-		call->target, query ? query : "?", before, digest, input->covers_digest ? "\n" : "", input->params);
-	return length > 0 && length < BASE_MAX ? (size_t)length : 0;
-}
-
 static hm_result check_signature(
 	const struct gate_call *call, const struct input *input, EVP_PKEY *key, struct hm_problem *why)
 {
-	char base[BASE_MAX];
+	char base[SIGNATURE_BASE_MAX];
 	uint8_t signature[HM_HTTP_SIGNATURE_MAX];
+	const struct signature_components components = {
+		call->method, call->target, input->covers_digest ? call->content_digest : NULL};
 	size_t length = decode(call->signature, LABEL, signature, sizeof signature);
-	size_t base_length = write_base(call, input, base);
+	size_t base_length = signature_base_write(&components, input->params, base);
 	if (!base_length)
 		return hm_broken(why, "no room for a signature base");
 	if (length == SIZE_MAX || !length)
