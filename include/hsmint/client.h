@@ -102,6 +102,11 @@ HSMINT_API void hsmint_request_free(hsmint_request *request);
  * likewise, once the service has answered this client before: a service that restarts is waited for, one that was never
  * there is not. The error is the last one, but not that the time ran out when there was another before. The service is
  * told the time that is left (Deadline-Ms), and answers within it.
+ *
+ * What others have to approve first is no reply, but the error client_approval: hsmint_error_approval says which
+ * approval is wanted. When they have granted it, the same request with the member "approval" is answered with the
+ * credential; until when is hsmint_error_approval_expires_at. To wait for them, hsmint_get
+ * "/v1/approvals/ID?wait=30" again and again.
  */
 HSMINT_API hsmint_reply *hsmint_mint(
 	hsmint_client *client, const char *kind, const hsmint_request *request, hsmint_error **error);
@@ -128,6 +133,18 @@ HSMINT_API void hsmint_reply_free(hsmint_reply *reply);
  */
 HSMINT_API char *hsmint_get(hsmint_client *client, const char *path, size_t *length, hsmint_error **error);
 
+/* ---- what governs ---- */
+
+/*
+ * One request about agents, tasks, approvals, revocations or a decision (docs/governance.md), for a client of an https
+ * URL: signed with the key of its certificate (RFC 9421), so that who asks is proven to the process that decides.
+ * `method` is "GET" or "POST"; `target` the path, with a query if there is one ("/v1/tasks?limit=10"); `json` a POST's
+ * body, or NULL. Returns the answer's JSON, to be released with hsmint_text_free; what is no success is an error.
+ * Each call fetches a nonce and is sent once: after client_lost or client_timeout it may be done or not.
+ */
+HSMINT_API char *hsmint_signed_call(
+	hsmint_client *client, const char *method, const char *target, const char *json, hsmint_error **error);
+
 /* ---- operators ---- */
 
 /*
@@ -140,7 +157,7 @@ HSMINT_API char *hsmint_control_call(const char *path, const char *command, long
 HSMINT_API char *hsmint_control_call_fd(
 	const char *path, const char *command, int fd, long timeout_ms, hsmint_error **error);
 
-/* Release what hsmint_get or hsmint_control_call returned. */
+/* Release what hsmint_get, hsmint_signed_call or hsmint_control_call returned. */
 HSMINT_API void hsmint_text_free(char *text);
 
 /* ---- errors ---- */
@@ -150,6 +167,7 @@ HSMINT_API void hsmint_text_free(char *text);
  *   client_argument     the request or an argument is not usable; nothing was sent
  *   client_unreachable  no connection; nothing was sent
  *   client_tls          no TLS connection: a certificate, key or CA is not accepted; no request was sent
+ *   client_approval     others have to approve it first; hsmint_mint says how to go on
  *   client_timeout      no answer in time; whether the service acted is not known
  *   client_lost         the connection ended without an answer; whether the service acted is not known
  *   client_reply        the answer is not one that hsmint gives, or larger than allowed
@@ -162,6 +180,11 @@ HSMINT_API const char *hsmint_error_field(const hsmint_error *error);   /* the m
 HSMINT_API const char *hsmint_error_accepts(const hsmint_error *error); /* what would be accepted, or "" */
 HSMINT_API const char *hsmint_error_retry(const hsmint_error *error);   /* "no", "same-key" or "after" */
 HSMINT_API long hsmint_error_retry_after(const hsmint_error *error);    /* seconds; 0 when none was given */
+/* With client_approval, else "" and 0: the approval's id; base64url of the SHA-256 of what is to be approved
+ * (docs/governance.md); and until when it waits and is good, in seconds since 1970. */
+HSMINT_API const char *hsmint_error_approval(const hsmint_error *error);
+HSMINT_API const char *hsmint_error_approval_hash(const hsmint_error *error);
+HSMINT_API int64_t hsmint_error_approval_expires_at(const hsmint_error *error);
 /* All of it in one line without control characters: "code: title (field: accepts)". */
 HSMINT_API const char *hsmint_error_message(const hsmint_error *error);
 HSMINT_API void hsmint_error_free(hsmint_error *error);

@@ -15,6 +15,9 @@ struct hsmint_error {
 	char accepts[512];
 	char retry[16];
 	char message[1024];
+	char approval[64]; /* that is wanted first; "": none is */
+	char approval_hash[64];
+	int64_t approval_expires_at;
 };
 
 static const struct {
@@ -27,6 +30,7 @@ static const struct {
 	{"client_lost", "same-key", "The connection ended without an answer"},
 	{"client_reply", "no", "The answer is not one that hsmint gives"},
 	{"client_memory", "no", "Out of memory"},
+	{"client_approval", "no", "Others have to approve it first"},
 };
 
 /* Handed out when there is no memory for an error; freeing it does nothing. */
@@ -150,6 +154,25 @@ void error_from_status(hsmint_error **error, int status, long retry_after)
 	compose(made);
 }
 
+bool error_from_approval(hsmint_error **error, const json_t *answer)
+{
+	const char *id, *hash;
+	json_int_t expires_at;
+	if (json_unpack((json_t *)answer, "{s:{s:s, s:s, s:I}}", "approval", "id", &id, "hash", &hash, "expires_at",
+		    &expires_at) < 0)
+		return false;
+	error_make(error, "client_approval", "%s", id);
+	if (!error || *error == &out_of_memory)
+		return true;
+	(*error)->status = 202;
+	(*error)->approval_expires_at = expires_at;
+	copy_line((*error)->field, sizeof(*error)->field, "approval");
+	copy_line((*error)->approval, sizeof(*error)->approval, id);
+	copy_line((*error)->approval_hash, sizeof(*error)->approval_hash, hash);
+	compose(*error);
+	return true;
+}
+
 const char *hsmint_error_code(const hsmint_error *error)
 {
 	return error ? error->code : "";
@@ -188,6 +211,21 @@ long hsmint_error_retry_after(const hsmint_error *error)
 const char *hsmint_error_message(const hsmint_error *error)
 {
 	return error ? error->message : "";
+}
+
+const char *hsmint_error_approval(const hsmint_error *error)
+{
+	return error ? error->approval : "";
+}
+
+const char *hsmint_error_approval_hash(const hsmint_error *error)
+{
+	return error ? error->approval_hash : "";
+}
+
+int64_t hsmint_error_approval_expires_at(const hsmint_error *error)
+{
+	return error ? error->approval_expires_at : 0;
 }
 
 void hsmint_error_free(hsmint_error *error)

@@ -13,6 +13,9 @@ void error_make(hsmint_error **error, const char *code, const char *format, ...)
 /* From a problem (RFC 9457), already parsed. False: it is none. `retry_after` in seconds, 0 when there was none. */
 bool error_from_problem(hsmint_error **error, const json_t *problem, int status, long retry_after);
 
+/* From the answer that a request waits for an approval, already parsed. False: it is none. */
+bool error_from_approval(hsmint_error **error, const json_t *answer);
+
 /* An HTTP status without a problem behind it, such as libmicrohttpd gives on its own. */
 void error_from_status(hsmint_error **error, int status, long retry_after);
 

@@ -15,28 +15,42 @@ struct hsmint_reply {
 	int replayed;
 };
 
-hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error)
+static bool read_members(hsmint_reply *reply, json_error_t *where)
+{
+	return json_unpack_ex(reply->members, where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b, s?{s:s, s:I}}",
+		       "credential", &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid",
+		       &reply->kid, "id", &reply->id, "issued_at", &reply->issued_at, "expires_at", &reply->expires_at,
+		       "replayed", &reply->replayed, "ledger", "origin", &reply->ledger_origin, "index",
+		       &reply->ledger_index) == 0;
+}
+
+static bool read_answer(hsmint_reply *reply, const struct answer *answer, hsmint_error **error)
 {
 	json_error_t where;
+	reply->members = json_loadb(answer->text ? answer->text : "", answer->length, JSON_REJECT_DUPLICATES, &where);
+	if (reply->members && answer->status == 202 && error_from_approval(error, reply->members))
+		return false;
+	if (answer->status != 200)
+		error_from_status(error, answer->status, 0);
+	else if (!reply->members || !read_members(reply, &where))
+		error_make(error, "client_reply", "%s", where.text);
+	else
+		return true;
+	return false;
+}
+
+hsmint_reply *reply_parse(const struct answer *answer, hsmint_error **error)
+{
 	hsmint_reply *reply = calloc(1, sizeof *reply);
 	if (!reply) {
-		free(text);
+		free(answer->text);
 		error_make(error, "client_memory", "reply");
 		return NULL;
 	}
-	reply->text = text;
+	reply->text = answer->text;
 	reply->ledger_origin = "";
 	reply->ledger_index = -1;
-	reply->members = json_loadb(text ? text : "", length, JSON_REJECT_DUPLICATES, &where);
-	if (!reply->members)
-		error_make(error, "client_reply", "%s", where.text);
-	else if (json_unpack_ex(reply->members, &where, 0, "{s:s, s:s, s:s, s:s, s:s, s:I, s:I, s?b, s?{s:s, s:I}}",
-			 "credential", &reply->credential, "kind", &reply->kind, "profile", &reply->profile, "kid",
-			 &reply->kid, "id", &reply->id, "issued_at", &reply->issued_at, "expires_at",
-			 &reply->expires_at, "replayed", &reply->replayed, "ledger", "origin", &reply->ledger_origin,
-			 "index", &reply->ledger_index) < 0)
-		error_make(error, "client_reply", "%s", where.text);
-	else
+	if (read_answer(reply, answer, error))
 		return reply;
 	hsmint_reply_free(reply);
 	return NULL;

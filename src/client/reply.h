@@ -3,9 +3,10 @@
 #ifndef HSMINT_CLIENT_REPLY_H
 #define HSMINT_CLIENT_REPLY_H
 
-#include "hsmint/client.h"
+#include "exchange.h"
 
-/* Parse a 200's body; the reply takes over `text` (also on failure). NULL and `*error`: it lacks what a reply has. */
-hsmint_reply *reply_parse(char *text, size_t length, hsmint_error **error);
+/* Takes the answer's text over, also on failure. NULL and `*error`: others have to approve it first, or it is no reply.
+ */
+hsmint_reply *reply_parse(const struct answer *answer, hsmint_error **error);
 
 #endif

@@ -35,6 +35,7 @@ FUNCTIONS = {  # name: result, arguments
     "reply_json": (c_char_p, [c_void_p]),
     "reply_free": (None, [c_void_p]),
     "get": (c_void_p, [c_void_p, c_char_p, POINTER(c_size_t), ERROR]),
+    "signed_call": (c_void_p, [c_void_p, c_char_p, c_char_p, c_char_p, ERROR]),
     "control_call": (c_void_p, [c_char_p, c_char_p, c_long, ERROR]),
     "control_call_fd": (c_void_p, [c_char_p, c_char_p, c_int, c_long, ERROR]),
     "text_free": (None, [c_void_p]),
@@ -46,6 +47,9 @@ FUNCTIONS = {  # name: result, arguments
     "error_retry": (c_char_p, [c_void_p]),
     "error_retry_after": (c_long, [c_void_p]),
     "error_message": (c_char_p, [c_void_p]),
+    "error_approval": (c_char_p, [c_void_p]),
+    "error_approval_hash": (c_char_p, [c_void_p]),
+    "error_approval_expires_at": (c_int64, [c_void_p]),
     "error_free": (None, [c_void_p]),
 }
 for _name, (_result, _arguments) in FUNCTIONS.items():
@@ -55,8 +59,8 @@ for _name, (_result, _arguments) in FUNCTIONS.items():
 REPLY_TEXTS = ("credential", "kind", "profile", "kid", "id", "json")
 REPLY_TIMES = ("issued_at", "expires_at", "replayed")
 RECEIPT = ("ledger_origin", "ledger_index")
-ERROR_TEXTS = ("code", "title", "field", "accepts", "retry", "message")
-ERROR_NUMBERS = ("status", "retry_after")
+ERROR_TEXTS = ("code", "title", "field", "accepts", "retry", "message", "approval", "approval_hash")
+ERROR_NUMBERS = ("status", "retry_after", "approval_expires_at")
 
 
 def members_of(kind, pointer, names):
@@ -152,6 +156,10 @@ class Client:
         length = c_size_t()
         text = result_of(lambda *rest: lib.hsmint_get(self.pointer, path.encode(), byref(length), *rest))
         return text_of(text, length.value)
+
+    def signed_call(self, method, target, json=None):
+        """Its arguments as bytes, or None."""
+        return text_of(result_of(lib.hsmint_signed_call, self.pointer, method, target, json))
 
 
 def control_call(path, command, timeout_ms=2000):

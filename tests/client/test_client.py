@@ -107,6 +107,7 @@ class Arguments(Case, Failing):
         self.assertIsNone(lib.hsmint_client_unix(None, None))
         self.assertIsNone(lib.hsmint_mint(None, None, None, None))
         self.assertIsNone(lib.hsmint_get(None, None, None, None))
+        self.assertIsNone(lib.hsmint_signed_call(None, None, None, None, None))
         self.assertIsNone(lib.hsmint_control_call(None, None, 0, None))
         self.assertIsNone(lib.hsmint_control_call_fd(None, None, 0, 0, None))
         self.assertIsNone(lib.hsmint_mint(self.unix_client().pointer, b"jwt", None, None))
@@ -386,6 +387,23 @@ class AgainstFalseServers(Case, Failing):
         for body in bodies:
             with self.subTest(body):
                 self.after("client_reply", answer(body=body))
+
+    def test_what_others_have_to_approve_first(self):
+        asked = b'{"approval":{"id":"Kc","hash":"nj0","expires_at":1760000000}}'
+        failure = self.after("client_approval", answer(b"202 Accepted", asked), status=202)
+        self.assertEqual((failure.approval, failure.approval_hash, failure.approval_expires_at), ("Kc", "nj0", 1760000000))
+        self.assertEqual((failure.field, failure.accepts, failure.retry), ("approval", "Kc", "no"))
+        self.assertEqual(self.after("client_reply", answer()[:-1] + b"]").approval, "")
+
+    def test_a_success_that_is_neither_reply_nor_approval(self):
+        for status, body in ((b"202 Accepted", REPLY), (b"202 Accepted", b'{"approval":{"id":"Kc","hash":"x"}}'),
+                             (b"202 Accepted", b'{"approval":{"id":1,"hash":"x","expires_at":1}}'), (b"202 Accepted", b"{"),
+                             (b"201 Created", REPLY), (b"204 No Content", b"")):
+            with self.subTest(status, body=body):
+                self.after("client_reply", answer(status, body), status=int(status[:3]))
+        os.remove(self.path)
+        self.server(["request", answer(b"201 Created", b"document")])
+        self.fails("client_reply", self.client().get, "/healthz")
 
     def test_members_that_come_later_are_let_pass(self):
         self.server(["request", answer(body=REPLY[:-1] + b',"later":{"origin":"o","index":1}}')])
