@@ -20,16 +20,15 @@ static const char help[] =
 	"\n"
 	"AGENT is an id, or a SPIFFE ID.\n"
 	"\n"
-	"  --owner WHO        who is accountable for it\n"
-	"  --contact WHO      whom to escalate to\n"
-	"  --purpose TEXT     what it is for\n"
-	"  --review PERIOD    when somebody has to look at it again, from now: 90d\n"
-	"  --reason TEXT      why, for the record\n"
+	"  --owner WHO         who is accountable for it\n"
+	"  --contact WHO       whom to escalate to\n"
+	"  --purpose TEXT      what it is for\n"
+	"  --review PERIOD     when somebody has to look at it again, from now: 90d\n"
+	"  --reason TEXT       why, for the record\n"
 	"  --audiences TEXT, --scopes TEXT, --kinds KIND   what it may have at most; repeat for several\n"
-	"  --lifetime PERIOD  for how long at most\n"
-	"  --issuer NAME      where several issuers know you\n"
-	"  --control PATH     the service's control socket (otherwise HSMINT_CONTROL)\n"
-	"  --json             print the service's reply\n"
+	"  --lifetime PERIOD   for how long at most\n"
+	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
+	"  --json              print the service's reply\n"
 	"\n"
 	"Example:\n"
 	"  hsmint agent add spiffe://demo.test/agent/billing --owner alice@example.org \\\n"
@@ -64,23 +63,48 @@ static int print_list(const json_t *body)
 	return flush_output();
 }
 
-static const struct api_option add_options[] = {{"owner", MEMBER_TEXT, NULL}, {"contact", MEMBER_TEXT, NULL},
-	{"purpose", MEMBER_TEXT, NULL}, {"review", MEMBER_TIME, NULL}, {"class", MEMBER_FLAG, NULL},
-	{"audiences", MEMBER_LIST, "limits"}, {"scopes", MEMBER_LIST, "limits"}, {"kinds", MEMBER_LIST, "limits"},
-	{"lifetime", MEMBER_PERIOD, "limits"}};
-static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}};
+static const struct api_option add_options[] = {{.name = "owner"}, {.name = "contact"}, {.name = "purpose"},
+	{.name = "review", .member = MEMBER_TIME}, {.name = "class", .member = MEMBER_FLAG},
+	{.name = "audiences", .member = MEMBER_LIST, .inside = "limits"},
+	{.name = "scopes", .member = MEMBER_LIST, .inside = "limits"},
+	{.name = "kinds", .member = MEMBER_LIST, .inside = "limits"},
+	{.name = "lifetime", .member = MEMBER_PERIOD, .inside = "limits"}, {.name = NULL}};
 static const struct api_option transfer_options[] = {
-	{"owner", MEMBER_TEXT, NULL}, {"contact", MEMBER_TEXT, NULL}, {"review", MEMBER_TIME, NULL}};
-static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
+	{.name = "owner"}, {.name = "contact"}, {.name = "review", .member = MEMBER_TIME}, {.name = NULL}};
 
 static const struct api_verb verbs[] = {
-	{"add", "POST", "/v1/agents", "", "spiffe_id", add_options, print_id, 9, false},
-	{"list", "GET", "/v1/agents", "", NULL, list_options, print_list, 2, false},
-	{"show", "GET", "/v1/agents/", "", NULL, NULL, print_agent, 0, true},
-	{"suspend", "POST", "/v1/agents/", "/suspend", NULL, reason_options, print_agent, 1, true},
-	{"resume", "POST", "/v1/agents/", "/resume", NULL, reason_options, print_agent, 1, true},
-	{"retire", "POST", "/v1/agents/", "/retire", NULL, reason_options, print_agent, 1, true},
-	{"transfer", "POST", "/v1/agents/", "/transfer", NULL, transfer_options, print_agent, 3, true},
+	{.name = "add",
+		.method = "POST",
+		.path = "/v1/agents",
+		.word = "spiffe_id",
+		.options = add_options,
+		.print = print_id},
+	{.name = "list", .method = "GET", .path = "/v1/agents", .options = api_list_options, .print = print_list},
+	{.name = "show", .method = "GET", .path = "/v1/agents/{id}", .print = print_agent, .by_spiffe_id = true},
+	{.name = "suspend",
+		.method = "POST",
+		.path = "/v1/agents/{id}/suspend",
+		.options = api_reason_options,
+		.print = print_agent,
+		.by_spiffe_id = true},
+	{.name = "resume",
+		.method = "POST",
+		.path = "/v1/agents/{id}/resume",
+		.options = api_reason_options,
+		.print = print_agent,
+		.by_spiffe_id = true},
+	{.name = "retire",
+		.method = "POST",
+		.path = "/v1/agents/{id}/retire",
+		.options = api_reason_options,
+		.print = print_agent,
+		.by_spiffe_id = true},
+	{.name = "transfer",
+		.method = "POST",
+		.path = "/v1/agents/{id}/transfer",
+		.options = transfer_options,
+		.print = print_agent,
+		.by_spiffe_id = true},
 };
 
 int command_agent(int argc, char **argv)

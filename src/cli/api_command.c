@@ -2,26 +2,24 @@
 #include "api_command.h"
 
 #include "options.h"
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum {
-	OPTION_CONTROL = 256,
-	OPTION_JSON,
-	OPTION_HELP,
-	OPTION_ISSUER,
-	OPTION_FIRST,
-	OPTIONS_MAX = 24,
-	TARGET_MAX = 8192
-};
+enum { OPTION_JSON = 256, OPTION_HELP, OPTION_ISSUER, OPTION_FIRST, OPTIONS_MAX = 24, TARGET_MAX = 8192 };
+
+static const char place[] = "{id}"; /* in a path */
+
+const struct api_option api_reason_options[] = {{.name = "reason"}, {.name = NULL}};
+const struct api_option api_list_options[] = {{.name = "after"}, {.name = "limit"}, {.name = NULL}};
 
 struct asked {
 	const struct api_command *command;
 	const struct api_verb *verb;
-	const char *control, *word;
+	struct api_way_options way_options;
+	struct api_way *way;
+	const char *word;
 	bool json, help;
 	json_t *body;
 };
@@ -102,7 +100,7 @@ static int take_member(const struct asked *asked, const struct api_option *optio
 {
 	char name[64];
 	json_t *object = object_of(asked, option);
-	member_name(option->name, name);
+	member_name(option->as ? option->as : option->name, name);
 	switch (option->member) {
 	case MEMBER_TEXT:
 		return set_text(asked, object, name, text);
@@ -120,10 +118,9 @@ static int take_member(const struct asked *asked, const struct api_option *optio
 
 static int take(struct asked *asked, int option, const char *text)
 {
-	switch (option) {
-	case OPTION_CONTROL:
-		asked->control = text;
+	if (api_way_take(&asked->way_options, option, text))
 		return 0;
+	switch (option) {
 	case OPTION_JSON:
 		asked->json = true;
 		return 0;
@@ -141,18 +138,26 @@ static int take(struct asked *asked, int option, const char *text)
 
 static bool wants_word(const struct api_verb *verb)
 {
-	size_t length = strlen(verb->path);
-	return verb->word || verb->path[length - 1] == '/';
+	return verb->word || strstr(verb->path, place);
+}
+
+static unsigned options_count(const struct api_verb *verb)
+{
+	unsigned count = 0;
+	while (verb->options && verb->options[count].name)
+		count++;
+	return count;
 }
 
 static int take_all(struct asked *asked, int argc, char **argv)
 {
-	struct option options[OPTIONS_MAX] = {{"control", required_argument, NULL, OPTION_CONTROL},
-		{"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, OPTION_HELP},
-		{"issuer", required_argument, NULL, OPTION_ISSUER}};
+	enum { OWN = 3 + API_WAY_OPTIONS };
+	struct option options[OPTIONS_MAX] = {{"json", no_argument, NULL, OPTION_JSON},
+		{"help", no_argument, NULL, OPTION_HELP}, {"issuer", required_argument, NULL, OPTION_ISSUER}};
 	int option;
-	for (unsigned i = 0; i < asked->verb->options_count; i++)
-		options[4 + i] = (struct option){asked->verb->options[i].name,
+	api_way_list(options + 3);
+	for (unsigned i = 0; i < options_count(asked->verb); i++)
+		options[OWN + i] = (struct option){asked->verb->options[i].name,
 			asked->verb->options[i].member == MEMBER_FLAG ? no_argument : required_argument, NULL,
 			OPTION_FIRST + (int)i};
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -170,25 +175,6 @@ static int take_all(struct asked *asked, int argc, char **argv)
 }
 
 /* ---- asking ---- */
-
-json_t *api_command_call(
-	const char *control, const char *name, const char *method, const char *target, json_t *body, int *status)
-{
-	json_t *request =
-		json_pack("{s:s, s:s, s:s, s:o*}", "command", "api", "method", method, "path", target, "body", body);
-	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	json_decref(request);
-	*status = EXIT_FAILED;
-	char *reply = text ? control_call(control, text, name, status) : NULL;
-	free(text);
-	if (!reply)
-		return NULL;
-	json_t *whole = json_loads(reply, 0, NULL); /* the library has parsed it before */
-	hsmint_text_free(reply);
-	json_t *answer = json_incref(json_object_get(whole, "body"));
-	json_decref(whole);
-	return answer;
-}
 
 static void append(char *target, const char *text)
 {
@@ -216,12 +202,12 @@ static void append_issuer(const struct asked *asked, char *target)
 }
 
 /* The id of the agent with this SPIFFE ID. */
-static bool find_id(const struct asked *asked, const char *spiffe_id, char id[128], int *status)
+static bool find_id(const struct asked *asked, const char *spiffe_id, char id[128])
 {
 	char target[TARGET_MAX] = "/v1/agents?spiffe_id=";
 	append_escaped(target, spiffe_id);
 	append_issuer(asked, target);
-	json_t *found = api_command_call(asked->control, asked->command->name, "GET", target, NULL, status);
+	json_t *found = api_way_ask(asked->way, "GET", target, NULL);
 	const char *text =
 		json_string_value(json_object_get(json_array_get(json_object_get(found, "agents"), 0), "id"));
 	if (text)
@@ -229,26 +215,23 @@ static bool find_id(const struct asked *asked, const char *spiffe_id, char id[12
 	else if (found)
 		fprintf(stderr, "hsmint: %s: no agent of this SPIFFE ID is registered\n", spiffe_id);
 	json_decref(found);
-	if (!text)
-		*status = EXIT_FAILED;
 	return text;
 }
 
-static bool make_target(const struct asked *asked, char target[TARGET_MAX], int *status)
+static bool make_target(const struct asked *asked, char target[TARGET_MAX])
 {
 	char id[128];
-	const struct api_verb *verb = asked->verb;
-	snprintf(target, TARGET_MAX, "%s", verb->path);
-	if (verb->word || !asked->word)
+	const char *path = asked->verb->path, *at = strstr(path, place), *word = asked->word;
+	snprintf(target, TARGET_MAX, "%.*s", at ? (int)(at - path) : (int)strlen(path), path);
+	if (!at || !word)
 		return true;
-	if (verb->by_spiffe_id && strncmp(asked->word, "spiffe://", 9) == 0) {
-		if (!find_id(asked, asked->word, id, status))
+	if (asked->verb->by_spiffe_id && strncmp(word, "spiffe://", 9) == 0) {
+		if (!find_id(asked, word, id))
 			return false;
-		append(target, id);
-	} else {
-		append_escaped(target, asked->word);
+		word = id;
 	}
-	append(target, verb->act);
+	append_escaped(target, word);
+	append(target, at + sizeof place - 1);
 	return true;
 }
 
@@ -269,7 +252,7 @@ static void append_parameters(const struct asked *asked, char *target)
 	append_issuer(asked, target);
 }
 
-static int print_json(json_t *body)
+static int print_json(const json_t *body)
 {
 	char *text = json_dumps(body, JSON_COMPACT);
 	int status = text ? print_line(text) : EXIT_FAILED;
@@ -277,21 +260,25 @@ static int print_json(json_t *body)
 	return status;
 }
 
+static int show(const struct asked *asked, const json_t *body)
+{
+	int status = asked->json ? print_json(body) : asked->verb->print(body);
+	bool is_success = !asked->verb->is_success || asked->verb->is_success(body);
+	return is_success ? status : EXIT_FAILED;
+}
+
 static int ask(struct asked *asked)
 {
-	int status;
 	char target[TARGET_MAX];
+	int status = EXIT_FAILED;
 	bool is_get = strcmp(asked->verb->method, "GET") == 0;
-	if (asked->verb->word)
-		json_object_set_new(asked->body, asked->verb->word, json_string(asked->word));
-	if (!make_target(asked, target, &status))
+	if (!make_target(asked, target))
 		return status;
 	if (is_get)
 		append_parameters(asked, target);
-	json_t *body = api_command_call(asked->control, asked->command->name, asked->verb->method, target,
-		is_get ? NULL : json_incref(asked->body), &status);
+	json_t *body = api_way_ask(asked->way, asked->verb->method, target, is_get ? NULL : json_incref(asked->body));
 	if (body)
-		status = asked->json ? print_json(body) : asked->verb->print(body);
+		status = show(asked, body);
 	json_decref(body);
 	return status;
 }
@@ -306,6 +293,38 @@ static const struct api_verb *find_verb(const struct api_command *command, const
 	return NULL;
 }
 
+static int take_file(const struct asked *asked)
+{
+	json_error_t error;
+	const char *file = asked->word;
+	json_t *value = strcmp(file, "-") == 0 ? json_loadf(stdin, JSON_REJECT_DUPLICATES, &error)
+					       : json_load_file(file, JSON_REJECT_DUPLICATES, &error);
+	if (!value)
+		return usage_error(asked->command->name, "%s: %s (line %d)", file, error.text, error.line);
+	json_object_set_new(asked->body, asked->verb->word, value);
+	return 0;
+}
+
+/* The word that is not an id. */
+static int take_word(const struct asked *asked)
+{
+	if (!asked->verb->word || !asked->word)
+		return 0;
+	return asked->verb->is_file ? take_file(asked) : set_text(asked, asked->body, asked->verb->word, asked->word);
+}
+
+static int run(struct asked *asked)
+{
+	int status = take_word(asked);
+	if (status)
+		return status;
+	asked->way = api_way_open(&asked->way_options, asked->command->name, &status);
+	if (asked->way)
+		status = ask(asked);
+	api_way_close(asked->way);
+	return status;
+}
+
 int api_command_run(const struct api_command *command, int argc, char **argv)
 {
 	struct asked asked = {.command = command};
@@ -318,7 +337,7 @@ int api_command_run(const struct api_command *command, int argc, char **argv)
 	asked.body = json_object();
 	int status = take_all(&asked, argc - 1, argv + 1);
 	if (status == 0)
-		status = asked.help ? print_line(command->help) : ask(&asked);
+		status = asked.help ? print_line(command->help) : run(&asked);
 	json_decref(asked.body);
 	return status;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What agent, task, approve, revoke and policy share: options that become members of a request's body, the request over
- * the control socket, and the reply shown to people. */
+/* What agent, task, approve, revoke and policy share: options that become members of a request's body, the request by
+ * either way, and the reply shown to people. */
 #ifndef HSMINT_API_COMMAND_H
 #define HSMINT_API_COMMAND_H
 
+#include "api_way.h"
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -19,20 +20,25 @@ enum api_member {
 struct api_option {
 	const char *name; /* the member's, with - for _ */
 	enum api_member member;
+	const char *as;     /* the member's name when that is another; else NULL */
 	const char *inside; /* the object that it is a member of; NULL: the body */
 };
 
 struct api_verb {
 	const char *name;
-	const char *method, *path; /* a path that ends in / gets the id behind it */
-	const char *act;           /* behind the id: "/suspend"; or "" */
-	const char *word;          /* the word that is wanted becomes this member; NULL: it is the id, or none is */
-	const struct api_option *options;
+	const char *method, *path;        /* {id} in the path is the word behind the verb */
+	const char *word;                 /* or that word becomes this member of the body; NULL: it does not */
+	const struct api_option *options; /* the last has no name; NULL: none */
 	/* Show the reply's body to people. Returns the exit status. */
 	int (*print)(const json_t *body);
-	unsigned options_count;
+	/* Whether that is a success; NULL: every answer is. */
+	bool (*is_success)(const json_t *body);
 	bool by_spiffe_id; /* what is named may be an agent's SPIFFE ID */
+	bool is_file;      /* the word is a file with JSON, which becomes the member; - is standard input */
 };
+
+extern const struct api_option api_reason_options[]; /* --reason */
+extern const struct api_option api_list_options[];   /* --after, --limit */
 
 struct api_command {
 	const char *name, *help;
@@ -42,10 +48,6 @@ struct api_command {
 
 /* A whole command: argv[0] is its name, argv[1] the verb. Returns the exit status. */
 int api_command_run(const struct api_command *command, int argc, char **argv);
-
-/* One request; the body of its answer, the caller's. NULL: `*status`, and why on standard error. Takes `body` over. */
-json_t *api_command_call(
-	const char *control, const char *name, const char *method, const char *target, json_t *body, int *status);
 
 const char *api_text(const json_t *object, const char *member); /* "-": it has none */
 void api_print_time(const char *what, const json_t *object, const char *member);

@@ -13,10 +13,9 @@ static const char help[] = "Usage: hsmint approve list|show ID\n"
 			   "  grant  let it be struck; you are neither who asks nor one who granted it before\n"
 			   "  deny   it is not struck, whoever granted it\n"
 			   "\n"
-			   "  --reason TEXT   why, for the record\n"
-			   "  --issuer NAME   where several issuers know you\n"
-			   "  --control PATH  the service's control socket (otherwise HSMINT_CONTROL)\n"
-			   "  --json          print the service's reply, with all that is approved\n"
+			   "  --reason TEXT       why, for the record\n"
+			   "  --issuer NAME       where several issuers know you\n" API_WAY_HELP
+			   "  --json              print the service's reply, with all that is approved\n"
 			   "\n"
 			   "Example:\n"
 			   "  hsmint approve list --control run/control.sock";
@@ -48,14 +47,19 @@ static int print_list(const json_t *body)
 	return flush_output();
 }
 
-static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}};
-static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
-
 static const struct api_verb verbs[] = {
-	{"list", "GET", "/v1/approvals", "", NULL, list_options, print_list, 2, false},
-	{"show", "GET", "/v1/approvals/", "", NULL, NULL, print_approval, 0, false},
-	{"grant", "POST", "/v1/approvals/", "/grant", NULL, reason_options, print_approval, 1, false},
-	{"deny", "POST", "/v1/approvals/", "/deny", NULL, reason_options, print_approval, 1, false},
+	{.name = "list", .method = "GET", .path = "/v1/approvals", .options = api_list_options, .print = print_list},
+	{.name = "show", .method = "GET", .path = "/v1/approvals/{id}", .print = print_approval},
+	{.name = "grant",
+		.method = "POST",
+		.path = "/v1/approvals/{id}/grant",
+		.options = api_reason_options,
+		.print = print_approval},
+	{.name = "deny",
+		.method = "POST",
+		.path = "/v1/approvals/{id}/deny",
+		.options = api_reason_options,
+		.print = print_approval},
 };
 
 int command_approve(int argc, char **argv)

@@ -6,21 +6,20 @@
 #include <string.h>
 
 static const char help[] =
-	"Usage: hsmint revoke --credential ID | --token TOKEN | --subject SUBJECT | --key KID [OPTION...]\n"
+	"Usage: hsmint revoke --credential ID | --token TOKEN | --subject SUBJECT | --kid KID [OPTION...]\n"
 	"       hsmint revoke list\n"
 	"\n"
 	"End credentials before they expire. (A task is completed or cancelled, an agent suspended or retired: see\n"
 	"hsmint task and hsmint agent.)\n"
 	"\n"
-	"  --credential ID    one credential, by its jti\n"
-	"  --token TOKEN      the same, by the credential itself, which also says where in a status list it is\n"
-	"  --subject SUBJECT  everything that was issued to it until now\n"
-	"  --key KID          everything that the key signed until now\n"
-	"  --force            also where a credential shares its place with others of its task: all of them end\n"
-	"  --reason TEXT      why, for the record\n"
-	"  --issuer NAME      where several issuers know you\n"
-	"  --control PATH     the service's control socket (otherwise HSMINT_CONTROL)\n"
-	"  --json             print the service's reply\n"
+	"  --credential ID     one credential, by its jti\n"
+	"  --token TOKEN       the same, by the credential itself, which also says where in a status list it is\n"
+	"  --subject SUBJECT   everything that was issued to it until now\n"
+	"  --kid KID           everything that the key signed until now\n"
+	"  --force             also where a credential shares its place with others of its task: all of them end\n"
+	"  --reason TEXT       why, for the record\n"
+	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
+	"  --json              print the service's reply\n"
 	"\n"
 	"Example:\n"
 	"  hsmint revoke --subject spiffe://demo.test/agent/billing --reason 'keys leaked' --control run/control.sock";
@@ -51,14 +50,12 @@ static int print_list(const json_t *body)
 	return flush_output();
 }
 
-static const struct api_option options[] = {{"credential", MEMBER_TEXT, NULL}, {"token", MEMBER_TEXT, NULL},
-	{"subject", MEMBER_TEXT, NULL}, {"key", MEMBER_TEXT, NULL}, {"force", MEMBER_FLAG, NULL},
-	{"reason", MEMBER_TEXT, NULL}};
-static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
+static const struct api_option options[] = {{.name = "credential"}, {.name = "token"}, {.name = "subject"},
+	{.name = "kid", .as = "key"}, {.name = "force", .member = MEMBER_FLAG}, {.name = "reason"}, {.name = NULL}};
 
 static const struct api_verb verbs[] = {
-	{"revoke", "POST", "/v1/revocations", "", NULL, options, print_revocation, 6, false},
-	{"list", "GET", "/v1/revocations", "", NULL, list_options, print_list, 2, false},
+	{.name = "revoke", .method = "POST", .path = "/v1/revocations", .options = options, .print = print_revocation},
+	{.name = "list", .method = "GET", .path = "/v1/revocations", .options = api_list_options, .print = print_list},
 };
 
 int command_revoke(int argc, char **argv)

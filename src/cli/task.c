@@ -26,8 +26,7 @@ static const char help[] =
 	"  --ref TEXT          your own name for it: the same again is the same task\n"
 	"  --parent ID         the task that it is part of\n"
 	"  --reason TEXT       why, for the record\n"
-	"  --issuer NAME       where several issuers know you\n"
-	"  --control PATH      the service's control socket (otherwise HSMINT_CONTROL)\n"
+	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
 	"  --json              print the service's reply\n"
 	"\n"
 	"Example:\n"
@@ -63,20 +62,34 @@ static int print_list(const json_t *body)
 	return flush_output();
 }
 
-static const struct api_option open_options[] = {{"agent", MEMBER_TEXT, NULL}, {"purpose", MEMBER_TEXT, NULL},
-	{"on-behalf-of", MEMBER_TEXT, NULL}, {"audiences", MEMBER_LIST, NULL}, {"scopes", MEMBER_LIST, NULL},
-	{"lifetime", MEMBER_PERIOD, NULL}, {"ref", MEMBER_TEXT, NULL}, {"parent", MEMBER_TEXT, NULL}};
-static const struct api_option reason_options[] = {{"reason", MEMBER_TEXT, NULL}};
-static const struct api_option list_options[] = {{"after", MEMBER_TEXT, NULL}, {"limit", MEMBER_TEXT, NULL}};
+static const struct api_option open_options[] = {{.name = "agent"}, {.name = "purpose"}, {.name = "on-behalf-of"},
+	{.name = "audiences", .member = MEMBER_LIST}, {.name = "scopes", .member = MEMBER_LIST},
+	{.name = "lifetime", .member = MEMBER_PERIOD}, {.name = "ref"}, {.name = "parent"}, {.name = NULL}};
 
 static const struct api_verb verbs[] = {
-	{"open", "POST", "/v1/tasks", "", NULL, open_options, print_id, 8, false},
-	{"list", "GET", "/v1/tasks", "", NULL, list_options, print_list, 2, false},
-	{"show", "GET", "/v1/tasks/", "", NULL, NULL, print_task, 0, false},
-	{"pause", "POST", "/v1/tasks/", "/pause", NULL, reason_options, print_task, 1, false},
-	{"resume", "POST", "/v1/tasks/", "/resume", NULL, reason_options, print_task, 1, false},
-	{"complete", "POST", "/v1/tasks/", "/complete", NULL, reason_options, print_task, 1, false},
-	{"cancel", "POST", "/v1/tasks/", "/cancel", NULL, reason_options, print_task, 1, false},
+	{.name = "open", .method = "POST", .path = "/v1/tasks", .options = open_options, .print = print_id},
+	{.name = "list", .method = "GET", .path = "/v1/tasks", .options = api_list_options, .print = print_list},
+	{.name = "show", .method = "GET", .path = "/v1/tasks/{id}", .print = print_task},
+	{.name = "pause",
+		.method = "POST",
+		.path = "/v1/tasks/{id}/pause",
+		.options = api_reason_options,
+		.print = print_task},
+	{.name = "resume",
+		.method = "POST",
+		.path = "/v1/tasks/{id}/resume",
+		.options = api_reason_options,
+		.print = print_task},
+	{.name = "complete",
+		.method = "POST",
+		.path = "/v1/tasks/{id}/complete",
+		.options = api_reason_options,
+		.print = print_task},
+	{.name = "cancel",
+		.method = "POST",
+		.path = "/v1/tasks/{id}/cancel",
+		.options = api_reason_options,
+		.print = print_task},
 };
 
 int command_task(int argc, char **argv)
