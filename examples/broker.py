@@ -3,11 +3,12 @@
 """How a credential broker asks hsmint, in Python's standard library alone.
 
   broker.py (--socket PATH | --url URL --cert FILE --key FILE --ca FILE)
-            [--profile NAME] [--subject SPIFFE-ID] [--audience URL] [--within MS] [--count N]
+            [--profile NAME] [--subject SPIFFE-ID] [--audience URL] [--scope SCOPE] [--task ID] [--approval ID]
+            [--within MS] [--count N]
 
 Prints each credential on a line of its own. What matters for a broker is in `Mint.ask`: one Idempotency-Key for all
 attempts at one credential, a Deadline-Ms that shrinks with what is left of the caller's time, Retry-After obeyed, and a
-connection that is kept.
+connection that is kept; and in `Mint.mint`: what others have to approve first is waited for.
 """
 import argparse
 import http.client
@@ -38,6 +39,13 @@ def describe(problem):
     return text + (": " + problem["accepts"] if "accepts" in problem else "")
 
 
+def describe_approval(answer):
+    """Which approval is wanted, and until when; the same request with it is then answered with the credential."""
+    approval = answer["approval"]
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(approval["expires_at"]))
+    return "approval %s is wanted, until %s" % (approval["id"], until)
+
+
 class Refused(Exception):
     """A problem that asking again does not mend. `problem` has code, field and accepts for whoever asked."""
 
@@ -50,6 +58,30 @@ class Mint:
     def __init__(self, connect):
         self.connect, self.connection = connect, None
 
+    def mint(self, request, within_ms):
+        """The reply with a credential. What others have to approve first is asked for again when they have decided."""
+        end = time.monotonic() + within_ms / 1000
+        answer = self.ask("/v1/mint/jwt", request, within_ms)
+        while "approval" in answer:
+            print("broker: " + describe_approval(answer), file=sys.stderr)
+            left = int(end - time.monotonic()) - 1  # a second to ask again
+            if left < 1:
+                raise TimeoutError("not approved within %d ms" % within_ms)
+            self.wait_for(answer["approval"]["id"], left)
+            try:
+                answer = self.ask("/v1/mint/jwt", {**request, "approval": answer["approval"]["id"]}, 1000 * (end - time.monotonic()))
+            except Refused as refused:
+                if refused.problem["code"] != "approval_pending":
+                    raise
+        return answer
+
+    def wait_for(self, approval, seconds):
+        """Answered as soon as it no longer waits for anybody."""
+        path = "/v1/approvals/%s?wait=%d" % (approval, min(seconds, 30))
+        status, _, answer = self.send("GET", path, None, {}, seconds)
+        if status != 200:
+            raise Refused(answer)
+
     def ask(self, path, body, within_ms):
         """The answer's JSON, within so many milliseconds. Refused: it will not be given. TimeoutError: not in time."""
         key, end, pause, last = secrets.token_hex(16), time.monotonic() + within_ms / 1000, 0.02, "no answer"
@@ -61,7 +93,7 @@ class Mint:
                 self.close()
                 last, wait = repr(error), pause
             else:
-                if status == 200:
+                if status in (200, 202):
                     return answer
                 if answer["retry"] == "no":
                     raise Refused(answer)
@@ -74,12 +106,15 @@ class Mint:
         raise TimeoutError("not within %d ms: %s" % (within_ms, last))
 
     def post(self, path, body, key, left):
+        return self.send("POST", path, json.dumps(body), {
+            "Content-Type": "application/json", "Idempotency-Key": key, "Deadline-Ms": str(max(1, int(left * 1000)))}, left)
+
+    def send(self, method, path, body, headers, left):
         self.connection = self.connection or self.connect()
         self.connection.timeout = left + 0.5  # the service answers by then, or it is gone
         if self.connection.sock:
             self.connection.sock.settimeout(self.connection.timeout)
-        self.connection.request("POST", path, json.dumps(body), {
-            "Content-Type": "application/json", "Idempotency-Key": key, "Deadline-Ms": str(max(1, int(left * 1000)))})
+        self.connection.request(method, path, body, headers)
         response = self.connection.getresponse()
         return response.status, response.headers, json.loads(response.read())
 
@@ -107,16 +142,19 @@ def main():
     parser.add_argument("--profile", default="demo-access")
     parser.add_argument("--subject", default="spiffe://demo.test/agent/first")
     parser.add_argument("--audience", default="https://api.demo.test")
+    for name in ("scope", "task", "approval"):
+        parser.add_argument("--" + name)
     parser.add_argument("--within", type=int, default=10000)
     parser.add_argument("--count", type=int, default=1)
     options = parser.parse_args()
     if not options.socket and not (options.url and options.cert and options.key and options.ca):
         parser.error("--socket, or --url with --cert, --key and --ca")
     request = {"profile": options.profile, "subject": options.subject, "audience": options.audience}
+    request.update({name: value for name, value in vars(options).items() if name in ("scope", "task", "approval") and value})
     mint = Mint(connector(options))
     try:
         if options.count == 1:
-            print(mint.ask("/v1/mint/jwt", request, options.within)["credential"], flush=True)
+            print(mint.mint(request, options.within)["credential"], flush=True)
             return 0
         batch = {"requests": [dict(request, kind="jwt")] * options.count}
         refused = 0
@@ -125,7 +163,7 @@ def main():
             if "credential" in reply:
                 print(reply["credential"])
             else:
-                print("broker: " + describe(reply), file=sys.stderr)
+                print("broker: " + (describe_approval(reply) if "approval" in reply else describe(reply)), file=sys.stderr)
         return 1 if refused else 0
     except (Refused, TimeoutError) as error:
         print("broker: %s" % error, file=sys.stderr)

@@ -2,9 +2,11 @@
 #include "options.h"
 
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char help[] =
 	"Usage: hsmint mint jwt (--socket PATH | --url URL --cert FILE --key FILE --ca FILE)\n"
@@ -28,6 +30,11 @@ static const char help[] =
 	"  --context K=V      for the service's record, never in the credential; repeat for several\n"
 	"  --timeout SECONDS  give up after this long (10)\n"
 	"  --json             print the whole reply\n"
+	"\n"
+	"What others have to approve first is not minted: exit status 1, and which approval is wanted stands on "
+	"standard\n"
+	"error, with --json on standard output. When it is granted (hsmint approve), the same command with --approval\n"
+	"mints.\n"
 	"\n"
 	"A refusal is told on standard error as 'code: title (field: what would be accepted)'.\n"
 	"\n"
@@ -196,6 +203,43 @@ static int take_all(struct wanted *wanted, int argc, char **argv)
 	return 0;
 }
 
+/* What the service answered, for programs. */
+static void print_approval(const hsmint_error *error)
+{
+	json_t *reply = json_pack("{s:{s:s, s:s, s:I}}", "approval", "id", hsmint_error_approval(error), "hash",
+		hsmint_error_approval_hash(error), "expires_at", (json_int_t)hsmint_error_approval_expires_at(error));
+	char *text = reply ? json_dumps(reply, JSON_COMPACT) : NULL;
+	if (text)
+		(void)print_line(text);
+	free(text);
+	json_decref(reply);
+}
+
+/* For people: how to go on. */
+static void explain_approval(const hsmint_error *error)
+{
+	char until[32];
+	struct tm utc;
+	const time_t seconds = (time_t)hsmint_error_approval_expires_at(error);
+	if (gmtime_r(&seconds, &utc) && strftime(until, sizeof until, "%Y-%m-%dT%H:%M:%SZ", &utc))
+		fprintf(stderr, "hsmint: until %s: when it is granted, the same again with --approval %s\n", until,
+			hsmint_error_approval(error));
+}
+
+static int not_minted(const struct wanted *wanted, hsmint_error *error)
+{
+	bool wants_approval = *hsmint_error_approval(error);
+	if (wants_approval && wanted->json)
+		print_approval(error);
+	if (wants_approval) {
+		fprintf(stderr, "hsmint: %s\n", hsmint_error_message(error));
+		explain_approval(error);
+		hsmint_error_free(error);
+		return EXIT_FAILED;
+	}
+	return report_error(error);
+}
+
 static int mint(const struct wanted *wanted)
 {
 	int status = EXIT_FAILED;
@@ -209,7 +253,7 @@ static int mint(const struct wanted *wanted)
 	if (reply)
 		status = print_line(wanted->json ? hsmint_reply_json(reply) : hsmint_reply_credential(reply));
 	else
-		status = report_error(error);
+		status = not_minted(wanted, error);
 	hsmint_reply_free(reply);
 	hsmint_client_free(client);
 	return status;

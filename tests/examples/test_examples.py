@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The examples for brokers do what they show: mint, alone and in a batch, over both ways in, repeat through a restart of the
-service, and say what cannot be mended. What they print is verified by a program that is not ours."""
+service, wait for an approval, and say what cannot be mended. What they print is verified by a program that is not ours."""
 import os
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXAMPLES = os.path.join(HERE, "..", "..", "examples")
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-from harness import BUILD, Case, start_dev, verify, wait_for  # noqa: E402
+from harness import BUILD, SUBJECT, Case, start_dev, verify, wait_for  # noqa: E402
 
 
 class Examples:
@@ -96,12 +97,65 @@ class Examples:
         self.assertEqual(out, [])
         self.assertIn("token_unavailable", talk)
 
+    # ---- what others have to approve first ----
 
-class Python(Examples, Case):
+    def governed(self):
+        """A service, and what asks for what its `approver` has to approve."""
+        service = self.dev()
+        tls = os.path.join(service.directory, "tls", "approver")
+        self.approver = ["--url", service.ready["url"], "--cert", tls + ".crt", "--key", tls + ".key", "--ca", service.ready["ca"]]
+        opened = service.command("task", "open", "--agent", SUBJECT, "--purpose", "p", "--control", service.control)
+        self.wanted = ["--profile", "demo-task", "--task", opened.stdout.strip(), "--scope", "admin"]
+        return service
+
+    def approve(self, service, verb):
+        """Whatever waits, once something does."""
+        def waiting():
+            listed = service.command("approve", "list", *self.approver).stdout.splitlines()
+            return [line.split()[0] for line in listed if line.split()[1] == "pending"]
+        for one in wait_for(waiting, "an approval to be asked for"):
+            service.command("approve", verb, one, *self.approver)
+
+    def test_an_approval_is_waited_for(self):
+        service = self.governed()
+        for tls in (False, True):
+            process = self.begin(service, *self.wanted, "--within", "60000", tls=tls)
+            self.approve(service, "grant")
+            out, talk = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 0, talk)
+            self.assertRegex(talk, "approval [A-Za-z0-9_-]{22} is wanted")
+            self.check(service, out.split())
+        process = self.begin(service, *self.wanted, "--within", "60000")
+        self.approve(service, "deny")
+        out, talk = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, out), (1, ""), talk)
+        self.assertIn("approval_denied", talk)
+
+    def test_one_that_comes_later_is_used_later(self):
+        service = self.governed()
+        out, talk = self.run_it(service, *self.wanted, "--within", "2500", status=1)
+        self.assertEqual(out, [])
+        one = re.search("approval ([A-Za-z0-9_-]{22}) is wanted", talk).group(1)
+        talk = self.run_it(service, *self.wanted, "--approval", one, status=1)[1]
+        self.assertIn("approval_pending", talk)
+        service.command("approve", "grant", one, *self.approver)
+        self.check(service, self.run_it(service, *self.wanted, "--approval", one)[0])
+        self.assertIn("approval_used", self.run_it(service, *self.wanted, "--approval", one, status=1)[1])
+
+
+class Batches:
+    def test_of_a_batch_each_says_which_approval_it_wants(self):
+        service = self.governed()
+        out, talk = self.run_it(service, *self.wanted, "--count", "2", status=1)
+        self.assertEqual(out, [])
+        self.assertEqual(len(set(re.findall("approval ([A-Za-z0-9_-]{22}) is wanted", talk))), 2)
+
+
+class Python(Batches, Examples, Case):
     COMMAND = [sys.executable, "-B", os.path.join(EXAMPLES, "broker.py")]
 
 
-class JavaScript(Examples, Case):
+class JavaScript(Batches, Examples, Case):
     COMMAND = ["node", os.path.join(EXAMPLES, "broker.mjs")]
 
 
