@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -472,6 +473,31 @@ Test(frame, a_channel_carries_memfds_and_descriptors_and_keeps_none)
 	channel_close(channel);
 	cr_expect_eq(open_descriptors(), before);
 	free(data);
+}
+
+/* Pages of this process that are in memory. */
+static long resident(void)
+{
+	long all, there_now;
+	FILE *file = fopen("/proc/self/statm", "r");
+	cr_assert_not_null(file);
+	cr_assert_eq(fscanf(file, "%ld %ld", &all, &there_now), 2);
+	fclose(file);
+	return there_now;
+}
+
+Test(frame, channels_that_come_and_go_leave_no_memory_behind)
+{
+	const long most = 2 * 1024 * 1024 / sysconf(_SC_PAGESIZE);
+	long before = resident();
+	for (unsigned i = 0; i < 8; i++) {
+		int own = dup(there);
+		struct channel *channel = channel_open(own);
+		cr_assert_not_null(channel);
+		cr_assert_eq(channel_queue(channel, HM_TOKEN_SIGN, i, "x", 1, NULL, 0), HM_OK);
+		channel_close(channel);
+		cr_expect_lt(resident() - before, most, "after channel %u", i);
+	}
 }
 
 Test(frame, a_channel_whose_peer_left_says_so)
