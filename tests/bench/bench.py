@@ -54,6 +54,12 @@ are up and idle. Other numbers of threads would give another figure: they conten
                        credential with it ÷ without. With four times the connections, so that the cores have no time to
                        spare; and with as many as elsewhere, where a service that waits pays for being woken.
   ledger verify        entries in a second of CPU time (user and system) of `hsmint ledger verify`, on a ledger made for it.
+  1,000,000 tasks      the same service twice, once with so many open tasks of 100,000 agents, once with ten of ten, by turns:
+                       CPU of a credential with them ÷ without, each request for another of the tasks; and PSS of all
+                       processes with them. Each has a ref and a place in a status list.
+  a mint that opens its task  p99 of mints that carry a new task ÷ p99 of mints for tasks that are open, at 300 requests
+                       a second each.
+  from the reply to the status list  of a task that is completed while others mint: p99 until the published list says so.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
@@ -64,12 +70,14 @@ START_ENTRIES = 10 * 1000 * 1000
 AIMS = {"ledger_start_10m_s": 1,
         "jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
         "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2,
-        "others_ratio": 1.05, "ledger_cpu_factor": 1.05, "ledger_verify_per_s": 500000, "others_start_s": 0.5}
+        "others_ratio": 1.05, "million_tasks_cpu_factor": 1.1, "million_tasks_pss_mb": 400, "revoke_to_status_p99_s": 1,
+        "ledger_cpu_factor": 1.05, "ledger_verify_per_s": 500000, "others_start_s": 0.5}
 SLOW = [(8, 5), (1, 6), (30, 2)]  # tokens that sign so many at a time, in so many milliseconds
 AIMS.update({"slow_%dx%dms_p99_factor" % token: 1.5 for token in SLOW})
 LEAST = {"slow_%dx%dms_use" % token: 0.98 for token in SLOW}
 LEAST["ledger_verify_per_s"] = 500000
 OTHER_DATA, OTHER_PAIRS = 1000, 500  # objects that are not hsmint's
+MILLION, MANY_AGENTS = 1000 * 1000, 100 * 1000
 BATCH = 64  # requests in a batch
 HURRY_MS, HURRIED_BY_MS = 30, 200  # a Deadline-Ms, and how long the token takes
 
@@ -179,6 +187,8 @@ def ideal_p99_us(servers, each_us, rate, count):
 
 
 class Bench:
+    ways = WAYS
+
     def __init__(self, options, work):
         self.options, self.work = options, work
         self.services = {}   # by self_check
@@ -188,6 +198,13 @@ class Bench:
 
     def note(self, name, value):
         self.figures.setdefault(name, []).append(value)
+
+    def note_pss(self, name, service):
+        sizes = pss_mb(processes_of(service))
+        self.figures[name] = [sum(sizes.values())] if sizes else None
+
+    def of_tasks(self, figure):
+        return ("million_tasks_" if self.options.tasks == MILLION else "many_tasks_") + figure
 
     def program(self, name):
         return os.path.join(self.options.build, "bin", name)
@@ -235,7 +252,8 @@ class Bench:
         self.figures["raw_threads"] = [found["threads"]]
         return found["cpu_us"]
 
-    def load_command(self, way, service, connections):
+    def load_command(self, way, service, connections, bodies=None):
+        """`bodies`: a file of them, one a line, instead of the one of all other loads."""
         one = {"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE, "scope": "read write"}
         path, body = "/v1/mint/jwt", json.dumps(one)
         if way.items > 1:
@@ -245,8 +263,8 @@ class Bench:
         if way.tls:
             where = ["--connect", "localhost:%d" % service.port, "--cert", service.ready["cert"],
                      "--key", service.ready["key"], "--ca", service.ready["ca"]]
-        return [self.program("bench-load"), *where, "--path", path, "--body", body, "--credentials", str(way.items),
-                "--connections", str(connections),
+        return [self.program("bench-load"), *where, "--path", path, *(["--bodies", bodies] if bodies else ["--body", body]),
+                "--credentials", str(way.items), "--connections", str(connections),
                 "--seconds", str(self.options.seconds), "--warm-up", str(self.options.warm_up), "--pause"]
 
     def keep_pss(self, processes):
@@ -254,7 +272,7 @@ class Bench:
         if sizes and (not self.pss_load or sum(sizes.values()) > sum(self.pss_load.values())):
             self.pss_load = sizes
 
-    def load(self, way, service=None, connections=None):
+    def load(self, way, service=None, connections=None, bodies=None):
         """CPU of one credential, in all and of each process; what the load generator says is noted."""
         service = service or self.services[way.self_check]
         connections = connections or self.options.connections
@@ -263,8 +281,8 @@ class Bench:
         def spent():
             return {name: sum(map(cpu_us, pids)) for name, pids in processes.items()}
 
-        with subprocess.Popen(self.load_command(way, service, connections), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              text=True) as generator:
+        with subprocess.Popen(self.load_command(way, service, connections, bodies), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True) as generator:
             time.sleep(self.options.warm_up / 2)
             self.keep_pss(processes)
             line_of(generator)
@@ -464,16 +482,18 @@ class Bench:
     def flat(self):
         """One object of plain members: medians, with _min and _max where the spread matters."""
         out = {"rounds": self.options.rounds, "seconds": self.options.seconds, "connections": self.options.connections,
-               "start_entries": self.options.start_entries,
+               "start_entries": self.options.start_entries, "tasks": self.options.tasks, "agents": self.options.agents,
                "cores": os.cpu_count(), "errors": self.errors}
         for name, values in self.figures.items():
-            if name.endswith(("_requests", "_errors")):
+            if values is None:  # the kernel did not let us look
+                out[name] = None
+            elif name.endswith(("_requests", "_errors")):
                 out[name] = sum(values)
             elif name.endswith("_max_us"):
                 out[name] = max(values)
             else:
                 out[name] = round(statistics.median(values), 3)
-            if name.endswith(("_ratio", "_factor", "_cpu_us", "raw_sign_us", "_s")) and not name.endswith("_per_s"):
+            if values and name.endswith(("_ratio", "_factor", "_cpu_us", "raw_sign_us", "_s")) and not name.endswith("_per_s"):
                 out[name + "_min"], out[name + "_max"] = round(min(values), 3), round(max(values), 3)
         for when, sizes in (("idle", self.pss_idle), ("load", self.pss_load)):
             out["pss_%s_mb" % when] = round(sum(sizes.values()), 1) if sizes else None
@@ -535,6 +555,15 @@ def table(flat):
     for name in ("ledger_start_10m_s", "ledger_start_s"):
         if name in flat:
             row(flat, "hsmint dev, warm, on a ledger of %d entries" % flat["start_entries"], name, "%.2f", " s")
+    for kind in ("million_tasks_", "many_tasks_"):
+        if kind + "cpu_factor" in flat:
+            title = "%d open tasks, %d agents" % (flat["tasks"], flat["agents"])
+            row(flat, title + ": CPU ÷ ten", kind + "cpu_factor", "%.2f")
+            row(flat, "  PSS", kind + "pss_mb", "%.0f", " MB")
+    row(flat, "a mint that opens its task: p99 ÷ plain", "first_mint_p99_factor", "%.2f")
+    row(flat, "  p99", "first_mint_p99_us", "%.0f", " µs")
+    row(flat, "from a task's end to the list: p99", "revoke_to_status_p99_s", "%.2f", " s")
+    row(flat, "  p50", "revoke_to_status_p50_s", "%.2f", " s")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -582,6 +611,8 @@ def parse():
     parser.add_argument("--start-entries", type=int,
                         help="of the ledger that a start is measured with, some 7 GB for the 10,000,000 that are the "
                              "default; 0: none (quick)")
+    parser.add_argument("--tasks", type=int, default=MILLION, help="open ones, beside ten (default 1000000)")
+    parser.add_argument("--agents", type=int, default=MANY_AGENTS, help="with these (default 100000)")
     parser.add_argument("--build", metavar="DIR", default=os.path.join(REPOSITORY, "build", "release"),
                         help="measure this build as it is; without, build/release is built first")
     options = parser.parse_args()
@@ -606,6 +637,7 @@ def measure(options):
         bench.others()
         bench.synced()
         bench.ledger()
+        governed.measure(bench)
         if options.start_entries:
             bench.begin()
         for parallel, ms in SLOW:
@@ -631,6 +663,7 @@ if __name__ == "__main__":
     os.environ["HSMINT_BUILD"] = OPTIONS.build
     sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
     import fairness
+    import governed
     import harness  # what the end-to-end tests share; it wants to know the build
     try:
         sys.exit(main())

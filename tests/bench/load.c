@@ -22,12 +22,12 @@ enum {
 };
 
 static const char help[] =
-	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE) --body JSON\n"
-	"                  [--path PATH] [--credentials N] [--connections N] [--seconds S | --requests N]\n"
-	"                  [--rate R] [--warm-up S] [--pause]\n"
+	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE)\n"
+	"                  (--body JSON | --bodies FILE [--once]) [--path PATH]\n"
+	"                  [--credentials N] [--connections N] [--seconds S | --requests N] [--rate R]\n"
+	"                  [--warm-up S] [--pause]\n"
 	"\n"
-	"POST the same body over keep-alive connections, each sending the next request when its reply came, and print "
-	"one\n"
+	"POST over keep-alive connections, each sending the next request when its reply came, and print one\n"
 	"line of JSON: requests, errors (replies that are not 200 or lack a credential, and lost connections), "
 	"seconds,\n"
 	"per_s, p50_us, p99_us, max_us, and cpu_us, the generator's own CPU time for one request. The warm-up counts "
@@ -36,6 +36,9 @@ static const char help[] =
 	"\n"
 	"  --socket PATH        the service's Unix socket\n"
 	"  --connect HOST:PORT  its TLS port, with the client certificate, its key and the CA (TLS 1.3)\n"
+	"  --body JSON          the body of every request\n"
+	"  --bodies FILE        one a line, in turn, and from the first again\n"
+	"  --once               that is an error: each is sent once\n"
 	"  --path PATH          what to ask (default /v1/mint/jwt)\n"
 	"  --credentials N      how many a reply must hold (default 1)\n"
 	"  --connections N      1 to 1000 (default 16)\n"
@@ -51,10 +54,15 @@ static const char help[] =
 	"                       the service's CPU time and memory while it is still.\n";
 
 struct options {
-	const char *socket, *connect, *cert, *key, *ca, *body, *path;
+	const char *socket, *connect, *cert, *key, *ca, *body, *bodies, *path;
 	long connections, requests, credentials, rate;
 	int64_t duration_us, warm_up_us;
-	bool pause;
+	bool pause, once;
+};
+
+struct request {
+	char *text;
+	size_t length;
 };
 
 struct load {
@@ -64,8 +72,9 @@ struct load {
 	struct load_connection **idle; /* with `rate`: those that wait for a request */
 	long idle_count;
 	int epoll;
-	char request[LOAD_REQUEST_MAX];
-	size_t request_length;
+	struct request *requests;
+	size_t request_count, next_request;
+	bool once;
 	long in_flight;
 };
 
@@ -100,11 +109,23 @@ static void reopen(struct load *load, struct load_connection *connection)
 	watch(load, connection);
 }
 
+/* The one whose turn it is. False: the connection is lost. */
+static bool send_request(struct load *load, struct load_connection *connection)
+{
+	if (load->next_request == load->request_count) {
+		if (load->once)
+			bench_fail("all of --bodies were sent");
+		load->next_request = 0;
+	}
+	const struct request *request = &load->requests[load->next_request++];
+	return load_connection_send(connection, request->text, request->length);
+}
+
 static void send_next(struct load *load, struct load_connection *connection, struct phase *phase)
 {
 	while (wants_more(phase, bench_now_us())) {
 		phase->sent++;
-		if (load_connection_send(connection, load->request, load->request_length)) {
+		if (send_request(load, connection)) {
 			load->in_flight++;
 			return;
 		}
@@ -159,7 +180,7 @@ static void send_those_due(struct load *load, struct phase *phase)
 		phase->next_us < (double)phase->until_us) {
 		struct load_connection *connection = load->idle[load->idle_count - 1];
 		phase->sent++;
-		if (load_connection_send(connection, load->request, load->request_length)) {
+		if (send_request(load, connection)) {
 			load->idle_count--;
 			load->in_flight++;
 			connection->sent_at = (int64_t)phase->next_us;
@@ -268,21 +289,53 @@ static long measure(struct load *load, const struct options *options)
 
 /* ---- before and after ---- */
 
+static void add_request(struct load *load, const struct options *options, const char *body)
+{
+	char *text;
+	if (load->request_count % 1024 == 0)
+		load->requests = reallocarray(load->requests, load->request_count + 1024, sizeof(struct request));
+	int length = asprintf(&text,
+		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
+		options->path, load->endpoint.host, strlen(body), body);
+	if (!load->requests || length < 0)
+		bench_fail("no memory for requests");
+	if (length >= LOAD_REQUEST_MAX)
+		bench_usage("--path and a body are too long: at most %d bytes", LOAD_REQUEST_MAX);
+	load->requests[load->request_count++] = (struct request){text, (size_t)length};
+}
+
+static void make_requests(struct load *load, const struct options *options)
+{
+	char *line = NULL;
+	size_t size = 0;
+	if (options->body) {
+		add_request(load, options, options->body);
+		return;
+	}
+	FILE *file = fopen(options->bodies, "re");
+	if (!file)
+		bench_fail("%s: %s", options->bodies, strerror(errno));
+	while (getline(&line, &size, file) > 0) {
+		line[strcspn(line, "\n")] = 0;
+		add_request(load, options, line);
+	}
+	free(line);
+	fclose(file);
+	if (!load->request_count)
+		bench_fail("%s: no bodies", options->bodies);
+}
+
 static void prepare(struct load *load, const struct options *options)
 {
 	if (options->socket)
 		load_endpoint_unix(&load->endpoint, options->socket);
 	else
 		load_endpoint_tls(&load->endpoint, options->connect, options->cert, options->key, options->ca);
-	int length = snprintf(load->request, sizeof load->request,
-		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		options->path, load->endpoint.host, strlen(options->body), options->body);
-	if (length >= (int)sizeof load->request)
-		bench_usage("--path and --body are too long: at most %d bytes", LOAD_REQUEST_MAX);
-	load->request_length = (size_t)length;
+	make_requests(load, options);
 	load->connection_count = options->connections;
 	load->credentials = options->credentials;
 	load->rate = options->rate;
+	load->once = options->once;
 	load->idle = calloc((size_t)options->connections, sizeof(struct load_connection *));
 	load->connections = calloc((size_t)options->connections, sizeof *load->connections);
 	load->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -298,6 +351,9 @@ static void finish(struct load *load)
 {
 	for (long i = 0; i < load->connection_count; i++)
 		load_connection_close(&load->connections[i]);
+	for (size_t i = 0; i < load->request_count; i++)
+		free(load->requests[i].text);
+	free(load->requests);
 	free(load->connections);
 	free(load->idle);
 	load_endpoint_close(&load->endpoint);
@@ -313,6 +369,8 @@ enum {
 	OPTION_KEY,
 	OPTION_CA,
 	OPTION_BODY,
+	OPTION_BODIES,
+	OPTION_ONCE,
 	OPTION_PATH,
 	OPTION_CREDENTIALS,
 	OPTION_CONNECTIONS,
@@ -331,6 +389,8 @@ static const struct option flags[] = {
 	{"key", required_argument, NULL, OPTION_KEY},
 	{"ca", required_argument, NULL, OPTION_CA},
 	{"body", required_argument, NULL, OPTION_BODY},
+	{"bodies", required_argument, NULL, OPTION_BODIES},
+	{"once", no_argument, NULL, OPTION_ONCE},
 	{"path", required_argument, NULL, OPTION_PATH},
 	{"credentials", required_argument, NULL, OPTION_CREDENTIALS},
 	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
@@ -363,6 +423,12 @@ static void take_option(struct options *options, int option)
 		return;
 	case OPTION_BODY:
 		options->body = optarg;
+		return;
+	case OPTION_BODIES:
+		options->bodies = optarg;
+		return;
+	case OPTION_ONCE:
+		options->once = true;
 		return;
 	case OPTION_PATH:
 		options->path = optarg;
@@ -412,8 +478,8 @@ static struct options parse(int argc, char **argv)
 		bench_usage("either --socket or --connect");
 	if (options.connect && (!options.cert || !options.key || !options.ca))
 		bench_usage("--connect needs --cert, --key and --ca");
-	if (!options.body)
-		bench_usage("--body is missing");
+	if (!options.body == !options.bodies)
+		bench_usage("either --body or --bodies");
 	return options;
 }
 

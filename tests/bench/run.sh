@@ -17,7 +17,7 @@ if [ "$build" = yes ]; then
 	trap 'rm -f "$log"' EXIT
 	echo "Building (build/release)" >&2
 	(cd "$repository" && cmake --preset release -DBUILD_TESTING=ON && cmake --build --preset release \
-		--target hsmint hsmint-gate hsmint-token bench-ceiling bench-load hsmint-fault) >"$log" 2>&1 || {
+		--target hsmint hsmint-gate hsmint-token bench-ceiling bench-load bench-ledger bench-nosync hsmint-fault) >"$log" 2>&1 || {
 		cat "$log" >&2
 		exit 1
 	}

@@ -18,7 +18,8 @@ MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "j
 MEMBERS += ["slow_%s_%s" % (token, member) for token in ("8x5ms", "1x6ms", "30x2ms")
             for member in ("use", "raw_use", "p99_us", "p99_factor")]
 MEMBERS += ["deadline_late_p99_ms", "fair_p99_ratio", "fair_served", "others_ratio", "others_start_s",
-            "ledger_verify_per_s", "ledger_cpu_factor", "ledger_start_s"]
+            "ledger_verify_per_s", "ledger_cpu_factor", "ledger_start_s", "many_tasks_cpu_factor",
+            "many_tasks_pss_mb", "first_mint_p99_factor", "revoke_to_status_p99_s"]
 
 
 class Bench(unittest.TestCase):
@@ -28,7 +29,7 @@ class Bench(unittest.TestCase):
             result = subprocess.run(
                 [sys.executable, "-B", os.path.join(HERE, "bench.py"), "--build", os.environ["HSMINT_BUILD"],
                  "--rounds", "1", "--seconds", "0.5", "--warm-up", "0.2", "--starts", "1", "--entries", "2000",
-                 "--start-entries", "2000",
+                 "--start-entries", "2000", "--tasks", "4000", "--agents", "400",
                  "--json", file],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=280)
             self.assertEqual(result.returncode, 0, result.stderr + result.stdout)
