@@ -46,6 +46,13 @@ static bool is_active(const struct api_call *call, const struct own_token *token
 		service->revocations, call->issuer, token->id, token->subject, token->kid, token->issued);
 }
 
+/* A credential of a task is the caller's who opened that; of one without, whoever has it is as good as any. */
+static bool is_own(const struct api_call *call, const struct own_token *token)
+{
+	const struct task *task = token->task[0] ? tasks_find(call->service->tasks, token->task) : NULL;
+	return !token->task[0] || (task && strcmp(task->caller, call->actor.name) == 0);
+}
+
 /* What it says, and that it is in force. */
 static json_t *describe(const struct own_token *token)
 {
@@ -70,8 +77,9 @@ hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
 	HM_TRY(read_form(call, &text, why));
 	HM_TRY(governed_refusal(call->service, why)); /* "active" is never said of what is not known to be so */
 	bool is_ours = own_token_read(call->service, issuer_index(call), text, call->now, &token, &unread) == HM_OK;
+	bool is_shown = is_ours && ((call->actor.known->roles & ROLE_AUDIT) || is_own(call, &token));
 	call->status = 200;
-	call->answer = is_ours && is_active(call, &token) ? describe(&token) : json_pack("{s:b}", "active", 0);
+	call->answer = is_shown && is_active(call, &token) ? describe(&token) : json_pack("{s:b}", "active", 0);
 	return call->answer ? HM_OK : no_memory(why);
 }
 
@@ -87,6 +95,8 @@ hm_result oauth_api_revoke(struct api_call *call, struct hm_problem *why)
 		call->answer = json_object();
 		return call->answer ? HM_OK : no_memory(why);
 	}
+	if (!is_own(call, &token)) /* RFC 7009, section 2.1 */
+		return hm_refuse(why, "unknown_task", "token", "a credential of a task that this caller opened");
 	return revocation_of_credential(
 		call, token.id, token.has_place ? &token.place : NULL, token.expires, NULL, false, why);
 }

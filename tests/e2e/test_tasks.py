@@ -109,6 +109,19 @@ class Tasks(SharedCase):
         self.refused(self.mint(task["id"]), 409, "task_expired", "task")
         self.refused(self.act(task, "complete"), 409, "task_state")
 
+    def test_who_did_not_open_its_task_learns_nothing_of_a_credential_and_does_not_end_it(self):
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        task = self.open()
+        credential = "token=" + self.minted(task["id"])["credential"]
+        other = self.as_other()
+        answer = self.service.ask("POST", "/oauth2/introspect", credential, other, form)
+        self.assertEqual((answer.status, answer.json), (200, {"active": False}))
+        self.refused(self.service.ask("POST", "/oauth2/revoke", credential, other, form), 404, "unknown_task", "token")
+        for active in (True, False):
+            shown = self.service.ask("POST", "/oauth2/introspect", credential, headers=form)
+            self.assertEqual((shown.status, shown.json["active"]), (200, active))
+            self.do(task, "complete", "completed")
+
     def test_what_was_paused_by_somebody_proven_is_not_resumed_through_gate(self):
         task = self.open()
         status, shown = control(self.service, "POST", "/v1/tasks/%s/pause" % task["id"], {"reason": "odd requests"})
