@@ -9,6 +9,7 @@ import signal
 import socket
 import socketserver
 import threading
+import shutil
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -494,6 +495,7 @@ class Provoker:
         """A service of its own, whose register of agents fills its disk."""
         directory = self.full + "-store"
         start_dev(directory).stop()
+        shutil.rmtree(directory + "/ledger")  # it knows that there was more in the store than on an empty disk
         service = start_dev(directory, before=small_disk(directory + "/state", "512k"))
         names = itertools.count()
 

@@ -19,7 +19,8 @@ from provoke import Provoker  # noqa: E402
 # What only operators meet, over the control socket.
 CONTROL_ONLY = {"unknown_command", "unknown_token", "reload_refused", "unknown_key", "unknown_human", "key_refused", "key_state", "unlock_refused"}
 DOCUMENTS = ["/demo/.well-known/jwks.json", "/demo/.well-known/openid-configuration",
-             "/.well-known/oauth-authorization-server/demo", "/demo/spiffe/bundle.json"]
+             "/.well-known/oauth-authorization-server/demo", "/demo/spiffe/bundle.json", "/demo/status/0"]
+LIST = DOCUMENTS[-1]
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 
 
@@ -116,6 +117,9 @@ class Replies(SharedCase):
         nobody.close()
 
     def read_all(self):
+        task = self.service.ask("POST", "/v1/tasks", {"agent": REQUEST["subject"], "purpose": "a place in a list"}).json["id"]
+        self.assertEqual(self.service.mint(profile="demo-task", task=task).status, 200)
+        wait_for(lambda: self.service.ask("GET", LIST).status == 200, "the list")
         for path in ["/healthz", "/readyz", "/metrics", "/v1/keys"] + DOCUMENTS:
             answer = self.ask("GET", path)
             self.assertEqual(answer.status, 200)
