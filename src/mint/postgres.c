@@ -46,7 +46,8 @@ hm_result postgres_check_url(const char *url, struct hm_problem *why)
 				   : hm_refuse(why, "config", NULL, "%.200s", fault ? fault : "no memory");
 	PQconninfoFree(options);
 	PQfreemem(fault);
-	clean(why->detail);
+	if (result != HM_OK)
+		clean(why->detail);
 	return result;
 }
 
