@@ -19,7 +19,7 @@ struct postgres {
 static hm_result check_options(const PQconninfoOption *options, struct hm_problem *why)
 {
 	for (; options->keyword; options++)
-		if (options->val && strcmp(options->keyword, "password") == 0)
+		if (options->val && strchr(options->dispchar, '*')) /* libpq's own mark of what is not to be shown */
 			return hm_refuse(why, "config", NULL,
 				"no password here: name a file of mode 0600 that has it, \"?passfile=/…\", or use a "
 				"client certificate or peer authentication");

@@ -1039,6 +1039,7 @@ Test(config, governance_that_cannot_work_is_refused)
 		{11, "state: state\nstore: mysql://h/d", "nothing for SQLite"},
 		{11, "state: state\nstore: \"postgresql://u:secret@h/d\"", "no password here"},
 		{11, "state: state\nstore: \"postgresql://h/d?password=secret\"", "no password here"},
+		{11, "state: state\nstore: \"postgresql://h/d?sslpassword=secret\"", "no password here"},
 		{11, "state: state\nstore: \"postgresql://h/d?no_such=1\"", "no_such"},
 		{11, "state: state\nmax_staleness: 61s", "1s to 60s"},
 		{11, "state: state\nmax_staleness: 0s", "1s to 60s"},
