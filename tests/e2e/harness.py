@@ -236,7 +236,9 @@ _servers = []
 
 
 def share_store(directory, url):
-    """The service of a directory that dev has made keeps its store in PostgreSQL from now on."""
+    """The service of a directory that dev has made keeps its store in PostgreSQL from now on, and begins a new ledger: the
+    old one remembers commits that this store does not have."""
+    shutil.rmtree(os.path.join(directory, "ledger"))
     edit(os.path.join(directory, "hsmint.yaml"), "\nlisten:", '\nstore: "%s"\nlisten:' % url)
 
 

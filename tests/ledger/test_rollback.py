@@ -172,8 +172,7 @@ class InStore(RollbackCase):
         self.postgres = Postgres()
         self.addCleanup(self.postgres.close)
         share_store(self.directory, self.postgres.url())
-        self.anchored("store: true")
-        shutil.rmtree(self.ledger)  # it begins with this anchor
+        self.anchored("store: true")  # a new ledger begins with it
         start_plain_dev(self.directory).stop()  # and registers its agents in this store
 
     def test_refused_and_restored(self):
