@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent_register.h"
 #include "api_command.h"
 #include "commands.h"
 #include "options.h"
@@ -9,6 +10,8 @@ static const char help[] =
 	"       hsmint agent list|show AGENT\n"
 	"       hsmint agent suspend|resume|retire AGENT [--reason TEXT]\n"
 	"       hsmint agent transfer AGENT --owner WHO [--contact WHO] [--review PERIOD]\n"
+	"       hsmint agent import FILE\n"
+	"       hsmint agent export\n"
 	"\n"
 	"The register of agents: every credential belongs to one, and each has somebody accountable.\n"
 	"\n"
@@ -17,8 +20,16 @@ static const char help[] =
 	"  suspend   no credentials until it is resumed; those that are out read as suspended\n"
 	"  retire    no credentials any more; those that are out end\n"
 	"  transfer  give it another owner\n"
+	"  import    register what stands in FILE (- is standard input), one agent a line, as a JSON object with the\n"
+	"            members of POST /v1/agents, or as export prints it. Up to 1,000 agents make a batch, which is\n"
+	"            registered as a whole or not at all; after one that is refused nothing more is. What is there "
+	"with\n"
+	"            the same content stays as it is, so the same file can be imported again\n"
+	"  export    print every agent and class, one a line, as the service shows it\n"
 	"\n"
-	"AGENT is an id, or a SPIFFE ID.\n"
+	"AGENT is an id, or a SPIFFE ID. An agent is imported as active: a line that says it is suspended or retired "
+	"is\n"
+	"refused. Instances of classes are passed over: each comes anew with its first credential.\n"
 	"\n"
 	"  --owner WHO         who is accountable for it\n"
 	"  --contact WHO       whom to escalate to\n"
@@ -32,7 +43,13 @@ static const char help[] =
 	"\n"
 	"Example:\n"
 	"  hsmint agent add spiffe://demo.test/agent/billing --owner alice@example.org \\\n"
-	"      --purpose 'pays invoices' --review 90d --control run/control.sock";
+	"      --purpose 'pays invoices' --review 90d --control run/control.sock\n"
+	"  hsmint agent import agents.jsonl --control run/control.sock\n"
+	"\n"
+	"agents.jsonl:\n"
+	"  "
+	"{\"spiffe_id\":\"spiffe://demo.test/agent/"
+	"a\",\"owner\":\"al@x.org\",\"purpose\":\"pays\",\"review\":1830000000}";
 
 static int print_id(const json_t *body)
 {
@@ -105,6 +122,8 @@ static const struct api_verb verbs[] = {
 		.options = transfer_options,
 		.print = print_agent,
 		.by_spiffe_id = true},
+	{.name = "import", .path = "", .word = "FILE", .run = agent_import},
+	{.name = "export", .path = "", .run = agent_export},
 };
 
 int command_agent(int argc, char **argv)

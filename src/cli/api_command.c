@@ -7,7 +7,13 @@
 #include <string.h>
 #include <time.h>
 
-enum { OPTION_JSON = 256, OPTION_HELP, OPTION_ISSUER, OPTION_FIRST, OPTIONS_MAX = 24, TARGET_MAX = 8192 };
+enum {
+	OPTION_JSON = 256,
+	OPTION_HELP,
+	OPTION_ISSUER,
+	OPTION_FIRST,
+	OPTIONS_MAX = 24,
+};
 
 static const char place[] = "{id}"; /* in a path */
 
@@ -179,34 +185,39 @@ static int take_all(struct asked *asked, int argc, char **argv)
 static void append(char *target, const char *text)
 {
 	size_t used = strlen(target);
-	snprintf(target + used, TARGET_MAX - used, "%s", text);
+	snprintf(target + used, API_TARGET_MAX - used, "%s", text);
 }
 
 /* A SPIFFE ID in a query: what is not unreserved is escaped (RFC 3986). */
 static void append_escaped(char *target, const char *text)
 {
 	size_t used = strlen(target);
-	for (; *text && used + 4 < TARGET_MAX; text++) {
+	for (; *text && used + 4 < API_TARGET_MAX; text++) {
 		bool is_plain = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~", *text);
 		used += (size_t)snprintf(target + used, 4, is_plain ? "%c" : "%%%02X", (unsigned char)*text);
 	}
 }
 
-static void append_issuer(const struct asked *asked, char *target)
+void api_target_add(char target[API_TARGET_MAX], const char *name, const char *value)
 {
-	const char *issuer = json_string_value(json_object_get(asked->body, "issuer"));
-	if (!issuer)
-		return;
-	append(target, strchr(target, '?') ? "&issuer=" : "?issuer=");
-	append_escaped(target, issuer);
+	append(target, strchr(target, '?') ? "&" : "?");
+	append(target, name);
+	append(target, "=");
+	append_escaped(target, value);
+}
+
+static const char *issuer_of(const struct asked *asked)
+{
+	return json_string_value(json_object_get(asked->body, "issuer"));
 }
 
 /* The id of the agent with this SPIFFE ID. */
 static bool find_id(const struct asked *asked, const char *spiffe_id, char id[128])
 {
-	char target[TARGET_MAX] = "/v1/agents?spiffe_id=";
-	append_escaped(target, spiffe_id);
-	append_issuer(asked, target);
+	char target[API_TARGET_MAX] = "/v1/agents";
+	api_target_add(target, "spiffe_id", spiffe_id);
+	if (issuer_of(asked))
+		api_target_add(target, "issuer", issuer_of(asked));
 	json_t *found = api_way_ask(asked->way, "GET", target, NULL);
 	const char *text =
 		json_string_value(json_object_get(json_array_get(json_object_get(found, "agents"), 0), "id"));
@@ -218,11 +229,11 @@ static bool find_id(const struct asked *asked, const char *spiffe_id, char id[12
 	return text;
 }
 
-static bool make_target(const struct asked *asked, char target[TARGET_MAX])
+static bool make_target(const struct asked *asked, char target[API_TARGET_MAX])
 {
 	char id[128];
 	const char *path = asked->verb->path, *at = strstr(path, place), *word = asked->word;
-	snprintf(target, TARGET_MAX, "%.*s", at ? (int)(at - path) : (int)strlen(path), path);
+	snprintf(target, API_TARGET_MAX, "%.*s", at ? (int)(at - path) : (int)strlen(path), path);
 	if (!at || !word)
 		return true;
 	if (asked->verb->by_spiffe_id && strncmp(word, "spiffe://", 9) == 0) {
@@ -240,16 +251,7 @@ static void append_parameters(const struct asked *asked, char *target)
 {
 	const char *name;
 	json_t *value;
-	json_object_foreach(asked->body, name, value)
-	{
-		if (!json_is_string(value) || strcmp(name, "issuer") == 0)
-			continue;
-		append(target, strchr(target, '?') ? "&" : "?");
-		append(target, name);
-		append(target, "=");
-		append_escaped(target, json_string_value(value));
-	}
-	append_issuer(asked, target);
+	json_object_foreach(asked->body, name, value) api_target_add(target, name, json_string_value(value));
 }
 
 static int print_json(const json_t *body)
@@ -269,7 +271,7 @@ static int show(const struct asked *asked, const json_t *body)
 
 static int ask(struct asked *asked)
 {
-	char target[TARGET_MAX];
+	char target[API_TARGET_MAX];
 	int status = EXIT_FAILED;
 	bool is_get = strcmp(asked->verb->method, "GET") == 0;
 	if (!make_target(asked, target))
@@ -308,19 +310,20 @@ static int take_file(const struct asked *asked)
 /* The word that is not an id. */
 static int take_word(const struct asked *asked)
 {
-	if (!asked->verb->word || !asked->word)
+	if (!asked->verb->word || !asked->word || asked->verb->run)
 		return 0;
 	return asked->verb->is_file ? take_file(asked) : set_text(asked, asked->body, asked->verb->word, asked->word);
 }
 
 static int run(struct asked *asked)
 {
+	const struct api_words words = {asked->word, issuer_of(asked), asked->json};
 	int status = take_word(asked);
 	if (status)
 		return status;
 	asked->way = api_way_open(&asked->way_options, asked->command->name, &status);
 	if (asked->way)
-		status = ask(asked);
+		status = asked->verb->run ? asked->verb->run(asked->way, &words) : ask(asked);
 	api_way_close(asked->way);
 	return status;
 }

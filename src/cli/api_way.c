@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api_way.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,34 +94,47 @@ static json_t *parse(char *text) /* which the library has parsed before */
 	return value;
 }
 
-static json_t *call_signed(
-	hsmint_client *client, const char *method, const char *target, json_t *body, hsmint_error **error)
+/* {"command":"api",…,"body":BODY}; `body` is JSON already, and may be large. NULL: no memory. */
+static char *write_command(const char *method, const char *target, const char *body)
 {
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-	json_decref(body);
-	json_t *answer = parse(hsmint_signed_call(client, method, target, text, error));
+	char *whole = NULL;
+	json_t *command = json_pack("{s:s, s:s, s:s}", "command", "api", "method", method, "path", target);
+	char *text = command ? json_dumps(command, JSON_COMPACT) : NULL;
+	json_decref(command);
+	if (!text || !body)
+		return text;
+	text[strlen(text) - 1] = 0; /* its closing brace */
+	if (asprintf(&whole, "%s,\"body\":%s}", text, body) < 0)
+		whole = NULL;
 	free(text);
-	return answer;
+	return whole;
 }
 
 static json_t *call_control(
-	const char *control, const char *method, const char *target, json_t *body, hsmint_error **error)
+	const char *control, const char *method, const char *target, const char *body, hsmint_error **error)
 {
-	json_t *request =
-		json_pack("{s:s, s:s, s:s, s:o*}", "command", "api", "method", method, "path", target, "body", body);
-	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	json_decref(request);
-	json_t *whole = parse(hsmint_control_call(control, text, TIMEOUT_MS, error));
-	free(text);
+	char *command = write_command(method, target, body);
+	json_t *whole = parse(hsmint_control_call(control, command, TIMEOUT_MS, error));
+	free(command);
 	json_t *answer = json_incref(json_object_get(whole, "body"));
 	json_decref(whole);
 	return answer;
 }
 
+json_t *api_way_call_text(
+	struct api_way *way, const char *method, const char *target, const char *body, hsmint_error **error)
+{
+	return way->client ? parse(hsmint_signed_call(way->client, method, target, body, error))
+			   : call_control(way->control, method, target, body, error);
+}
+
 json_t *api_way_call(struct api_way *way, const char *method, const char *target, json_t *body, hsmint_error **error)
 {
-	return way->client ? call_signed(way->client, method, target, body, error)
-			   : call_control(way->control, method, target, body, error);
+	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	json_decref(body);
+	json_t *answer = api_way_call_text(way, method, target, text, error);
+	free(text);
+	return answer;
 }
 
 json_t *api_way_ask(struct api_way *way, const char *method, const char *target, json_t *body)

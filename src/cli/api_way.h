@@ -38,7 +38,11 @@ void api_way_close(struct api_way *way);
 /* One request; the body of its answer, the caller's. Takes `body` over. NULL: `*error`, the caller's. */
 json_t *api_way_call(struct api_way *way, const char *method, const char *target, json_t *body, hsmint_error **error);
 
-/* The same; NULL: why stands on standard error. */
+/* The same with a body that is JSON already. */
+json_t *api_way_call_text(
+	struct api_way *way, const char *method, const char *target, const char *body, hsmint_error **error);
+
+/* As api_way_call; NULL: why stands on standard error. */
 json_t *api_way_ask(struct api_way *way, const char *method, const char *target, json_t *body);
 
 #endif
