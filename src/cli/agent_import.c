@@ -12,6 +12,7 @@
 enum {
 	LINE_MAX_BYTES = HM_HTTP_MAX_BODY,               /* an agent is far shorter */
 	TEXT_MAX = HM_HTTP_MAX_BATCH_BODY - 1024,        /* leaves room for what is around the agents, */
+	BATCHES = API_WAY_AT_ONCE + 1,                   /* the last is being read */
 	TOKENS_MAX = HM_JSON_IMPORT_TOKENS - HM_LIST_MAX /* and for its values and names */
 };
 
@@ -30,11 +31,11 @@ struct item {
 	unsigned long line;
 };
 
-/* A batch on its way, in a thread: the next is read meanwhile. */
+/* A batch on its way, in a thread: the next is read meanwhile, and mint works on one while the other is written. */
 struct sending {
 	pthread_t thread;
 	struct api_way *way;
-	const struct batch *batch; /* NULL: none is */
+	const struct batch *batch;
 	char *body, target[API_TARGET_MAX];
 	json_t *answer; /* NULL: */
 	hsmint_error *error;
@@ -49,8 +50,9 @@ struct import {
 	char issuer[HM_NAME_MAX + 1];
 	bool has_issuer, asks_lines; /* asks_lines: the issuer is the one that they say */
 	struct item item;            /* read, and not in a batch; text NULL: there is none */
-	struct batch batches[2], *batch;
-	struct sending sending;
+	struct batch batches[BATCHES], *batch;
+	struct sending sendings[API_WAY_AT_ONCE];
+	unsigned long sent, finished; /* batches */
 	unsigned long added, unchanged, passed_over;
 };
 
@@ -66,11 +68,6 @@ static bool say(const struct import *import, const char *format, ...)
 	fputc('\n', stderr);
 	va_end(args);
 	return false;
-}
-
-static void say_where(unsigned long line)
-{
-	fprintf(stderr, "hsmint: nothing from line %lu on is registered; what stands before it is\n", line);
 }
 
 /* ---- lines ---- */
@@ -210,7 +207,8 @@ static bool fill(struct import *import)
 			return true;
 		add_item(batch, &import->item);
 	}
-	say_where(batch->count ? batch->lines[0] : import->number);
+	if (!batch->count)
+		batch->lines[0] = import->number;
 	return false;
 }
 
@@ -232,16 +230,14 @@ static bool report(struct import *import, const struct batch *batch, hsmint_erro
 {
 	const char *code = hsmint_error_code(error), *field, *accepts = hsmint_error_accepts(error);
 	unsigned long line = line_of(batch, hsmint_error_field(error), &field);
+	bool is_unknown = strcmp(code, "client_lost") == 0 || strcmp(code, "client_timeout") == 0;
 	if (line)
 		fprintf(stderr, "hsmint: %s:%lu: %s: %s (%s%s%s)\n", import->name, line, code,
 			hsmint_error_title(error), field, *field && *accepts ? ": " : "", accepts);
 	else
 		fprintf(stderr, "hsmint: %s\n", hsmint_error_message(error));
-	if (strcmp(code, "client_lost") == 0 || strcmp(code, "client_timeout") == 0)
-		fprintf(stderr, "hsmint: whether lines %lu to %lu are registered is not known; the same again tells\n",
-			batch->lines[0], batch->lines[batch->count - 1]);
-	else
-		say_where(batch->lines[0]);
+	fprintf(stderr, "hsmint: lines %lu to %lu: %s\n", batch->lines[0], batch->lines[batch->count - 1],
+		is_unknown ? "whether they are registered is not known" : "none of them is registered");
 	hsmint_error_free(error);
 	return false;
 }
@@ -267,12 +263,12 @@ static void *send_body(void *context)
 	return NULL;
 }
 
-/* False: it could not be sent. */
+/* Send the batch that was read. False: it could not be. */
 static bool start(struct import *import, struct api_way *way)
 {
-	struct sending *sending = &import->sending;
+	struct sending *sending = &import->sendings[import->sent % API_WAY_AT_ONCE];
 	const struct batch *batch = import->batch;
-	*sending = (struct sending){.way = way, .target = "/v1/agents/import"};
+	*sending = (struct sending){.way = way, .batch = batch, .target = "/v1/agents/import"};
 	if (import->issuer[0])
 		api_target_add(sending->target, "issuer", import->issuer);
 	if (asprintf(&sending->body, "{\"agents\":[%.*s]}", (int)batch->length, batch->text) < 0)
@@ -281,34 +277,48 @@ static bool start(struct import *import, struct api_way *way)
 		free(sending->body);
 		return say(import, "no thread");
 	}
-	sending->batch = batch;
-	import->batch = batch == import->batches ? import->batches + 1 : import->batches;
+	import->batch = &import->batches[++import->sent % BATCHES];
 	return true;
 }
 
-/* What came of the batch on its way, if one is. */
+/* What came of the batch that was sent first of those on their way. */
 static bool finish(struct import *import)
 {
-	struct sending *sending = &import->sending;
-	const struct batch *batch = sending->batch;
-	if (!batch)
-		return true;
+	struct sending *sending = &import->sendings[import->finished++ % API_WAY_AT_ONCE];
 	pthread_join(sending->thread, NULL);
 	free(sending->body);
-	sending->batch = NULL;
-	return sending->answer ? count_answer(import, sending->answer) : report(import, batch, sending->error);
+	return sending->answer ? count_answer(import, sending->answer) : report(import, sending->batch, sending->error);
+}
+
+/* Reads and sends until the end, or until something is at fault; `*rest` is then the first line that was not sent. */
+static bool send_all(struct import *import, struct api_way *way, unsigned long *rest)
+{
+	unsigned at_once = api_way_at_once(way);
+	for (;;) {
+		bool is_filled = fill(import);
+		*rest = import->batch->lines[0];
+		if (!is_filled)
+			return false;
+		if (!import->batch->count)
+			break;
+		if (import->sent - import->finished == at_once && !finish(import))
+			return false;
+		if (!start(import, way))
+			return false;
+	}
+	*rest = 0;
+	return true;
 }
 
 static bool import_all(struct import *import, struct api_way *way)
 {
-	bool is_filled, is_done;
-	do {
-		is_filled = fill(import);
-		is_done = finish(import); /* the one before */
-		if (is_filled && is_done && import->batch->count && !start(import, way))
-			return false;
-	} while (is_filled && is_done && import->sending.batch);
-	return is_filled && is_done;
+	unsigned long rest;
+	bool is_done = send_all(import, way, &rest);
+	while (import->finished < import->sent)
+		is_done &= finish(import);
+	if (rest)
+		fprintf(stderr, "hsmint: nothing from line %lu on is registered\n", rest);
+	return is_done;
 }
 
 /* ---- as one ---- */
@@ -318,13 +328,14 @@ static bool open_import(struct import *import, const struct api_words *words)
 	import->name = strcmp(words->text, "-") == 0 ? "standard input" : words->text;
 	import->file = strcmp(words->text, "-") == 0 ? stdin : fopen(words->text, "re");
 	import->batch = import->batches;
-	for (unsigned i = 0; i < 2; i++)
-		import->batches[i].text = malloc(TEXT_MAX);
+	bool is_roomy = true;
+	for (unsigned i = 0; i < BATCHES; i++)
+		is_roomy &= (import->batches[i].text = malloc(TEXT_MAX)) != NULL;
 	import->asks_lines = !words->issuer;
 	snprintf(import->issuer, sizeof import->issuer, "%s", words->issuer ? words->issuer : "");
 	if (!import->file)
 		fprintf(stderr, "hsmint: %s: %s\n", import->name, strerror(errno));
-	return import->file && import->batches[0].text && import->batches[1].text;
+	return import->file && is_roomy;
 }
 
 static void close_import(struct import *import)
@@ -333,8 +344,8 @@ static void close_import(struct import *import)
 		fclose(import->file);
 	free(import->line);
 	free(import->item.text);
-	free(import->batches[0].text);
-	free(import->batches[1].text);
+	for (unsigned i = 0; i < BATCHES; i++)
+		free(import->batches[i].text);
 }
 
 /* What was done, also when it did not go on. */

@@ -87,6 +87,11 @@ void api_way_close(struct api_way *way)
 
 /* ---- asking ---- */
 
+unsigned api_way_at_once(const struct api_way *way)
+{
+	return way->client ? 1 : API_WAY_AT_ONCE;
+}
+
 static json_t *parse(char *text) /* which the library has parsed before */
 {
 	json_t *value = text ? json_loads(text, 0, NULL) : NULL;

@@ -31,9 +31,14 @@ bool api_way_take(struct api_way_options *options, int option, const char *text)
 
 struct api_way; /* opaque; source: api_way.c */
 
+enum { API_WAY_AT_ONCE = 2 };
+
 /* NULL: `*status`, and why stands on standard error. The control socket is connected to by each call. */
 struct api_way *api_way_open(const struct api_way_options *options, const char *command, int *status);
 void api_way_close(struct api_way *way);
+
+/* How many threads may ask at once: API_WAY_AT_ONCE, or one where there is one connection. */
+unsigned api_way_at_once(const struct api_way *way);
 
 /* One request; the body of its answer, the caller's. Takes `body` over. NULL: `*error`, the caller's. */
 json_t *api_way_call(struct api_way *way, const char *method, const char *target, json_t *body, hsmint_error **error);

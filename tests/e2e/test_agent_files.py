@@ -37,11 +37,13 @@ class Files(Commands):
         self.assertEqual(result.stdout, "%d added, %d unchanged\n" % (added, unchanged), result.stderr)
         self.assertRegex(result.stderr, r"\A(?:%s)\Z" % pattern)
 
-    def stops(self, way, lines, line, says, added=0, first=1, unchanged=0):
-        """Line `line` is at fault, and nothing from line `first` on is registered."""
+    def stops(self, way, lines, line, says, added=0, first=1, last=None):
+        """Line `line` is at fault: for the command itself, or with `last` for the service, and then no line from `first` to `last`
+        is registered."""
         path = re.escape(os.path.join(self.work, "agents.jsonl"))
-        self.outcome(way, lines, added, unchanged, r"hsmint: %s:%d: %s\nhsmint: nothing from line %d on is registered; [^\n]+\n" % (
-            path, line, says, first), status=1)
+        where = "nothing from line %d on is registered" % first if last is None else \
+            "lines %d to %d: none of them is registered" % (first, last)
+        self.outcome(way, lines, added, 0, r"hsmint: %s:%d: %s\nhsmint: %s\n" % (path, line, says, where), status=1)
 
 
 class Import(Files):
@@ -105,31 +107,53 @@ class Import(Files):
         for way in WAYS:
             for fault, says in faults:
                 with self.subTest(way, fault=fault):
-                    self.stops(way, [good[0], b"\n", good[1], fault, good[2]], 4, says)
+                    last = 5 if isinstance(fault, dict) else None
+                    self.stops(way, [good[0], b"\n", good[1], fault, good[2]], 4, says, last=last)
                     self.assertFalse(any(map(self.found, good)))
 
     def test_another_content_than_what_is_there(self):
         for way in WAYS:
             line = self.agent_line()
             self.outcome(way, [line], 1, 0)
-            self.stops(way, [self.agent_line(), {**line, "owner": "other"}], 2, r"agent_exists: [^\n]* \(spiffe_id: [^\n]+\)")
+            self.stops(way, [self.agent_line(), {**line, "owner": "other"}], 2, r"agent_exists: [^\n]* \(spiffe_id: [^\n]+\)",
+                       last=2)
 
     def test_what_stands_before_the_batch_at_fault_stays(self):
         for way in WAYS:
-            for fault, says in ((b"{\n", r"[^\n]+"), (self.agent_line(owner=""), r"invalid_member: [^\n]+")):
-                with self.subTest(way, fault=fault):
-                    lines = [self.agent_line() for _ in range(3 * BATCH)]
-                    self.stops(way, lines[:BATCH + 17] + [fault] + lines[BATCH + 17:], BATCH + 18, says, added=BATCH, first=BATCH + 1)
-                    self.assertTrue(self.found(lines[BATCH - 1]))
-                    self.assertFalse(self.found(lines[BATCH]) or self.found(lines[2 * BATCH]))
-                    self.outcome(way, lines, 2 * BATCH, BATCH)
+            with self.subTest(way):
+                lines = [self.agent_line() for _ in range(2 * BATCH)]
+                self.stops(way, lines[:BATCH + 17] + [b"{\n"] + lines[BATCH + 17:], BATCH + 18, r"[^\n]+", added=BATCH, first=BATCH + 1)
+                self.assertTrue(self.found(lines[0]) and self.found(lines[BATCH - 1]))
+                self.assertFalse(self.found(lines[BATCH]) or self.found(lines[-1]))
+                self.outcome(way, lines, BATCH, BATCH)
+
+    def test_nothing_is_sent_behind_a_batch_that_is_refused_but_what_is_on_its_way(self):
+        for way in WAYS:
+            with self.subTest(way):
+                lines = [self.agent_line() for _ in range(6 * BATCH)]
+                wrong = lines[:BATCH + 17] + [self.agent_line(owner="")] + lines[BATCH + 18:]
+                said = self.hsmint(way, "agent", "import", self.file(wrong), status=1)
+                fault, batch, rest = said.stderr.splitlines()
+                self.assertRegex(fault, r"agents.jsonl:%d: invalid_member: " % (BATCH + 18))
+                self.assertEqual(batch, "hsmint: lines %d to %d: none of them is registered" % (BATCH + 1, 2 * BATCH))
+                rest = int(re.fullmatch(r"hsmint: nothing from line (\d+) on is registered", rest).group(1))
+                self.assertIn(rest, (2 * BATCH + 1, 3 * BATCH + 1))
+                found = [self.found(lines[number * BATCH]) for number in range(6)]
+                self.assertEqual(found, [number != 1 and number * BATCH + 1 < rest for number in range(6)])
+                self.assertEqual(said.stdout, "%d added, 0 unchanged\n" % (rest - 1 - BATCH))
+                self.outcome(way, lines, 7 * BATCH + 1 - rest, rest - 1 - BATCH)
+
+    def test_the_same_agent_in_two_batches(self):
+        for way in WAYS:
+            lines = [self.agent_line() for _ in range(BATCH)]
+            self.outcome(way, lines + lines[:3] + [self.agent_line()], BATCH + 1, 3)
 
     def test_what_is_refused_as_a_whole(self):
         lines = [self.agent_line() for _ in range(2)]
         path = self.file(lines)
         said = self.hsmint("https", "agent", "import", path, who="audit", status=1)
         self.assertEqual(said.stdout, "0 added, 0 unchanged\n")
-        self.assertRegex(said.stderr, r"\Ahsmint: role_missing: [^\n]+\nhsmint: nothing from line 1 on is registered; [^\n]+\n\Z")
+        self.assertRegex(said.stderr, r"\Ahsmint: role_missing: [^\n]+\nhsmint: lines 1 to 2: none of them is registered\n\Z")
         said = self.hsmint(["--control", self.work + "/nobody"], "agent", "import", path, status=1)
         self.assertIn("hsmint: client_unreachable: ", said.stderr)
         said = self.hsmint("control", "agent", "import", self.work + "/none", status=1)
