@@ -60,6 +60,8 @@ are up and idle. Other numbers of threads would give another figure: they conten
   a mint that opens its task  p99 of mints that carry a new task ÷ p99 of mints for tasks that are open, at 300 requests
                        a second each.
   from the reply to the status list  of a task that is completed while others mint: p99 until the published list says so.
+  agents imported      as many as above from a file, with `hsmint agent import` over the control socket into a service that has
+                       none: from start to end of the command; and CPU of all hsmint processes ÷ agents.
   dev cold, dev warm   from starting `hsmint dev` to its ready line: in a new directory, in one that was made before.
 
 Everything comes from one machine at one time: compare ratios, not microseconds. A busy machine shows as a wide range.
@@ -71,6 +73,7 @@ AIMS = {"ledger_start_10m_s": 1,
         "jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
         "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2,
         "others_ratio": 1.05, "million_tasks_cpu_factor": 1.1, "million_tasks_pss_mb": 400, "revoke_to_status_p99_s": 1,
+        "agents_100k_import_s": 2,
         "ledger_cpu_factor": 1.05, "ledger_verify_per_s": 500000, "others_start_s": 0.5}
 SLOW = [(8, 5), (1, 6), (30, 2)]  # tokens that sign so many at a time, in so many milliseconds
 AIMS.update({"slow_%dx%dms_p99_factor" % token: 1.5 for token in SLOW})
@@ -205,6 +208,14 @@ class Bench:
 
     def of_tasks(self, figure):
         return ("million_tasks_" if self.options.tasks == MILLION else "many_tasks_") + figure
+
+    def of_agents(self, figure):
+        return ("agents_100k_" if self.options.agents == MANY_AGENTS else "agents_") + figure
+
+    @staticmethod
+    def spent_us(service):
+        """CPU of all its processes so far."""
+        return sum(cpu_us(pid) for pids in processes_of(service).values() for pid in pids)
 
     def program(self, name):
         return os.path.join(self.options.build, "bin", name)
@@ -564,6 +575,10 @@ def table(flat):
     row(flat, "  p99", "first_mint_p99_us", "%.0f", " µs")
     row(flat, "from a task's end to the list: p99", "revoke_to_status_p99_s", "%.2f", " s")
     row(flat, "  p50", "revoke_to_status_p50_s", "%.2f", " s")
+    for kind in ("agents_100k_", "agents_"):
+        if kind + "import_s" in flat:
+            row(flat, "%d agents imported" % flat["agents"], kind + "import_s", "%.2f", " s")
+    row(flat, "  CPU of each", "agent_import_cpu_us", "%.1f", " µs")
     row(flat, "PSS, idle", "pss_idle_mb", "%.1f", " MB")
     row(flat, "PSS, under load", "pss_load_mb", "%.1f", " MB")
     row(flat, "hsmint dev, cold", "dev_cold_s", "%.2f", " s")
@@ -638,6 +653,7 @@ def measure(options):
         bench.synced()
         bench.ledger()
         governed.measure(bench)
+        imported.measure(bench)
         if options.start_entries:
             bench.begin()
         for parallel, ms in SLOW:
@@ -665,6 +681,7 @@ if __name__ == "__main__":
     import fairness
     import governed
     import harness  # what the end-to-end tests share; it wants to know the build
+    import imported
     try:
         sys.exit(main())
     except (AssertionError, RuntimeError, OSError, subprocess.CalledProcessError) as failure:

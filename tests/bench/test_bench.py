@@ -19,7 +19,8 @@ MEMBERS += ["slow_%s_%s" % (token, member) for token in ("8x5ms", "1x6ms", "30x2
             for member in ("use", "raw_use", "p99_us", "p99_factor")]
 MEMBERS += ["deadline_late_p99_ms", "fair_p99_ratio", "fair_served", "others_ratio", "others_start_s",
             "ledger_verify_per_s", "ledger_cpu_factor", "ledger_start_s", "many_tasks_cpu_factor",
-            "many_tasks_pss_mb", "first_mint_p99_factor", "revoke_to_status_p99_s"]
+            "many_tasks_pss_mb", "first_mint_p99_factor", "revoke_to_status_p99_s", "agents_import_s",
+            "agent_import_cpu_us"]
 
 
 class Bench(unittest.TestCase):
