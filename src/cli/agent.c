@@ -38,6 +38,8 @@ static const char help[] =
 	"  --reason TEXT       why, for the record\n"
 	"  --audiences TEXT, --scopes TEXT, --kinds KIND   what it may have at most; repeat for several\n"
 	"  --lifetime PERIOD   for how long at most\n"
+	"  --depth N           through how many hands its credentials may be delegated\n"
+	"  --after ID, --limit N   of list: behind which one, and how many at most (100)\n"
 	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
 	"  --json              print the service's reply\n"
 	"\n"
@@ -85,7 +87,8 @@ static const struct api_option add_options[] = {{.name = "owner"}, {.name = "con
 	{.name = "audiences", .member = MEMBER_LIST, .inside = "limits"},
 	{.name = "scopes", .member = MEMBER_LIST, .inside = "limits"},
 	{.name = "kinds", .member = MEMBER_LIST, .inside = "limits"},
-	{.name = "lifetime", .member = MEMBER_PERIOD, .inside = "limits"}, {.name = NULL}};
+	{.name = "lifetime", .member = MEMBER_PERIOD, .inside = "limits"},
+	{.name = "depth", .member = MEMBER_NUMBER, .inside = "limits"}, {.name = NULL}};
 static const struct api_option transfer_options[] = {
 	{.name = "owner"}, {.name = "contact"}, {.name = "review", .member = MEMBER_TIME}, {.name = NULL}};
 

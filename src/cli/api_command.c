@@ -80,6 +80,15 @@ static int add_text(const struct asked *asked, json_t *object, const char *name,
 		       : usage_error(asked->command->name, "--%s takes UTF-8 text", name);
 }
 
+static int set_number(const struct asked *asked, json_t *object, const char *name, const char *text)
+{
+	long number;
+	if (!parse_number(text, 0, INT32_MAX, &number))
+		return usage_error(asked->command->name, "--%s takes a whole number, not '%s'", name, text);
+	json_object_set_new(object, name, json_integer(number));
+	return 0;
+}
+
 static int set_period(const struct asked *asked, json_t *object, const char *name, const char *text, json_int_t from)
 {
 	json_int_t seconds;
@@ -114,6 +123,8 @@ static int take_member(const struct asked *asked, const struct api_option *optio
 		return add_text(asked, object, name, text);
 	case MEMBER_FLAG:
 		return json_object_set_new(object, name, json_true());
+	case MEMBER_NUMBER:
+		return set_number(asked, object, name, text);
 	case MEMBER_PERIOD:
 		return set_period(asked, object, name, text, 0);
 	case MEMBER_TIME:

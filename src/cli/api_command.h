@@ -13,6 +13,7 @@ enum api_member {
 	MEMBER_TEXT,
 	MEMBER_LIST,   /* the option may be repeated */
 	MEMBER_FLAG,   /* true; without an argument */
+	MEMBER_NUMBER, /* whole, not negative */
 	MEMBER_PERIOD, /* "90d", "15m", "30s": seconds */
 	MEMBER_TIME    /* the same, from now on: seconds since 1970 */
 };

@@ -14,6 +14,7 @@ static const char help[] = "Usage: hsmint approve list|show ID\n"
 			   "  deny   it is not struck, whoever granted it\n"
 			   "\n"
 			   "  --reason TEXT       why, for the record\n"
+			   "  --after ID, --limit N   of list: behind which one, and how many at most (100)\n"
 			   "  --issuer NAME       where several issuers know you\n" API_WAY_HELP
 			   "  --json              print the service's reply, with all that is approved\n"
 			   "\n"

@@ -18,6 +18,7 @@ static const char help[] =
 	"  --kid KID           everything that the key signed until now\n"
 	"  --force             also where a credential shares its place with others of its task: all of them end\n"
 	"  --reason TEXT       why, for the record\n"
+	"  --after ID, --limit N   of list: behind which one, and how many at most (100)\n"
 	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
 	"  --json              print the service's reply\n"
 	"\n"

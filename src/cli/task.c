@@ -26,6 +26,7 @@ static const char help[] =
 	"  --ref TEXT          your own name for it: the same again is the same task\n"
 	"  --parent ID         the task that it is part of\n"
 	"  --reason TEXT       why, for the record\n"
+	"  --after ID, --limit N   of list: behind which one, and how many at most (100)\n"
 	"  --issuer NAME       where several issuers know you\n" API_WAY_HELP
 	"  --json              print the service's reply\n"
 	"\n"

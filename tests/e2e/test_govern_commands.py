@@ -68,13 +68,13 @@ class What(Commands):
                 spiffe_id = "spiffe://demo.test/own/" + self.fresh("life")
                 one = self.says(way, ID + "\n", "agent", "add", spiffe_id, "--owner", "o@demo.test", "--contact", "c@demo.test",
                                 "--purpose", "pays l\u00f6we's bills", "--review", "90d", "--audiences", AUDIENCE, "--audiences",
-                                "https://b.demo.test", "--scopes", "read", "--kinds", "at+jwt", "--lifetime", "5m").strip()
+                                "https://b.demo.test", "--scopes", "read", "--kinds", "at+jwt", "--lifetime", "5m", "--depth", "2").strip()
                 agent = self.govern("GET", "/v1/agents/" + one)
                 self.assertEqual({name: agent[name] for name in ("spiffe_id", "class", "owner", "contact", "purpose", "status", "limits")},
                                  {"spiffe_id": spiffe_id, "class": False, "owner": "o@demo.test", "contact": "c@demo.test",
                                   "purpose": "pays l\u00f6we's bills", "status": "active",
                                   "limits": {"audiences": [AUDIENCE, "https://b.demo.test"], "scopes": ["read"], "kinds": ["at+jwt"],
-                                             "lifetime": 300}})
+                                             "lifetime": 300, "depth": 2}})
                 self.assertAlmostEqual(agent["review"] - agent["created"], 90 * 86400, delta=60)
                 line = "%s  %s  %%s  owner %%s  review %s\n" % (one, re.escape(spiffe_id), TIME)
                 self.says(way, line % ("active", "o@demo.test"), "agent", "show", one)
@@ -321,6 +321,7 @@ class Way(Commands):
         self.usage("'y' is not wanted", "agent", "suspend", "x", "y", *self.way("control"))
         self.usage("--owner is given once", "agent", "add", "spiffe://demo.test/own/x", "--owner", "a", "--owner", "b", *self.way("control"))
         self.usage("--review takes a period", "agent", "add", "spiffe://demo.test/own/x", "--review", "soon", *self.way("control"))
+        self.usage("--depth takes a whole number", "agent", "add", "spiffe://demo.test/own/x", "--depth", "-1", *self.way("control"))
         self.usage("UTF-8", "task", "open", "--agent", SUBJECT, "--purpose", b"\xff", *self.way("control"))
 
 
