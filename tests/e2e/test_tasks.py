@@ -29,7 +29,7 @@ def control(service, method, path, body=None):
         peer.connect(service.control)
         frames.send(peer, frames.frame(frames.CONTROL_REQUEST, json.dumps(request).encode(), 1))
         reply = json.loads(frames.split(frames.receive(peer)[0])[2])
-    if not reply["ok"]:
+    if not reply.get("ok"):
         raise AssertionError(reply)
     return reply["status"], reply["body"]
 
