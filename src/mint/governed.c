@@ -47,23 +47,15 @@ static hm_result need_agent(const struct decision *decision, const struct mint_r
 	return written(agents_put_instance(needs->changes, decision->accountable, request->subject, now), why);
 }
 
-/* Also when it is open already: its content must be the same. */
 static hm_result need_task(const struct service *service, const struct decision *decision,
 	const struct mint_request *request, int64_t now, struct governed_needs *needs, struct hm_problem *why)
 {
-	struct changes *unneeded = NULL;
-	if (!request->task)
+	if (!decision->opens_task)
 		return HM_OK;
-	if (decision->opens_task)
-		HM_TRY(need_changes(needs, why));
-	else if (!(unneeded = changes_open()))
-		return hm_broken(why, "no memory");
-	needs->acts.task = decision->opens_task;
-	hm_result result = tasks_open_one(service->tasks, service->agents, decision->issuer->name,
-		decision->caller->name, request->subject, request->task, "task.", now,
-		unneeded ? unneeded : needs->changes, needs->acts.task_id, why);
-	changes_close(unneeded);
-	return result;
+	HM_TRY(need_changes(needs, why));
+	needs->acts.task = true;
+	return tasks_open_one(service->tasks, service->agents, decision->issuer->name, decision->caller->name,
+		request->subject, request->task, "task.", now, needs->changes, needs->acts.task_id, why);
 }
 
 static hm_result need_place(struct service *service, const struct decision *decision,

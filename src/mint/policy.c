@@ -280,15 +280,14 @@ static hm_result check_agent_limits(const struct inquiry *inquiry, struct decisi
 
 /* ---- what for ---- */
 
-static hm_result find_task(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+static hm_result find_task(
+	const struct inquiry *inquiry, struct decision *decision, struct task_form *form, struct hm_problem *why)
 {
 	const struct mint_request *request = inquiry->request;
 	const struct tasks *tasks = inquiry->views->tasks;
 	if (request->task) {
-		const char *ref = json_string_value(json_object_get(request->task, "ref"));
-		if (!ref)
-			return hm_refuse(why, "wrong_type", "task.ref", "a string");
-		decision->task = tasks_by_ref(tasks, decision->issuer->name, decision->caller->name, ref);
+		HM_TRY(tasks_read_one(tasks, inquiry->views->agents, decision->issuer->name, decision->caller->name,
+			request->subject, request->task, inquiry->views->now, form, &decision->task, why));
 		decision->opens_task = !decision->task;
 		return HM_OK;
 	}
@@ -308,13 +307,12 @@ static hm_result find_task(const struct inquiry *inquiry, struct decision *decis
 static hm_result check_task(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
 	const struct mint_request *request = inquiry->request;
-	HM_TRY(find_task(inquiry, decision, why));
-	const struct task *task = decision->task;
+	struct task_form form = {.parent = ""};
+	HM_TRY(find_task(inquiry, decision, &form, why));
+	const struct task *task = decision->opens_task ? &form.task : decision->task;
 	if (!task)
 		return HM_OK;
 	HM_TRY(tasks_check(task, inquiry->views->now, why));
-	if (strcmp(task->agent, request->subject) != 0)
-		return hm_refuse(why, "task_mismatch", "task.ref", "the agent that the task was opened for");
 	if (!audiences_are_within(task->audiences, task->audiences_count, request))
 		return hm_refuse(why, "task_limit", "audience", "audiences of the task");
 	if (!scopes_are_within(task->scopes, task->scopes_count, request->scope))

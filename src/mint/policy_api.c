@@ -77,6 +77,7 @@ hm_result policy_api_explain(struct api_call *call, struct hm_problem *why)
 	struct decision decision;
 	MINT_REQUEST_AUTO asked = {0};
 	HM_TRY(check_members(call, why));
+	HM_TRY(governed_refusal(call->service, why)); /* minting says the same */
 	HM_TRY(choose_caller(call, &caller, why));
 	char *text = json_dumps(json_object_get(call->body, "request"), JSON_COMPACT);
 	if (!text)

@@ -312,12 +312,8 @@ static bool put_ref(struct changes *changes, const struct task *task, uint64_t s
 	return changes_put(changes, RECORD_REF, key, seen, body, (size_t)length);
 }
 
-hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents, const char *issuer,
-	const char *caller, const char *agent, json_t *members, const char *prefix, int64_t now,
-	struct changes *changes, struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why)
+static void begin_form(struct task_form *form, const char *issuer, const char *caller, const char *agent, int64_t now)
 {
-	uint8_t digest[32];
-	const struct opening opening = {.members = members, .prefix = prefix, .now = now, .why = why};
 	*form = (struct task_form){.task = {.issuer = issuer,
 					   .caller = caller,
 					   .agent = agent,
@@ -327,15 +323,33 @@ hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents
 					   .audiences = form->audiences,
 					   .scopes = form->scopes,
 					   .opened = now}};
-	HM_TRY(take_members(&opening, form));
-	HM_TRY(digest_of(&opening, agent, digest));
-	const struct task_node *named = *form->task.ref ? tasks_named(tasks, issuer, caller, form->task.ref) : NULL;
+}
+
+/* `*named`: the node of its ref, whether that has a task (any more) or not; NULL: none. */
+static hm_result read_form(const struct opening *opening, const struct tasks *tasks, const struct agents *agents,
+	struct task_form *form, uint8_t digest[32], const struct task_node **named)
+{
+	const struct task *task = &form->task;
+	HM_TRY(take_members(opening, form));
+	HM_TRY(digest_of(opening, task->agent, digest));
+	*named = *task->ref ? tasks_named(tasks, task->issuer, task->caller, task->ref) : NULL;
+	return *named && task_is_there(&(*named)->task) ? find_known(opening, &(*named)->task, digest)
+							: check_bounds(opening, tasks, agents, form);
+}
+
+hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents, const char *issuer,
+	const char *caller, const char *agent, json_t *members, const char *prefix, int64_t now,
+	struct changes *changes, struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why)
+{
+	uint8_t digest[32];
+	const struct task_node *named;
+	const struct opening opening = {.members = members, .prefix = prefix, .now = now, .why = why};
+	begin_form(form, issuer, caller, agent, now);
+	HM_TRY(read_form(&opening, tasks, agents, form, digest, &named));
 	if (named && task_is_there(&named->task)) {
-		HM_TRY(find_known(&opening, &named->task, digest));
 		memcpy(id, named->task.id, HM_ID_MAX + 1);
 		return HM_OK;
 	}
-	HM_TRY(check_bounds(&opening, tasks, agents, form));
 	if (!id_make(form->task.id))
 		return hm_broken(why, "getrandom gave too little");
 	memcpy(id, form->task.id, HM_ID_MAX + 1);
@@ -344,6 +358,19 @@ hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents
 		guard(changes, agents, &form->task))
 		return HM_OK;
 	return hm_broken(why, "no memory to open a task");
+}
+
+hm_result tasks_read_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
+	const char *agent, json_t *members, int64_t now, struct task_form *form, const struct task **known,
+	struct hm_problem *why)
+{
+	uint8_t digest[32];
+	const struct task_node *named;
+	const struct opening opening = {.members = members, .prefix = "task.", .now = now, .why = why};
+	begin_form(form, issuer, caller, agent, now);
+	HM_TRY(read_form(&opening, tasks, agents, form, digest, &named));
+	*known = named && task_is_there(&named->task) ? &named->task : NULL;
+	return HM_OK;
 }
 
 hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,

@@ -32,6 +32,13 @@ struct task {
 	struct task *first_child, *next_sibling;
 };
 
+/* A task as it is read or made: its texts and lists are elsewhere. */
+struct task_form {
+	struct task task;
+	char parent[HM_ID_MAX + 1]; /* "": none */
+	char *audiences[HM_AUDIENCES_MAX], *scopes[HM_SCOPES_MAX];
+};
+
 struct tasks; /* opaque; made by tasks_open, released by tasks_close */
 
 struct tasks *tasks_open(void); /* NULL: no memory */
@@ -72,6 +79,12 @@ unsigned tasks_list(const struct tasks *tasks, const char *issuer, const char *c
 hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
 	const char *agent, json_t *members, const char *prefix, int64_t now, struct changes *changes,
 	char id[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
+
+/* The same questions of what a mint request carries, and nothing is changed: `*known` is the task that its ref names,
+ * or NULL when there is none yet; then `form` has it as it would be opened. */
+hm_result tasks_read_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
+	const char *agent, json_t *members, int64_t now, struct task_form *form, const struct task **known,
+	struct hm_problem *why) HM_MUST_USE;
 
 /* The change that counts one credential more. False: no memory. */
 bool tasks_put_struck(struct changes *changes, const struct task *task) HM_MUST_USE;

@@ -27,13 +27,6 @@ struct tasks {
 	char looked_at[HM_ID_MAX + 1]; /* by tasks_expire, up to this one */
 };
 
-/* A task as it is read or made: its texts and lists are elsewhere. */
-struct task_form {
-	struct task task;
-	char parent[HM_ID_MAX + 1]; /* "": none */
-	char *audiences[HM_AUDIENCES_MAX], *scopes[HM_SCOPES_MAX];
-};
-
 static inline struct task_node *task_node(const struct task *task)
 {
 	return (struct task_node *)task;
