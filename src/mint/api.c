@@ -4,6 +4,7 @@
 #include "api_query.h"
 #include "clock.h"
 #include "credentials.h"
+#include "governed.h"
 #include "http_signature.h"
 #include "ledger.h"
 #include "ledger_heads.h"
@@ -201,14 +202,15 @@ static void wait_for_change(struct work *work)
 	work->api->waiting_count++;
 }
 
-/* Nothing is changed without a record of it. */
-static hm_result check_recordable(const struct service *service, struct hm_problem *why)
+/* Nothing is changed without a record of it, nor said to be so already by a view that may be of before. */
+static hm_result check_act(const struct service *service, struct hm_problem *why)
 {
 	const char *fault = store_fault(service->store);
 	if (service->stopping)
 		return hm_unavailable(why, "shutting_down", "stopping");
 	if (fault)
 		return hm_unavailable(why, "store_unavailable", "%s", fault);
+	HM_TRY(governed_is_fresh(service, why));
 	return ledger_heads_refusal(service, why);
 }
 
@@ -221,7 +223,7 @@ static hm_result decide(struct work *work, struct hm_problem *why)
 	HM_TRY(api_who_find(service->config, work->issuer, &call->actor, issuer, why));
 	HM_TRY(api_who_check(work->route, &call->actor, why));
 	if (work->route->is_act)
-		HM_TRY(check_recordable(service, why));
+		HM_TRY(check_act(service, why));
 	forget_outcome(call);
 	call->now = hm_time();
 	call->is_last = work->until_ms <= uv_now(&service->loop) || work->api->waiting_count >= WAITING_MAX;

@@ -6,16 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
-hm_result governed_refusal(const struct service *service, struct hm_problem *why)
+hm_result governed_is_fresh(const struct service *service, struct hm_problem *why)
 {
 	uint64_t age_ms = store_age_ms(service->store);
-	if (service->has_bad_row)
-		return hm_unavailable(
-			why, "store_unavailable", "a row of the store is not understood: the log names it");
 	if (age_ms <= service->config->max_staleness * UINT64_C(1000))
 		return HM_OK;
 	return hm_unavailable(
 		why, "store_unavailable", "what is known of agents and tasks is %" PRIu64 " ms old", age_ms);
+}
+
+hm_result governed_refusal(const struct service *service, struct hm_problem *why)
+{
+	if (service->has_bad_row)
+		return hm_unavailable(
+			why, "store_unavailable", "a row of the store is not understood: the log names it");
+	return governed_is_fresh(service, why);
 }
 
 struct policy_views governed_views(const struct service *service)

@@ -8,6 +8,9 @@
 #include "status_lists.h"
 
 /* HM_UNAVAILABLE: the views are older than the configuration believes, so nobody knows what has ended. */
+hm_result governed_is_fresh(const struct service *service, struct hm_problem *why) HM_MUST_USE;
+
+/* For what is said of credentials: also where a row is not understood. */
 hm_result governed_refusal(const struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 struct policy_views governed_views(const struct service *service);
