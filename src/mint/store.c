@@ -18,10 +18,9 @@ struct commit {
 };
 TAILQ_HEAD(commit_list, commit);
 
-/* A socket that is watched; another socket gets another. */
+/* A socket that is watched while no worker has it: one that a worker has closed may be another's by now. */
 struct watch {
 	uv_poll_t handle;
-	int socket;
 	struct store *store;
 };
 
@@ -209,7 +208,6 @@ static struct watch *watch_open(struct store *store, int socket)
 		return NULL;
 	watch->handle.data = watch;
 	watch->store = store;
-	watch->socket = socket;
 	if (uv_poll_init(store->loop, &watch->handle, socket) == 0)
 		return watch;
 	free(watch);
@@ -220,9 +218,7 @@ static struct watch *watch_open(struct store *store, int socket)
 static void listen_to(struct store *store)
 {
 	int socket = store->backend->socket(store->database);
-	if (store->watch && store->watch->socket != socket)
-		forget_watch(store);
-	if (!store->watch && socket >= 0)
+	if (socket >= 0)
 		store->watch = watch_open(store, socket);
 	if (store->watch)
 		uv_poll_start(&store->watch->handle, UV_READABLE, on_readable);
@@ -257,8 +253,7 @@ static void on_worked(uv_work_t *work, int status)
 
 static void work(struct store *store)
 {
-	if (store->watch)
-		uv_poll_stop(&store->watch->handle);
+	forget_watch(store);
 	store->others = changes_open();
 	store->has_dropped = false;
 	store->began_ms = now_ms();
