@@ -339,7 +339,7 @@ const char *store_fault(const struct store *store)
 
 void store_tick(struct store *store)
 {
-	if (store->fault[0] && !store->is_working)
+	if (store->fault[0] && !store->is_working && !store->ended)
 		work(store); /* a commit of nothing tells */
 }
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import threading
 import time
@@ -275,6 +276,13 @@ class Gone(StoreCase):
         self.assertLess(int(self.postgres.sql("SELECT last_value FROM public.tries", "hsmint1")), -1000000 + 100)
         self.postgres.sql("DROP TRIGGER fails ON hsmint.meta", "hsmint1")
         self.writes(self.service)
+
+    def test_one_whose_store_cannot_be_written_comes_to_its_end(self):
+        self.postgres.sql("CREATE RULE nothing AS ON UPDATE TO hsmint.meta DO INSTEAD NOTHING", "hsmint1")
+        self.refused(self.service.ask("POST", "/v1/tasks", AGENT), 503, "store_unavailable")
+        os.kill(self.service.status()["tokens"][0]["pid"], signal.SIGSTOP)  # its last checkpoint is waited for
+        self.service.process.terminate()
+        self.service.process.wait(PATIENCE)
 
     def test_a_store_that_is_set_back_ends_the_service(self):
         self.open(self.service)
