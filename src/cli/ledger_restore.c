@@ -110,10 +110,32 @@ static void report(const struct ledger_restored *restored, const struct checkpoi
 	else
 		puts("kept: nothing");
 	if (remembered)
-		printf("given up: what %s had beyond that, up to %" PRIu64 " entries, and the store up to its commit "
-		       "%" PRIu64 "\n",
-			remembered->origin, remembered->size, remembered->store);
+		printf("given up: what %s had beyond that, up to %" PRIu64 " entries\n", remembered->origin,
+			remembered->size);
+	if (remembered && remembered->store)
+		printf("given up: what the store had, up to its commit %" PRIu64 "\n", remembered->store);
 	printf("goes on as: %s\n", restored->origin);
+}
+
+/* The store only where that was asked for, and then all that is known of it: an anchor may be behind the directory. */
+static hm_result give_up_store(const struct config_ledger *ledger, const struct asked *asked,
+	struct checkpoint *checkpoint, struct hm_problem *why)
+{
+	char note[NOTE_MAX];
+	size_t length;
+	unsigned shard;
+	struct checkpoint newest;
+	if (!asked->store) {
+		checkpoint->store = 0;
+		return HM_OK;
+	}
+	HM_TRY(anchor_newest(ledger, &shard, note, &length, why));
+	if (!shard)
+		return HM_OK;
+	HM_TRY(checkpoint_read(note, length, &newest, why));
+	if (newest.store > checkpoint->store)
+		checkpoint->store = newest.store;
+	return HM_OK;
 }
 
 static hm_result restore(const struct config *config, const struct asked *asked, struct hm_problem *why)
@@ -124,6 +146,8 @@ static hm_result restore(const struct config *config, const struct asked *asked,
 	HM_TRY(read_checkpoint(&config->ledger, asked, &checkpoint, &known, why));
 	if (!asked->store || !known)
 		HM_TRY(check_lost(&config->ledger, known ? &checkpoint : NULL, why));
+	if (known)
+		HM_TRY(give_up_store(&config->ledger, asked, &checkpoint, why));
 	HM_TRY(ledger_restore(&config->ledger, known ? &checkpoint : NULL, &restored, why));
 	report(&restored, known ? &checkpoint : NULL);
 	return HM_OK;

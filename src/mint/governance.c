@@ -119,8 +119,7 @@ static void on_lost(void *context, const char *why)
 hm_result governance_check_memory(
 	const struct service *service, const char *where, const struct checkpoint *remembered, struct hm_problem *why)
 {
-	if (remembered->store <= service->store_began ||
-		ledger_was_restored(&service->config->ledger, remembered, false))
+	if (remembered->store <= service->store_began || ledger_gave_up_store(&service->config->ledger, remembered))
 		return HM_OK;
 	return hm_refuse(why, "config", NULL,
 		"the store is an old copy: %.80s remembers its commit %" PRIu64 ", and it has %" PRIu64

@@ -11,7 +11,7 @@ hm_result governance_open(struct service *service, struct hm_problem *why) HM_MU
 
 /*
  * Whether the store is as new as a checkpoint says that it was, `where` ("token hsm") being who remembers that. Unless
- * the ledger was restored since. HM_REFUSED: it is an old copy, and what was revoked since would be in force again.
+ * that was given up since. HM_REFUSED: it is an old copy, and what was revoked since would be in force again.
  */
 hm_result governance_check_memory(const struct service *service, const char *where, const struct checkpoint *remembered,
 	struct hm_problem *why) HM_MUST_USE;

@@ -61,27 +61,58 @@ static bool is_head(const json_t *head, const struct checkpoint *checkpoint, boo
 				    (uint64_t)json_integer_value(json_object_get(head, "size")) == checkpoint->size);
 }
 
-static bool begins_restored(
-	const struct config_ledger *ledger, unsigned number, const struct checkpoint *checkpoint, bool has_root)
+/* What the first entry of a shard says was given up; NULL: nothing. Release with json_decref. */
+static json_t *given_up(const struct config_ledger *ledger, unsigned number)
 {
 	SHARD_AUTO *shard = NULL;
 	struct hm_problem why;
 	if (shard_open(ledger->directory, number, &shard, &why) != HM_OK)
-		return false;
+		return NULL;
 	json_t *first = ledger_load_entry(shard, 0);
-	bool is_restored = is_head(json_object_get(first, "restored"), checkpoint, has_root);
+	json_t *restored = json_incref(json_object_get(first, "restored"));
 	json_decref(first);
-	return is_restored;
+	return restored;
+}
+
+typedef bool covers(const json_t *given_up, const struct checkpoint *checkpoint);
+
+static bool covers_root(const json_t *given_up, const struct checkpoint *checkpoint)
+{
+	return is_head(given_up, checkpoint, true);
+}
+
+static bool covers_origin(const json_t *given_up, const struct checkpoint *checkpoint)
+{
+	return is_head(given_up, checkpoint, false);
+}
+
+static bool covers_store(const json_t *given_up, const struct checkpoint *checkpoint)
+{
+	return (uint64_t)json_integer_value(json_object_get(given_up, "store")) >= checkpoint->store;
+}
+
+/* Whether a shard after the checkpoint's says so. */
+static bool was_given_up(const struct config_ledger *ledger, const struct checkpoint *checkpoint, covers *is_in)
+{
+	struct hm_problem why;
+	unsigned first, last, number = checkpoint_shard(ledger->origin, checkpoint->origin);
+	bool is_covered = false;
+	if (!number || shard_numbers(ledger->directory, &first, &last, &why) != HM_OK)
+		return false;
+	for (unsigned next = last; next > number && !is_covered; next--) {
+		json_t *restored = given_up(ledger, next);
+		is_covered = restored && is_in(restored, checkpoint);
+		json_decref(restored);
+	}
+	return is_covered;
 }
 
 bool ledger_was_restored(const struct config_ledger *ledger, const struct checkpoint *checkpoint, bool has_root)
 {
-	struct hm_problem why;
-	unsigned first, last, number = checkpoint_shard(ledger->origin, checkpoint->origin);
-	if (!number || shard_numbers(ledger->directory, &first, &last, &why) != HM_OK)
-		return false;
-	for (unsigned next = last; next > number; next--)
-		if (begins_restored(ledger, next, checkpoint, has_root))
-			return true;
-	return false;
+	return was_given_up(ledger, checkpoint, has_root ? covers_root : covers_origin);
+}
+
+bool ledger_gave_up_store(const struct config_ledger *ledger, const struct checkpoint *checkpoint)
+{
+	return was_given_up(ledger, checkpoint, covers_store);
 }

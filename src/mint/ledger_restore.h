@@ -13,7 +13,8 @@ struct ledger_restored {
 
 /*
  * Begin a shard after the newest one in the directory, and after the one of `remembered`, the newest checkpoint that an
- * anchor has of what is lost; NULL: it is not known. The service must not run. HM_REFUSED: that is of another ledger.
+ * anchor has of what is lost; NULL: it is not known. Its `store` is the commit up to which that is given up; 0: it is
+ * not. The service must not run. HM_REFUSED: that is of another ledger.
  * HM_UNAVAILABLE: the directory cannot be read or written. Source: ledger_restore.c
  */
 hm_result ledger_restore(const struct config_ledger *ledger, const struct checkpoint *remembered,
@@ -22,5 +23,8 @@ hm_result ledger_restore(const struct config_ledger *ledger, const struct checkp
 /* Whether the shard that a checkpoint is of was given up so, with this checkpoint as the newest known. Without
  * `has_root`, whatever was known of it. */
 bool ledger_was_restored(const struct config_ledger *ledger, const struct checkpoint *checkpoint, bool has_root);
+
+/* Whether an old copy of the store was accepted after this checkpoint, which lacks what it tells of. */
+bool ledger_gave_up_store(const struct config_ledger *ledger, const struct checkpoint *checkpoint);
 
 #endif

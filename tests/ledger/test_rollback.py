@@ -233,13 +233,42 @@ class OldStore(RollbackCase):
         said = run([HSMINT, "ledger", "restore", "--config", self.config], check=False)
         self.assertEqual(said.returncode, 1)  # of the ledger nothing is lost
         said = run([HSMINT, "ledger", "restore", "--config", self.config, "--store"]).stdout
-        self.assertIn("the store up to its commit %d" % commit, said)
+        self.assertIn("the store had, up to its commit %d" % commit, said)
         self.live(1)
         first = json.loads(read_shard(self.ledger, 2)[0])
         self.assertEqual(first["restored"]["store"], commit)
         verified = run([HSMINT, "ledger", "verify", self.ledger, "--vkey", self.key], check=False)
         self.assertEqual(verified.returncode, 0, verified.stdout + verified.stderr)
         self.assertIn("note: 2, entry 0: an old copy was accepted here", verified.stdout)
+
+
+    def test_to_accept_an_old_ledger_is_not_to_accept_an_old_store(self):
+        anchor = os.path.join(self.work, "anchor")
+        self.anchored("file: " + anchor)
+        open(anchor, "w").close()
+        self.live(1)
+        shutil.copytree(self.ledger, os.path.join(self.work, "copy"))
+        self.set_back()
+        shutil.rmtree(self.ledger)
+        shutil.copytree(os.path.join(self.work, "copy"), self.ledger)
+        self.assertIn("the ledger is an old copy", self.refused_start())
+        self.restore()
+        self.assertIn("the store is an old copy", self.refused_start())
+        run([HSMINT, "ledger", "restore", "--config", self.config, "--store"])
+        self.live(1)
+
+    def test_an_anchor_that_is_behind_the_directory_does_not_hide_what_the_store_had(self):
+        anchor = os.path.join(self.work, "anchor")
+        self.anchored("file: " + anchor)
+        open(anchor, "w").close()
+        self.live(1)
+        before = read(anchor)
+        self.set_back()
+        with open(anchor, "w") as out:
+            out.write(before)
+        self.assertIn("the store is an old copy", self.refused_start())
+        run([HSMINT, "ledger", "restore", "--config", self.config, "--store"])
+        self.live(1)
 
 
 class AtWitness(RollbackCase):
