@@ -107,32 +107,22 @@ static bool wait_for(const struct postgres *postgres, short events)
 	return ready != 0;
 }
 
-/* Each may be overridden in the URL. A server that is not on this machine must show who it is. */
-static PGconn *begin_connecting(const char *url)
+/* Each but the last may be overridden in the URL. A server that is not on this machine must show who it is. Of several
+ * hosts, one that is silent is given up for the next: only libpq's own waiting does that. */
+static PGconn *connect_to(const char *url)
 {
 	static const char *const names[] = {"application_name", "client_encoding", "gssencmode", "sslmode",
-		"target_session_attrs", "tcp_user_timeout", "dbname", NULL};
-	const char *values[] = {"hsmint", "UTF8", "disable", "verify-full", "read-write", "5000", url, NULL};
-	return PQconnectStartParams(names, values, 1);
+		"target_session_attrs", "tcp_user_timeout", "dbname", "connect_timeout", NULL};
+	char seconds[16];
+	const char *values[] = {"hsmint", "UTF8", "disable", "verify-full", "read-write", "5000", url, seconds, NULL};
+	snprintf(seconds, sizeof seconds, "%d", HM_POSTGRES_SILENCE_MS / 1000);
+	return PQconnectdbParams(names, values, 1);
 }
 
 /* Commits are on stable storage when they are answered, and a node that hangs within one does not stop the others. */
 static const char settings[] =
 	"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
 	"SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '5s'";
-
-static hm_result finish_connecting(struct postgres *postgres, struct hm_problem *why)
-{
-	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-	while (status == PGRES_POLLING_READING || status == PGRES_POLLING_WRITING) {
-		if (!wait_for(postgres, status == PGRES_POLLING_READING ? POLLIN : POLLOUT))
-			return lost(postgres, "the server does not answer", why);
-		status = PQconnectPoll(postgres->connection);
-	}
-	if (status != PGRES_POLLING_OK)
-		return lost_connection(postgres, why);
-	return PQsetnonblocking(postgres->connection, 1) == 0 ? HM_OK : lost_connection(postgres, why);
-}
 
 static void say_nothing(void *context, const PGresult *notice)
 {
@@ -144,11 +134,10 @@ hm_result postgres_connect(struct postgres *postgres, bool *is_new, struct hm_pr
 	*is_new = !postgres->connection;
 	if (postgres->connection)
 		return HM_OK;
-	postgres->connection = begin_connecting(postgres->url);
-	if (!postgres->connection || PQstatus(postgres->connection) == CONNECTION_BAD)
+	postgres->connection = connect_to(postgres->url);
+	if (PQstatus(postgres->connection) != CONNECTION_OK || PQsetnonblocking(postgres->connection, 1) != 0)
 		return lost_connection(postgres, why);
 	PQsetNoticeReceiver(postgres->connection, say_nothing, NULL);
-	HM_TRY(finish_connecting(postgres, why));
 	hm_result result = postgres_run(postgres, settings, why);
 	if (result != HM_OK)
 		postgres_hang_up(postgres);

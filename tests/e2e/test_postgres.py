@@ -156,6 +156,15 @@ class Fresh(StoreCase):
             service.wait_ready()
         self.assertEqual(self.postgres.sql("SELECT count(*), max(schema) FROM hsmint.meta", "hsmint1"), "1|1")
 
+    def test_of_several_hosts_one_that_is_silent_is_given_up_for_the_next(self):
+        silent = os.path.join(self.work, "silent")
+        os.mkdir(silent)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.join(silent, ".s.PGSQL.5432"))
+            listener.listen()
+            service = self.node(self.postgres.url().replace("host=", "host=%s," % silent))
+            self.open(service)
+
     def test_a_store_of_a_later_version_is_not_touched(self):
         service = self.node(self.postgres.url())
         service.stop()
