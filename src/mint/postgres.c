@@ -122,7 +122,8 @@ static PGconn *connect_to(const char *url)
 /* Commits are on stable storage when they are answered, and a node that hangs within one does not stop the others. */
 static const char settings[] =
 	"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
-	"SET idle_in_transaction_session_timeout = '5s'; SET lock_timeout = '5s'";
+	"SET default_transaction_isolation = 'read committed'; SET idle_in_transaction_session_timeout = '5s'; SET "
+	"lock_timeout = '5s'";
 
 static void say_nothing(void *context, const PGresult *notice)
 {

@@ -94,7 +94,10 @@ static hm_result be_connected(struct database *database, struct hm_problem *why)
 	if (!is_new)
 		return HM_OK;
 	HM_TRY(migrate(database->postgres, why));
-	return postgres_run(database->postgres, "LISTEN hsmint", why);
+	hm_result result = postgres_run(database->postgres, "LISTEN hsmint", why);
+	if (result != HM_OK)
+		postgres_hang_up(database->postgres); /* or the next call would take it for one that listens */
+	return result;
 }
 
 /* ---- reading ---- */
