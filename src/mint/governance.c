@@ -173,21 +173,31 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 
 static void on_tidied(void *context, hm_result result, uint64_t sequence, const struct hm_problem *why)
 {
-	(void)context, (void)result, (void)sequence, (void)why; /* what was not deleted is found again */
+	struct service *service = context;
+	(void)result, (void)sequence, (void)why; /* what was not deleted is found again */
+	service->is_tidying = false;
+}
+
+/* Of what there may be a million of, a part each second, so that nobody has to wait for it; the rest is looked at
+ * whole, now and then. */
+static unsigned find_old(struct service *service, int64_t now, struct changes *changes)
+{
+	unsigned count = tasks_expire(service->tasks, now, TIDIED_AT_ONCE, changes);
+	count += status_lists_expire(service->status_lists, now, TIDIED_AT_ONCE, changes);
+	if (service->ticks % TIDY_TICKS)
+		return count;
+	count += approvals_expire(service->approvals, now, TIDIED_AT_ONCE, changes);
+	return count + revocations_expire(service->revocations, now, TIDIED_AT_ONCE, changes);
 }
 
 /* Rows that nothing needs any more. Nobody is told: each of them ended with an entry of its own. */
 static void tidy(struct service *service)
 {
 	struct changes *changes = changes_open();
-	unsigned count = 0;
 	if (!changes)
 		return;
-	count += tasks_expire(service->tasks, hm_time(), TIDIED_AT_ONCE, changes);
-	count += approvals_expire(service->approvals, hm_time(), TIDIED_AT_ONCE, changes);
-	count += revocations_expire(service->revocations, hm_time(), TIDIED_AT_ONCE, changes);
-	count += status_lists_expire(service->status_lists, hm_time(), TIDIED_AT_ONCE, changes);
-	if (count)
+	service->is_tidying = find_old(service, hm_time(), changes) > 0;
+	if (service->is_tidying)
 		store_commit(service->store, changes, on_tidied, service);
 	else
 		changes_close(changes);
@@ -195,7 +205,8 @@ static void tidy(struct service *service)
 
 void governance_tick(struct service *service)
 {
-	if (++service->ticks % TIDY_TICKS == 0 && !service->stopping)
+	service->ticks++;
+	if (!service->is_tidying && !service->stopping)
 		tidy(service);
 	store_tick(service->store);
 	parked_tick(service->parked);

@@ -67,6 +67,7 @@ struct service {
 	struct parked_lot *parked;
 	struct engine *engine; /* NULL: nobody else is asked */
 	unsigned ticks;        /* seconds it has run */
+	bool is_tidying;       /* rows that nothing needs are being deleted */
 	bool has_bad_row;      /* the store holds what is not understood */
 	uint64_t store_began;  /* its sequence at the start */
 	struct ledger *ledger;

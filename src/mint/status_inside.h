@@ -46,6 +46,9 @@ struct status_lists {
 	unsigned issuers_count;
 	struct status_block **by_holder, **by_agent; /* hash tables of `size` buckets */
 	unsigned size, count;
+	struct {
+		unsigned issuer, list, index;
+	} looked_at; /* by status_lists_expire, before this place */
 	struct siphash_key *key;
 };
 

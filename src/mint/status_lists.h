@@ -65,8 +65,9 @@ enum status_value status_lists_value(const struct status_lists *lists, const cha
  * none did. */
 bool status_lists_take_changed(struct status_lists *lists, char issuer[HM_NAME_MAX + 1], unsigned *list, uint8_t *bits);
 
-/* Changes that delete blocks on whose places nothing lives any more, `most` at once. How many. */
-unsigned status_lists_expire(const struct status_lists *lists, int64_t now, unsigned most, struct changes *changes);
+/* Changes that delete blocks on whose places nothing lives any more, `most` at once. A part of all blocks is looked at
+ * each time. How many. */
+unsigned status_lists_expire(struct status_lists *lists, int64_t now, unsigned most, struct changes *changes);
 
 /* It is to be taken once more, though it has not changed. */
 void status_lists_again(struct status_lists *lists, const char *issuer, unsigned list);

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOOKED_AT = 64 }; /* blocks of one bucket: the newest are first, and older ones have no place left */
+enum {
+	LOOKED_AT = 64, /* blocks of one bucket: the newest are first, and older ones have no place left */
+	PASSES = 1024,  /* until all old blocks are found */
+	LOOK_AT_LEAST = 1024
+};
 
 static bool is_of(const struct status_block *block, const struct status_holder *holder)
 {
@@ -129,17 +133,33 @@ static bool is_over(const struct status_lists *lists, const struct status_block 
 	return block->used == block->count && now - block->given > HM_LIFETIME_MAX;
 }
 
-unsigned status_lists_expire(const struct status_lists *lists, int64_t now, unsigned most, struct changes *changes)
+/* The block that begins at the next place, NULL: none; around and around. */
+static const struct status_block *look_at_next(struct status_lists *lists)
+{
+	if (lists->looked_at.issuer >= lists->issuers_count)
+		lists->looked_at.issuer = 0;
+	const struct status_issuer *issuer = &lists->issuers[lists->looked_at.issuer];
+	if (lists->looked_at.list >= issuer->count) {
+		lists->looked_at.list = 0;
+		lists->looked_at.issuer++;
+		return NULL;
+	}
+	const struct status_block *block = issuer->lists[lists->looked_at.list]->blocks[lists->looked_at.index];
+	lists->looked_at.index = (lists->looked_at.index + 1) % STATUS_LIST_PLACES;
+	lists->looked_at.list += lists->looked_at.index == 0;
+	return block;
+}
+
+unsigned status_lists_expire(struct status_lists *lists, int64_t now, unsigned most, struct changes *changes)
 {
 	char key[HM_NAME_MAX + 32];
 	unsigned count = 0;
-	for (unsigned i = 0; i < lists->size && count < most; i++)
-		for (const struct status_block *block = lists->by_agent[i]; block && count < most;
-			block = block->next_of_agent) {
-			if (!is_over(lists, block, now))
-				continue;
-			snprintf(key, sizeof key, "%s %u %u", block->issuer, block->list, block->first);
-			count += changes_delete(changes, RECORD_BLOCK, key, block->version);
-		}
+	for (unsigned left = lists->count / PASSES + LOOK_AT_LEAST; left && count < most; left--) {
+		const struct status_block *block = look_at_next(lists);
+		if (!block || !is_over(lists, block, now))
+			continue;
+		snprintf(key, sizeof key, "%s %u %u", block->issuer, block->list, block->first);
+		count += changes_delete(changes, RECORD_BLOCK, key, block->version);
+	}
 	return count;
 }

@@ -3,7 +3,7 @@
 #include "tasks_inside.h"
 #include <stdio.h>
 
-enum { PASSES = 16, LOOK_AT_LEAST = 4096 };
+enum { PASSES = 1024, LOOK_AT_LEAST = 1024 };
 
 /* When it ended, or will: it, or the first of its parents. */
 static int64_t end_of(const struct task *task)
