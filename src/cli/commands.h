@@ -17,6 +17,7 @@ int command_reload(int argc, char **argv);
 int command_key(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_token(int argc, char **argv);
+int command_clock(int argc, char **argv);
 int command_agent(int argc, char **argv);
 int command_task(int argc, char **argv);
 int command_approve(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct {
 	{"revoke", command_revoke, "end credentials before they expire"},
 	{"policy", command_policy, "explain a decision"},
 	{"token", command_token, "act on a token: unlatch its PIN, unlock it, initialise a blank one"},
+	{"clock", command_clock, "accept the machine's time after it was set"},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

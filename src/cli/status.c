@@ -56,6 +56,17 @@ static void print_ledger(const json_t *ledger)
 		*error ? "\n  " : "", error);
 }
 
+static void print_clock(const json_t *clock)
+{
+	if (strcmp(text(clock, "state"), "stepped") != 0)
+		return;
+	fputs("clock stepped", stdout);
+	if (number(clock, "by_ms"))
+		printf(" by %+.1f s", (double)number(clock, "by_ms") / 1000);
+	printf("  %s\n  nothing is struck until it has been synchronised for 10 s, or: hsmint clock accept\n",
+		json_is_true(json_object_get(clock, "synchronised")) ? "synchronised" : "not synchronised");
+}
+
 /* What the people who log it in have to do. */
 static void print_unlock(const json_t *token)
 {
@@ -103,6 +114,7 @@ static int print_status(const char *reply)
 	print_service(status);
 	print_gate(json_object_get(status, "gate"));
 	print_ledger(json_object_get(status, "ledger"));
+	print_clock(json_object_get(status, "clock"));
 	json_array_foreach(json_object_get(status, "tokens"), i, part) print_token(part);
 	json_array_foreach(json_object_get(status, "issuers"), i, part) print_issuer(part);
 	json_decref(status);

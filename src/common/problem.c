@@ -97,6 +97,8 @@ const struct problem_kind problem_kinds[] = {
 	{"ledger_unavailable", 503, "after", "The ledger cannot be written now; nothing is struck without a record"},
 	{"idempotency_full", 503, "after", "Too many Idempotency-Keys are remembered for the caller"},
 	{"store_unavailable", 503, "after", "The store of agents and tasks is away, or what is known of it is too old"},
+	{"clock_stepped", 503, "after",
+		"The service's clock was set; nothing is struck until it can be believed again"},
 	{"overload", 503, "after", "Too many requests wait already"},
 	{"token_unavailable", 503, "after", "The token that holds the key cannot sign now; hsmint status says why"},
 	{"shutting_down", 503, "after", "The service is stopping"},

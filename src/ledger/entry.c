@@ -6,7 +6,7 @@
 
 static const char *const type_names[ENTRY_TYPES] = {"credential", "retry", "void", "refused", "open", "close", "start",
 	"stop", "configuration", "command", "token", "key", "unlock", "counts", "forgotten", "agent", "task",
-	"approval", "revocation", "status_list"};
+	"approval", "revocation", "status_list", "clock"};
 
 /* In the order of their names, as they stand in an entry. */
 static const char *const member_names[ENTRY_MEMBERS] = {"carried", "context", "epoch", "event", "final", "humans", "id",

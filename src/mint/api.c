@@ -2,7 +2,7 @@
 #include "api_inside.h"
 
 #include "api_query.h"
-#include "clock.h"
+#include "clock_watch.h"
 #include "credentials.h"
 #include "governed.h"
 #include "http_signature.h"
@@ -225,7 +225,7 @@ static hm_result decide(struct work *work, struct hm_problem *why)
 	if (work->route->is_act)
 		HM_TRY(check_act(service, why));
 	forget_outcome(call);
-	call->now = hm_time();
+	call->now = clock_watch_time(service);
 	call->is_last = work->until_ms <= uv_now(&service->loop) || work->api->waiting_count >= WAITING_MAX;
 	HM_TRY(work->route->run(call, why));
 	return call->status || !call->is_last ? HM_OK : hm_broken(why, "%s goes on waiting", work->route->path);
@@ -371,7 +371,8 @@ static hm_result prove(struct work *work, const struct gate_request *request, st
 	if (!trust)
 		return hm_refuse(why, "signature_refused", "certificate", "HTTPS with a client certificate");
 	struct gate_caller claimed = actor->caller;
-	hm_result result = http_signature_verify(service->nonces, trust, request, hm_time(), &actor->caller, why);
+	hm_result result =
+		http_signature_verify(service->nonces, trust, request, clock_watch_time(service), &actor->caller, why);
 	if (result == HM_OK)
 		actor->way = WAY_SIGNED;
 	else

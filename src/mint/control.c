@@ -3,6 +3,7 @@
 
 #include "api.h"
 #include "clock.h"
+#include "clock_watch.h"
 #include "evidence.h"
 #include "fault.h"
 #include "frame.h"
@@ -84,6 +85,14 @@ static hm_result run_reload(struct control *control, const json_t *request, size
 {
 	(void)request;
 	HM_TRY(service_reload(control->service, why));
+	return done(control, length);
+}
+
+static hm_result run_clock_accept(
+	struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
+{
+	(void)request;
+	HM_TRY(clock_watch_accept(control->service, why));
 	return done(control, length);
 }
 
@@ -179,14 +188,27 @@ static hm_result run_fault(struct control *control, const json_t *request, size_
 #ifdef HSMINT_TEST_CLOCK
 #define NOW_MAX INT64_C(253402300799) /* the end of 9999, the last year that RFC 3339 can write */
 
+static hm_result set_clock(const json_t *now, bool is_step, struct hm_problem *why)
+{
+	if (!json_is_integer(now) || json_integer_value(now) < 0 || json_integer_value(now) > NOW_MAX)
+		return hm_refuse(why, "wrong_type", "now", "seconds since 1970, up to the year 9999");
+	if (is_step)
+		hm_clock_step(json_integer_value(now));
+	else
+		hm_clock_set(json_integer_value(now));
+	return HM_OK;
+}
+
 static hm_result run_clock(struct control *control, const json_t *request, size_t *length, struct hm_problem *why)
 {
 	const json_t *now = json_object_get(request, "now");
-	if (!now)
+	const json_t *synchronised = json_object_get(request, "synchronised");
+	if (!now && !json_is_boolean(synchronised))
 		return hm_refuse(why, "missing_member", "now", "seconds since 1970");
-	if (!json_is_integer(now) || json_integer_value(now) < 0 || json_integer_value(now) > NOW_MAX)
-		return hm_refuse(why, "wrong_type", "now", "seconds since 1970, up to the year 9999");
-	hm_clock_set(json_integer_value(now));
+	if (now)
+		HM_TRY(set_clock(now, json_is_true(json_object_get(request, "step")), why));
+	if (json_is_boolean(synchronised))
+		hm_clock_set_synchronised(json_is_true(synchronised));
 	return done(control, length);
 }
 #endif
@@ -199,6 +221,7 @@ static const struct command commands[] = {
 	{"status", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_status},
 	{"keys", ROLE_OPERATE | ROLE_AUDIT, false, "operate or audit", run_keys},
 	{"reload", ROLE_OPERATE, true, "operate", run_reload},
+	{"clock-accept", ROLE_OPERATE, true, "operate", run_clock_accept},
 	{"token-unlatch", ROLE_OPERATE, true, "operate", run_token_unlatch},
 	{"token-unlock", ROLE_OPERATE, true, "operate", run_token_unlock},
 	{"key-adopt", ROLE_OPERATE, true, "operate", run_key_adopt},
@@ -225,7 +248,8 @@ static hm_result run(struct control *control, const struct client *client, const
 		return hm_refuse(why, "malformed_json", NULL, "a JSON object such as {\"command\":\"status\"}");
 	const char *name = json_string_value(json_object_get(request, "command"));
 	hm_result result = hm_refuse(why, "unknown_command", "command",
-		"api, status, keys, reload, token-unlatch, token-unlock, key-adopt, key-activate, key-retire, "
+		"api, status, keys, reload, clock-accept, token-unlatch, token-unlock, key-adopt, key-activate, "
+		"key-retire, "
 		"key-forget, "
 		"ledger-forget, fault");
 	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {

@@ -7,6 +7,7 @@
 #include "api.h"
 #include "approvals.h"
 #include "clock.h"
+#include "clock_watch.h"
 #include "engine.h"
 #include "http_signature.h"
 #include "ledger_restore.h"
@@ -206,7 +207,7 @@ static void tidy(struct service *service)
 void governance_tick(struct service *service)
 {
 	service->ticks++;
-	if (!service->is_tidying && !service->stopping)
+	if (!service->is_tidying && !service->stopping && !clock_watch_is_stepped(service))
 		tidy(service);
 	store_tick(service->store);
 	parked_tick(service->parked);

@@ -2,6 +2,7 @@
 #include "key_life.h"
 
 #include "clock.h"
+#include "clock_watch.h"
 #include "json_write.h"
 #include "log.h"
 #include "record.h"
@@ -647,6 +648,8 @@ static hm_result attend(struct service *service, const struct config_key *key, s
 void key_life_tick(struct service *service)
 {
 	struct hm_problem why;
+	if (clock_watch_is_stepped(service))
+		return; /* a key that was let go before its time does not come back */
 	for (unsigned i = 0; i < service->config->keys_count && !service->stopping; i++)
 		if (attend(service, &service->config->keys[i], &why) != HM_OK)
 			hm_log(HM_ERROR, "key", "key=%s detail=\"%s\"", service->config->keys[i].name, why.detail);

@@ -449,6 +449,11 @@ int64_t ledger_shard_began(const struct ledger *ledger)
 	return ledger->began;
 }
 
+int64_t ledger_last_time(const struct ledger *ledger)
+{
+	return ledger->last_time;
+}
+
 void ledger_origin(const struct ledger *ledger, unsigned shard, char text[HM_ORIGIN_MAX + 1])
 {
 	(void)!snprintf(text, HM_ORIGIN_MAX + 1, "%s/%u", ledger->origin, shard); /* config_check.c left room */

@@ -76,6 +76,9 @@ unsigned ledger_shard(const struct ledger *ledger);
 uint64_t ledger_size(const struct ledger *ledger);
 int64_t ledger_shard_began(const struct ledger *ledger);
 
+/* The time in the last entry that was there when it was opened, seconds since 1970; 0: there was none. */
+int64_t ledger_last_time(const struct ledger *ledger);
+
 /*
  * Close the open shard and begin the next, whose first entry has `carried` (a JSON array). Blocks until both, and what
  * was added before, are on stable storage, without an event of `durable`: it happens once in a shard's period. False:

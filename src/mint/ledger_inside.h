@@ -73,6 +73,7 @@ struct ledger {
 	unsigned shard;
 	int shard_fd; /* its directory */
 	int64_t began;
+	int64_t last_time;         /* in the last entry of before the start */
 	struct ledger_head closed; /* of the shard before, */
 	bool has_unsigned_close;   /* when its last checkpoint is not signed yet */
 

@@ -151,13 +151,13 @@ json_t *ledger_load_entry(struct shard *shard, uint64_t index)
 	return json_loadb((const char *)entry, length, JSON_REJECT_DUPLICATES, NULL);
 }
 
-static bool is_closed(struct shard *shard)
+static void read_last(struct ledger *ledger, struct shard *shard, bool *is_closed)
 {
 	json_t *last = ledger_load_entry(shard, shard_size(shard) - 1);
 	const char *type = json_string_value(json_object_get(last, "type"));
-	bool closed = type && strcmp(type, "close") == 0;
+	*is_closed = type && strcmp(type, "close") == 0;
+	ledger->last_time = json_integer_value(json_object_get(last, "time"));
 	json_decref(last);
-	return closed;
 }
 
 static bool has_checkpoint_of(struct shard *shard, uint64_t size)
@@ -263,13 +263,15 @@ static hm_result begin_after_close(struct ledger *ledger, struct hm_problem *why
 static hm_result open_shard(struct ledger *ledger, struct hm_problem *why)
 {
 	SHARD_AUTO *shard = NULL;
+	bool is_closed;
 	HM_TRY(shard_open(ledger->directory, ledger->shard, &shard, why));
 	HM_TRY(read_first(ledger, shard, why));
 	HM_TRY(check_checkpoint(ledger, ledger->shard, shard, why));
 	HM_TRY(read_entries(ledger, shard, why));
 	ledger->wants_checkpoint = true; /* nobody knows whether the last ones were under one */
 	HM_TRY(ledger_write_all(ledger, why));
-	if (is_closed(shard))
+	read_last(ledger, shard, &is_closed);
+	if (is_closed)
 		HM_TRY(begin_after_close(ledger, why));
 	hm_log(HM_INFO, "ledger_opened", "shard=%u size=%" PRIu64, ledger->shard, ledger->edge.size);
 	return HM_OK;

@@ -3,6 +3,7 @@
 
 #include "base64url.h"
 #include "clock.h"
+#include "clock_watch.h"
 #include "fault.h"
 #include "governed.h"
 #include "id.h"
@@ -426,6 +427,7 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	if (service->stopping)
 		return hm_unavailable(why, "shutting_down", "stopping");
 	HM_TRY(fault_refusal(service, why));
+	HM_TRY(clock_watch_refusal(service, why));
 	HM_TRY(ledger_heads_refusal(service, why));
 	HM_TRY(governed_refusal(service, why));
 	HM_TRY(set_deadline(asking, why));
@@ -597,17 +599,33 @@ static void fail_signed(struct service *service, struct pending *pending, const 
 	end(service, pending, why->code);
 }
 
+static void release_status_list(struct service *service, struct pending *pending)
+{
+	struct hm_problem why;
+	if (clock_watch_look(service, &why) == HM_OK)
+		status_publisher_ready(service, pending);
+	else
+		status_publisher_failed(service, pending, why.detail);
+}
+
+/* Its times were read while it was built: had the clock been set by then, that shows now. */
+static hm_result may_go_out(struct service *service, const struct pending *pending, struct hm_problem *why)
+{
+	HM_TRY(clock_watch_look(service, why));
+	return governed_still(service, pending, why);
+}
+
 /* It is signed, and its entry is on stable storage. */
 static void release_signed(struct service *service, struct pending *pending)
 {
 	struct hm_problem why;
 	if (pending->what == PENDING_STATUS_LIST) {
-		status_publisher_ready(service, pending);
+		release_status_list(service, pending);
 		return;
 	}
 	refuse_late(service, pending);
 	if (!pending->answered || !TAILQ_EMPTY(&pending->followers)) {
-		if (governed_still(service, pending, &why) == HM_OK)
+		if (may_go_out(service, pending, &why) == HM_OK)
 			release_credential(service, pending);
 		else
 			fail_signed(service, pending, &why);

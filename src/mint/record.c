@@ -431,6 +431,18 @@ void record_forgotten(struct service *service, const char *commitment)
 	(void)record_add(service, &json, false);
 }
 
+void record_clock(struct service *service, const char *event, int64_t by_ms)
+{
+	char text[SMALL_MAX];
+	struct hm_json json = hm_json(text, sizeof text);
+	hm_json_begin(&json, '{');
+	if (by_ms)
+		hm_json_member_number(&json, "by_ms", by_ms);
+	hm_json_member_string(&json, "event", event);
+	put_end(&json, "clock");
+	(void)record_add(service, &json, false);
+}
+
 void record_unlock(struct service *service, const char *token, uint32_t uid, const char *event)
 {
 	char text[SMALL_MAX];

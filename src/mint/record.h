@@ -46,6 +46,7 @@ void record_stop(struct service *service);
 void record_configuration(struct service *service); /* a new one is in force */
 void record_command(
 	struct service *service, uint32_t uid, const char *command, const json_t *request, const char *result);
+void record_clock(struct service *service, const char *event, int64_t by_ms); /* 0: not known */
 void record_forgotten(struct service *service, const char *commitment);
 void record_unlock(struct service *service, const char *token, uint32_t uid, const char *event);
 void record_key(struct service *service, const struct config_key *key, const struct key_version *version);

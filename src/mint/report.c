@@ -2,6 +2,8 @@
 #include "report.h"
 
 #include "base64url.h"
+#include "clock.h"
+#include "clock_watch.h"
 #include "json_write.h"
 #include "ledger_heads.h"
 #include "policy.h"
@@ -118,6 +120,18 @@ static void put_ledger(const struct service *service, struct hm_json *json)
 	hm_json_end(json, '}');
 }
 
+static void put_clock(const struct service *service, struct hm_json *json)
+{
+	hm_json_key(json, "clock");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "state", clock_watch_is_stepped(service) ? "stepped" : "steady");
+	if (clock_watch_by_ms(service))
+		hm_json_member_number(json, "by_ms", clock_watch_by_ms(service));
+	hm_json_key(json, "synchronised");
+	hm_json_bool(json, hm_time_is_synchronised());
+	hm_json_end(json, '}');
+}
+
 static void put_readiness(const struct service *service, struct hm_json *json)
 {
 	char reason[HM_NAME_MAX + 128];
@@ -144,6 +158,7 @@ size_t report_status(const struct service *service, char *text, size_t size)
 	put_readiness(service, &json);
 	put_gate(service, &json);
 	put_ledger(service, &json);
+	put_clock(service, &json);
 	hm_json_key(&json, "tokens");
 	hm_json_begin(&json, '[');
 	for (unsigned i = 0; i < service->token_count; i++)
@@ -309,6 +324,12 @@ static void put_ledger_metrics(const struct service *service, struct hm_writer *
 	line(w, "hsmint_ledger_checkpoint_seconds %" PRId64, facts.signed_at);
 }
 
+static void put_clock_metrics(const struct service *service, struct hm_writer *w)
+{
+	family(w, "hsmint_clock_stepped", "gauge", "1 while wall time is not believed, and nothing is struck.");
+	line(w, "hsmint_clock_stepped %d", clock_watch_is_stepped(service));
+}
+
 static void put_gate_metrics(const struct service *service, struct hm_writer *w)
 {
 	static const struct {
@@ -337,6 +358,7 @@ size_t report_metrics(const struct service *service, const struct gate_caller *c
 	put_token_metrics(service, caller, &w);
 	put_key_metrics(service, caller, &w);
 	put_ledger_metrics(service, &w);
+	put_clock_metrics(service, &w);
 	put_gate_metrics(service, &w);
 	return w.failed ? 0 : w.used;
 }

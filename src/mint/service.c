@@ -3,6 +3,7 @@
 
 #include "anchors.h"
 #include "clock.h"
+#include "clock_watch.h"
 #include "control.h"
 #include "credentials.h"
 #include "documents.h"
@@ -92,6 +93,8 @@ bool service_is_ready(const struct service *service, char *reason, size_t size)
 		snprintf(reason, size, "the store's view is not fresh");
 	if (!reason[0] && ledger_heads_refusal(service, &why) != HM_OK)
 		snprintf(reason, size, "the ledger is not verified against its key and anchor yet");
+	if (!reason[0] && clock_watch_is_stepped(service))
+		snprintf(reason, size, "the clock was stepped");
 	return !reason[0];
 }
 
@@ -276,6 +279,7 @@ static void on_tick(uv_timer_t *tick)
 {
 	struct service *service = tick->data;
 	struct hm_problem why;
+	clock_watch_tick(service);
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
 	replays_expire(service->replays, uv_now(&service->loop));
@@ -473,6 +477,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	HM_TRY(open_ledger(service, why));
 	HM_TRY(governance_open(service, why));
 	record_start(service);
+	HM_TRY(clock_watch_open(service, why));
 	HM_TRY(key_life_configure(service, why));
 	HM_TRY(signing_adopt(service, why));
 	HM_TRY(ledger_heads_verify(service, why));
@@ -585,6 +590,7 @@ static void close_service(struct service *service)
 	(void)unlink(service->config->listen.control);
 	uv_loop_close(&service->loop);
 	governance_close(service);
+	clock_watch_close(service);
 	ledger_serve_close(service->ledger_serve);
 	ledger_close(service->ledger);
 	ledger_heads_close(service->heads);

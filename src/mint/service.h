@@ -20,6 +20,7 @@ struct api;
 struct approvals;
 struct nonces;
 struct store;
+struct clock_watch;
 struct control;
 struct engine;
 struct key_life;
@@ -65,11 +66,12 @@ struct service {
 	struct api *api;
 	struct nonces *nonces;
 	struct parked_lot *parked;
-	struct engine *engine; /* NULL: nobody else is asked */
-	unsigned ticks;        /* seconds it has run */
-	bool is_tidying;       /* rows that nothing needs are being deleted */
-	bool has_bad_row;      /* the store holds what is not understood */
-	uint64_t store_began;  /* its sequence at the start */
+	struct engine *engine;     /* NULL: nobody else is asked */
+	unsigned ticks;            /* seconds it has run */
+	bool is_tidying;           /* rows that nothing needs are being deleted */
+	bool has_bad_row;          /* the store holds what is not understood */
+	uint64_t store_began;      /* its sequence at the start */
+	struct clock_watch *clock; /* clock_watch.h */
 	struct ledger *ledger;
 	struct ledger_heads *heads; /* ledger_heads.h */
 	struct anchors *anchors;    /* anchors.h */

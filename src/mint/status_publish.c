@@ -2,6 +2,7 @@
 #include "status_publish.h"
 
 #include "clock.h"
+#include "clock_watch.h"
 #include "governed.h"
 #include "log.h"
 #include "mint.h"
@@ -123,7 +124,8 @@ static hm_result submit(struct service *service, struct publishing *item, const 
 	published->waits = is_too_soon(service, item, index);
 	if (published->waits)
 		return HM_OK;
-	HM_TRY(governed_refusal(service, why)); /* it would say of today what was so yesterday */
+	HM_TRY(clock_watch_refusal(service, why)); /* kept until its time comes, it would say then what was so now */
+	HM_TRY(governed_refusal(service, why));    /* it would say of today what was so yesterday */
 	if (!issuing_key_can_sign(key))
 		return hm_unavailable(why, "token_unavailable", "key %s does not sign", key->config->name);
 	struct pending *pending = pending_take(service->pool, uv_now(&service->loop) + HM_REQUEST_MS);
@@ -193,6 +195,13 @@ void status_publisher_changed(struct service *service)
 		uv_timer_start(&publisher->timer, on_gathered, GATHER_MS, 0);
 }
 
+/* Also one that is of the future, since the clock was set back. */
+static bool is_old(const struct published *list)
+{
+	int64_t age = hm_time() - list->issued;
+	return age < 0 || age >= REFRESH_SECONDS;
+}
+
 /* After a reload they are signed anew: an issuer may have another place, or URL. */
 void status_publisher_tick(struct service *service)
 {
@@ -202,7 +211,7 @@ void status_publisher_tick(struct service *service)
 	publisher->configuration = service->configuration;
 	for (unsigned i = 0; i < service->config->issuers_count; i++)
 		for (unsigned k = 0; k < HM_STATUS_LISTS_MAX; k++)
-			if (hm_time() - publisher->lists[i][k].issued >= REFRESH_SECONDS) {
+			if (is_old(&publisher->lists[i][k])) {
 				publisher->lists[i][k].issued = hm_time(); /* once is enough to ask */
 				status_lists_again(service->status_lists, service->config->issuers[i].name, k);
 			}

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import frames
 from certificates import Authority
-from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, wait_for
+from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, start_serve, wait_for
 from http_signature import Signer
 
 MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
@@ -373,6 +373,24 @@ class Provoker:
             return None
         try:
             return wait_for(fill, "the disk to be full")
+        finally:
+            service.stop()
+
+    def provoke_clock_stepped(self):
+        """A service of its own, that was stepped when it ended."""
+        directory = self.full + "-clock"
+        start_dev(directory).stop()
+        with open(os.path.join(directory, "state", "clock"), "w"):
+            pass
+        service = start_serve(os.path.join(directory, "hsmint.yaml"), directory, wait=False)
+
+        def ask():
+            try:
+                return Provoked("POST", MINT, service.mint())
+            except (FileNotFoundError, ConnectionError):  # there is no gate yet
+                return None
+        try:
+            return wait_for(ask, "an answer")
         finally:
             service.stop()
 

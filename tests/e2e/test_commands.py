@@ -11,7 +11,7 @@ from hashlib import sha256
 from harness import AUDIENCE, HSMINT, PATIENCE, SUBJECT, SharedCase, edit, leave_unsigned, read, run, unbase64, verify
 
 COMMANDS = ("serve", "check", "dev", "mint", "status", "reload", "key", "ledger", "agent", "task", "approve", "revoke", "policy",
-            "token")
+            "token", "clock")
 MINT = ["mint", "jwt", "--profile", "demo-access", "--subject", SUBJECT, "--audience", AUDIENCE]
 JWT = r"[\w-]+\.[\w-]+\.[\w-]+\n"
 NOTHING = r""
@@ -80,6 +80,10 @@ class Commands(SharedCase):
         self.usage("token", "init", "--label", "x" * 33, says="too long", command="token init")
         self.usage("token", "init", "--environment", "=value", says="=value", command="token init")
         self.usage("token", "init", "surplus", says="'surplus' is not wanted", command="token init")
+        self.usage("clock", says="accept")
+        self.usage("clock", "wind", says="accept")
+        self.usage("clock", "accept", "accept", says="accept")
+        self.usage("clock", "accept", says="--control PATH or HSMINT_CONTROL")
         self.usage("token", "smash", "--token", "soft", says="unlatch")
 
     def test_values_out_of_bounds(self):
@@ -173,6 +177,11 @@ class Commands(SharedCase):
         finally:
             edit(config, "    login: fiel\n", "    login: file\n")
         self.outcome(["reload", *control], 0, NOTHING, NOTHING)
+
+    def test_clock_accept(self):
+        control = ["--control", self.service.control]
+        self.outcome(["clock", "accept", *control], 0, NOTHING, NOTHING)
+        self.outcome(["clock", "accept", *control, "--json"], 0, r'\{"ok":true\}\n', NOTHING)
 
     def test_token_unlatch(self):
         control = ["--control", self.service.control]

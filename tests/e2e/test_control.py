@@ -164,7 +164,7 @@ class Roles(Operators):
     def test_audit_may_look_and_not_touch(self):
         service = self.serve_with("audit")
         service.wait_ready()
-        for arguments in (["reload"], ["token", "unlatch", "--token", "soft"]):
+        for arguments in (["reload"], ["token", "unlatch", "--token", "soft"], ["clock", "accept"]):
             self.refused_command(service.command(*arguments, "--control", service.control, check=False), "role_missing")
         self.assertTrue(service.status()["ok"])
 
