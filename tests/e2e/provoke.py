@@ -511,7 +511,7 @@ class Provoker:
 
     def provoke_store_unavailable(self):
         """A service of its own, whose register of agents fills its disk."""
-        directory = self.full + "-store"
+        directory = "%s-store-%d" % (self.full, next(self.key))
         start_dev(directory).stop()
         shutil.rmtree(directory + "/ledger")  # it knows that there was more in the store than on an empty disk
         service = start_dev(directory, before=small_disk(directory + "/state", "512k"))
