@@ -46,7 +46,6 @@ static enum clock_change look_for_step(struct clock_guard *guard, const struct c
 	if (is_beyond(off_ms)) {
 		guard->is_stepped = true;
 		guard->by_ms = off_ms;
-		guard->agrees = false;
 		return CLOCK_STEPPED;
 	}
 	guard->seen_ms = difference(now);

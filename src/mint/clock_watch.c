@@ -166,9 +166,10 @@ hm_result clock_watch_look(struct service *service, struct hm_problem *why)
 	return clock_watch_refusal(service, why);
 }
 
-int64_t clock_watch_time(const struct service *service)
+int64_t clock_watch_time(struct service *service)
 {
 	struct clock_reading now;
+	look(service);
 	if (!clock_watch_is_stepped(service) || !read_clocks(service->clock, &now))
 		return hm_time();
 	return clock_guard_time_ms(&service->clock->guard, &now) / 1000;

@@ -20,13 +20,13 @@ void clock_watch_tick(struct service *service);
 /* HM_UNAVAILABLE: clock_stepped, as last looked at. */
 hm_result clock_watch_refusal(const struct service *service, struct hm_problem *why) HM_MUST_USE;
 
-/* The same, looked at now: for what was built with wall time and is about to go out. */
+/* The same, looked at now: for what was built with wall time and is about to go out, or what cannot be taken back. */
 hm_result clock_watch_look(struct service *service, struct hm_problem *why) HM_MUST_USE;
 
 bool clock_watch_is_stepped(const struct service *service);
 
-/* The time, in seconds since 1970, by which people's acts are dated. */
-int64_t clock_watch_time(const struct service *service);
+/* The time, in seconds since 1970, by which people's acts are dated; looked at now. */
+int64_t clock_watch_time(struct service *service);
 
 /* An operator says that wall time is right as it is. HM_BROKEN: it cannot be told what it is, and nothing changed. */
 hm_result clock_watch_accept(struct service *service, struct hm_problem *why) HM_MUST_USE;

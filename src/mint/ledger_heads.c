@@ -254,7 +254,7 @@ static void start_shard_if_due(struct service *service)
 	if (!has_key(service))
 		ledger_close_signed(service->ledger); /* it never will be */
 	if (age < (int64_t)service->config->ledger.shard || service->stopping || service->ending_tokens ||
-		clock_watch_is_stepped(service) || ledger_heads_refusal(service, &why) != HM_OK ||
+		clock_watch_look(service, &why) != HM_OK || ledger_heads_refusal(service, &why) != HM_OK ||
 		!record_carried(service, carried, sizeof carried))
 		return;
 	if (ledger_next_shard(service->ledger, carried))
