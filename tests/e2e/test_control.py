@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control socket: who may operate, what bad input gets, and operators who keep others out."""
+import ctypes
 import json
 import os
 import shutil
@@ -89,6 +90,12 @@ class Commands(SharedCase, Operators):
         result = self.service.command("token", "unlatch", "--token", "nobody", "--control", self.service.control,
                                       check=False)
         self.refused_command(result, "unknown_token")
+
+    def test_the_clock_is_as_synchronised_as_the_kernel_says(self):
+        """adjtimex(2): with all modes 0 it only tells; 5 is TIME_ERROR, and below 0 it is not allowed."""
+        kept = ctypes.create_string_buffer(512)  # struct timex is shorter
+        expected = 0 <= ctypes.CDLL(None).adjtimex(kept) < 5
+        self.assertEqual(self.service.status()["clock"], {"state": "steady", "synchronised": expected})
 
     def test_what_is_no_frame_of_an_operators_ends_the_connection(self):
         status = b'{"command":"status"}'
