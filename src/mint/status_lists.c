@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "clock.h"
-#include "siphash.h"
 #include "status_inside.h"
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { FIRST_SIZE = 1024 };
 
 /* ---- issuers and lists ---- */
 
@@ -52,125 +48,25 @@ struct status_lists *status_lists_open(
 	struct status_lists *lists = calloc(1, sizeof *lists);
 	if (!lists)
 		return NULL;
-	*lists =
-		(struct status_lists){.agents = agents, .tasks = tasks, .revocations = revocations, .size = FIRST_SIZE};
-	lists->by_holder = calloc(lists->size, sizeof(void *));
-	lists->by_agent = calloc(lists->size, sizeof(void *));
-	lists->key = malloc(sizeof *lists->key);
-	if (lists->by_holder && lists->by_agent && lists->key &&
-		RAND_bytes(lists->key->bytes, sizeof lists->key->bytes) == 1)
+	lists->agents = agents;
+	lists->tasks = tasks;
+	lists->revocations = revocations;
+	if (status_blocks_open(lists))
 		return lists;
 	status_lists_close(lists);
 	return NULL;
-}
-
-static void free_block(struct status_lists *lists, struct status_block *block)
-{
-	words_give(&lists->words, block->issuer);
-	words_give(&lists->words, block->agent);
-	words_give(&lists->words, block->kid);
-	free(block);
 }
 
 void status_lists_close(struct status_lists *lists)
 {
 	if (!lists)
 		return;
-	for (unsigned i = 0; lists->by_agent && i < lists->size; i++)
-		for (struct status_block *block = lists->by_agent[i], *next; block; block = next) {
-			next = block->next_of_agent;
-			free_block(lists, block);
-		}
-	for (unsigned i = 0; i < lists->issuers_count; i++) {
+	for (unsigned i = 0; i < lists->issuers_count; i++)
 		for (unsigned k = 0; k < lists->issuers[i].count; k++)
 			free(lists->issuers[i].lists[k]);
-		words_give(&lists->words, lists->issuers[i].name);
-	}
-	free(lists->by_holder);
-	free(lists->by_agent);
-	free(lists->key);
+	status_blocks_close(lists);
+	words_close(&lists->words);
 	free(lists);
-}
-
-/* ---- finding blocks ---- */
-
-static unsigned hash(const struct status_lists *lists, const char *issuer, const char *name)
-{
-	char text[HM_NAME_MAX + HM_SPIFFE_ID_MAX + 2];
-	int length = snprintf(text, sizeof text, "%s %s", issuer, name);
-	return (unsigned)siphash(lists->key, text, (size_t)length) & (lists->size - 1);
-}
-
-static struct status_block **holder_bucket(
-	const struct status_lists *lists, const char *issuer, const char *agent, const char *task)
-{
-	return &lists->by_holder[hash(lists, issuer, task[0] ? task : agent)];
-}
-
-struct status_block *status_holder_first(
-	const struct status_lists *lists, const char *issuer, const char *agent, const char *task)
-{
-	return *holder_bucket(lists, issuer, agent, task);
-}
-
-static void link_block(struct status_lists *lists, struct status_block *block)
-{
-	struct status_block **holder = holder_bucket(lists, block->issuer, block->agent, block->task);
-	struct status_block **agent = &lists->by_agent[hash(lists, block->issuer, block->agent)];
-	block->next_of_holder = *holder; /* the newest first: that is where places are left */
-	*holder = block;
-	block->next_of_agent = *agent;
-	*agent = block;
-}
-
-static void unlink_block(struct status_lists *lists, struct status_block *block)
-{
-	struct status_block **at = holder_bucket(lists, block->issuer, block->agent, block->task);
-	while (*at != block)
-		at = &(*at)->next_of_holder;
-	*at = block->next_of_holder;
-	at = &lists->by_agent[hash(lists, block->issuer, block->agent)];
-	while (*at != block)
-		at = &(*at)->next_of_agent;
-	*at = block->next_of_agent;
-}
-
-/* Twice as many buckets; without memory the chains are longer. */
-static void grow(struct status_lists *lists)
-{
-	unsigned size = lists->size;
-	struct status_block **by_agent = lists->by_agent, **by_holder = lists->by_holder;
-	struct status_block **new_agent = calloc(2 * (size_t)size, sizeof(void *));
-	struct status_block **new_holder = calloc(2 * (size_t)size, sizeof(void *));
-	if (!new_agent || !new_holder) {
-		free(new_agent);
-		free(new_holder);
-		return;
-	}
-	lists->by_agent = new_agent;
-	lists->by_holder = new_holder;
-	lists->size = 2 * size;
-	for (unsigned i = 0; i < size; i++)
-		for (struct status_block *block = by_agent[i], *next; block; block = next) {
-			next = block->next_of_agent;
-			link_block(lists, block);
-		}
-	free(by_agent);
-	free(by_holder);
-}
-
-struct status_block *status_block_at(const struct status_lists *lists, const char *issuer, struct status_place place)
-{
-	const struct status_issuer *at = status_issuer(lists, issuer);
-	if (!at || place.list >= at->count || place.index >= STATUS_LIST_PLACES)
-		return NULL;
-	const struct status_list *list = at->lists[place.list];
-	for (unsigned back = 0; back < STATUS_BLOCK_PLACES && back <= place.index; back++) {
-		struct status_block *block = list->blocks[place.index - back];
-		if (block)
-			return back < block->count ? block : NULL;
-	}
-	return NULL;
 }
 
 /* ---- what places say ---- */
@@ -189,7 +85,7 @@ static enum status_value value_of_status(enum agent_status status)
 
 static enum status_value value_of_agent(const struct status_lists *lists, const struct status_block *block)
 {
-	const struct agent *agent = agents_find(lists->agents, block->issuer, block->agent);
+	const struct agent *agent = agents_find(lists->agents, status_block_issuer(lists, block), block->agent);
 	const struct agent *accountable = agent ? agents_accountable(lists->agents, agent) : NULL;
 	if (!accountable)
 		return STATUS_INVALID;
@@ -209,9 +105,9 @@ static enum status_value value_of_task(const struct status_lists *lists, const s
 
 static bool is_revoked(const struct status_lists *lists, const struct status_block *block)
 {
-	const struct revocation *subject =
-		revocations_find(lists->revocations, REVOKED_SUBJECT, block->issuer, block->agent);
-	const struct revocation *key = revocations_find(lists->revocations, REVOKED_KEY, block->issuer, block->kid);
+	const char *issuer = status_block_issuer(lists, block);
+	const struct revocation *subject = revocations_find(lists->revocations, REVOKED_SUBJECT, issuer, block->agent);
+	const struct revocation *key = revocations_find(lists->revocations, REVOKED_KEY, issuer, block->kid);
 	return (subject && block->leased <= subject->at) || (key && block->leased <= key->at);
 }
 
@@ -232,7 +128,7 @@ static void set_place(struct status_list *list, unsigned index, enum status_valu
 
 static struct status_list *list_of(const struct status_lists *lists, const struct status_block *block)
 {
-	return status_issuer(lists, block->issuer)->lists[block->list];
+	return lists->issuers[block->issuer].lists[block->list];
 }
 
 static void derive(const struct status_lists *lists, const struct status_block *block)
@@ -243,19 +139,23 @@ static void derive(const struct status_lists *lists, const struct status_block *
 		set_place(list, i, list->revoked[i / 32] & 1u << i % 32 ? STATUS_INVALID : value);
 }
 
+/* All of the issuer, or those that the key signs; blocks are looked at in the order of their places. */
 static void derive_each(const struct status_lists *lists, const char *issuer, const char *kid)
 {
-	for (unsigned i = 0; i < lists->size; i++)
-		for (const struct status_block *block = lists->by_agent[i]; block; block = block->next_of_agent)
-			if (strcmp(block->issuer, issuer) == 0 && (!kid || strcmp(block->kid, kid) == 0))
+	const struct status_issuer *of = status_issuer(lists, issuer);
+	for (unsigned k = 0; of && k < of->count; k++)
+		for (unsigned i = 0; i < STATUS_LIST_PLACES; i++) {
+			const struct status_block *block = status_block(lists, of->lists[k]->blocks[i]);
+			if (block && (!kid || strcmp(block->kid, kid) == 0))
 				derive(lists, block);
+		}
 }
 
 static void derive_agent(const struct status_lists *lists, const char *issuer, const char *agent)
 {
-	const struct status_block *block = lists->by_agent[hash(lists, issuer, agent)];
-	for (; block; block = block->next_of_agent)
-		if (strcmp(block->issuer, issuer) == 0 && strcmp(block->agent, agent) == 0)
+	const struct status_block *block = status_agent_first(lists, issuer, agent);
+	for (; block; block = status_block(lists, block->next_of_agent))
+		if (strcmp(block->agent, agent) == 0 && strcmp(status_block_issuer(lists, block), issuer) == 0)
 			derive(lists, block);
 }
 
@@ -273,7 +173,7 @@ void status_lists_agent_changed(struct status_lists *lists, const char *issuer, 
 void status_lists_task_changed(struct status_lists *lists, const struct task *task)
 {
 	const struct status_block *block = status_holder_first(lists, task->issuer, "", task->id);
-	for (; block; block = block->next_of_holder)
+	for (; block; block = status_block(lists, block->next_of_holder))
 		if (strcmp(block->task, task->id) == 0)
 			derive(lists, block);
 	for (const struct task *child = task->first_child; child; child = child->next_sibling)
@@ -359,13 +259,13 @@ static hm_result read_block(const struct store_row *row, const json_t *body, str
 			     "task", &task) != 0)
 		return fault(row, "its body", why);
 	if (count < 1 || count > STATUS_BLOCK_PLACES || block->first + count > STATUS_LIST_PLACES || leased < 0 ||
-		strlen(task) > HM_ID_MAX || (shared && count != 1))
+		leased > UINT32_MAX || strlen(task) > HM_ID_MAX || (shared && count != 1))
 		return fault(row, "a number out of its range", why);
 	block->agent = words_take(&lists->words, agent);
 	block->kid = words_take(&lists->words, kid);
 	block->count = (uint8_t)count;
-	block->leased = leased;
-	block->given = hm_time();
+	block->leased = (uint32_t)leased;
+	block->given = (uint32_t)hm_time();
 	block->ended = ended;
 	block->shared = shared;
 	memcpy(block->task, task, strlen(task) + 1);
@@ -385,37 +285,35 @@ static void mark(struct status_list *list, const struct status_block *block, boo
 static void remove_block(struct status_lists *lists, struct status_block *block)
 {
 	struct status_list *list = list_of(lists, block);
+	status_number *number = &list->blocks[block->first];
 	mark(list, block, false);
 	for (unsigned i = block->first; i < (unsigned)block->first + block->count; i++) {
 		list->revoked[i / 32] &= ~(1u << i % 32);
 		set_place(list, i, STATUS_VALID);
 	}
-	list->blocks[block->first] = NULL;
-	unlink_block(lists, block);
-	free_block(lists, block);
-	lists->count--;
+	status_block_unlink(lists, *number);
+	status_block_free(lists, *number);
+	*number = 0;
 }
 
 /* Places of a block that somebody else leased, or an earlier life of ours, are all taken to be given out. */
-static void insert_block(struct status_lists *lists, struct status_list *list, struct status_block *block)
+static void insert_block(struct status_lists *lists, status_number number)
 {
-	struct status_block *before = list->blocks[block->first];
+	struct status_block *block = status_block(lists, number);
+	struct status_list *list = list_of(lists, block);
+	status_number before = list->blocks[block->first];
 	uint32_t bit = 1u << block->first % 32;
 	bool is_ours = list->leasing[block->first / 32] & bit;
 	block->used = block->shared || is_ours ? 0 : block->count;
 	if (before) {
-		block->used = before->used;
-		unlink_block(lists, before);
-		free_block(lists, before);
-		lists->count--;
+		block->used = status_block(lists, before)->used;
+		status_block_unlink(lists, before);
+		status_block_free(lists, before);
 	}
 	list->leasing[block->first / 32] &= ~bit;
-	list->blocks[block->first] = block;
+	list->blocks[block->first] = number;
 	mark(list, block, true);
-	if (lists->count >= lists->size)
-		grow(lists);
-	link_block(lists, block);
-	lists->count++;
+	status_block_link(lists, number);
 	derive(lists, block);
 }
 
@@ -425,20 +323,21 @@ static hm_result take_block(struct status_lists *lists, const struct store_row *
 	json_error_t error;
 	struct status_issuer *issuer = status_issuer_make(lists, name);
 	struct status_list *list = issuer ? status_list_make(issuer, place.list) : NULL;
-	struct status_block *block = list ? calloc(1, sizeof *block) : NULL;
+	status_number number = list ? status_block_new(lists) : 0;
+	struct status_block *block = status_block(lists, number);
 	if (!block)
 		return hm_broken(why, "no memory for a block");
-	block->issuer = words_take(&lists->words, name);
 	block->version = row->version;
-	block->list = (uint16_t)place.list;
+	block->issuer = (uint8_t)(issuer - lists->issuers);
+	block->list = (uint8_t)place.list;
 	block->first = (uint16_t)place.index;
 	json_t *body = json_loadb(row->body, row->length, JSON_REJECT_DUPLICATES, &error);
-	hm_result result = block->issuer ? read_block(row, body, lists, block, why) : hm_broken(why, "no memory");
+	hm_result result = read_block(row, body, lists, block, why);
 	json_decref(body);
 	if (result == HM_OK)
-		insert_block(lists, list, block);
+		insert_block(lists, number);
 	else
-		free_block(lists, block);
+		status_block_free(lists, number);
 	return result;
 }
 

@@ -12,11 +12,12 @@ enum {
 	LOOK_AT_LEAST = 1024
 };
 
-static bool is_of(const struct status_block *block, const struct status_holder *holder)
+static bool is_of(
+	const struct status_lists *lists, const struct status_block *block, const struct status_holder *holder)
 {
 	return block->shared == holder->shared && strcmp(block->task, holder->task) == 0 &&
-	       strcmp(block->agent, holder->agent) == 0 && strcmp(block->issuer, holder->issuer) == 0 &&
-	       strcmp(block->kid, holder->kid) == 0;
+	       strcmp(block->agent, holder->agent) == 0 &&
+	       strcmp(status_block_issuer(lists, block), holder->issuer) == 0 && strcmp(block->kid, holder->kid) == 0;
 }
 
 bool status_lists_place(
@@ -24,11 +25,11 @@ bool status_lists_place(
 {
 	struct status_block *block = status_holder_first(lists, holder->issuer, holder->agent, holder->task);
 	(void)expires; /* no place is given to another before the longest lifetime is over */
-	for (unsigned i = 0; block && i < LOOKED_AT; block = block->next_of_holder, i++) {
-		if (!is_of(block, holder) || (!block->shared && block->used == block->count) ||
+	for (unsigned i = 0; block && i < LOOKED_AT; block = status_block(lists, block->next_of_holder), i++) {
+		if (!is_of(lists, block, holder) || (!block->shared && block->used == block->count) ||
 			status_block_value(lists, block) == STATUS_INVALID)
 			continue;
-		block->given = hm_time();
+		block->given = (uint32_t)hm_time();
 		*place = (struct status_place){block->list, block->first + (block->shared ? 0u : block->used++)};
 		return true;
 	}
@@ -144,7 +145,8 @@ static const struct status_block *look_at_next(struct status_lists *lists)
 		lists->looked_at.issuer++;
 		return NULL;
 	}
-	const struct status_block *block = issuer->lists[lists->looked_at.list]->blocks[lists->looked_at.index];
+	const struct status_block *block =
+		status_block(lists, issuer->lists[lists->looked_at.list]->blocks[lists->looked_at.index]);
 	lists->looked_at.index = (lists->looked_at.index + 1) % STATUS_LIST_PLACES;
 	lists->looked_at.list += lists->looked_at.index == 0;
 	return block;
@@ -158,7 +160,7 @@ unsigned status_lists_expire(struct status_lists *lists, int64_t now, unsigned m
 		const struct status_block *block = look_at_next(lists);
 		if (!block || !is_over(lists, block, now))
 			continue;
-		snprintf(key, sizeof key, "%s %u %u", block->issuer, block->list, block->first);
+		snprintf(key, sizeof key, "%s %u %u", status_block_issuer(lists, block), block->list, block->first);
 		count += changes_delete(changes, RECORD_BLOCK, key, block->version);
 	}
 	return count;

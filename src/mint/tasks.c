@@ -42,8 +42,9 @@ static void take_place(struct tasks *tasks, struct task_node *old, struct task_n
 	struct task_naming naming = {.version = 0};
 	if (*old->task.ref)
 		naming = *task_naming(&old->task);
-	if (!naming.version || !task_has_name(&old->task, &node->task) || !tasks_name(tasks, node, &naming))
-		tasks_unname(tasks, old);
+	tasks_unname(tasks, old);
+	if (naming.version && task_has_name(&old->task, &node->task))
+		tasks_name(tasks, node, &naming);
 	task_move_children(&old->task, &node->task);
 	task_unlink(old);
 	if (parent)
@@ -223,7 +224,8 @@ static hm_result put_ref(struct tasks *tasks, const char *id, const struct task 
 			tasks_insert(tasks, empty);
 		node = empty;
 	}
-	return tasks_name(tasks, node, naming) ? HM_OK : no_memory(why);
+	tasks_name(tasks, node, naming);
+	return HM_OK;
 }
 
 static hm_result take_ref(struct tasks *tasks, const struct store_row *row, struct hm_problem *why)

@@ -2,7 +2,7 @@
 /* How tasks are found: by id, in the order of ids, and by ref. */
 #include "tasks_inside.h"
 
-#include <search.h>
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,37 +112,71 @@ void tasks_remove(struct tasks *tasks, struct task_node *node)
 
 /* ---- by ref ---- */
 
-static int compare(const void *a, const void *b)
-{
-	const struct task *one = a, *other = b;
-	int order = strcmp(one->ref, other->ref);
-	if (!order)
-		order = strcmp(one->caller, other->caller);
-	return order ? order : strcmp(one->issuer, other->issuer);
-}
-
 bool task_has_name(const struct task *task, const struct task *other)
 {
-	return compare(task, other) == 0;
+	return strcmp(task->ref, other->ref) == 0 && strcmp(task->caller, other->caller) == 0 &&
+	       strcmp(task->issuer, other->issuer) == 0;
+}
+
+static struct task_node **bucket_of_name(const struct tasks *tasks, const struct task *named)
+{
+	char key[TASK_REF_KEY_MAX + 1];
+	task_ref_key(named, key);
+	return &tasks->refs[siphash(&tasks->key, key, strlen(key)) & (((size_t)1 << tasks->refs_bits) - 1)];
+}
+
+static struct task_node *next_named(const struct task_node *node)
+{
+	return task_naming(&node->task)->next;
+}
+
+static struct task_node *find_named(const struct tasks *tasks, const struct task *named)
+{
+	struct task_node *node = *bucket_of_name(tasks, named);
+	while (node && !task_has_name(&node->task, named))
+		node = next_named(node);
+	return node;
 }
 
 struct task_node *tasks_named(const struct tasks *tasks, const char *issuer, const char *caller, const char *ref)
 {
 	const struct task wanted = {.issuer = issuer, .caller = caller, .ref = ref};
-	struct task_node *const *found = (struct task_node *const *)tfind(&wanted, &tasks->refs, compare);
-	return found ? *found : NULL;
+	return find_named(tasks, &wanted);
 }
 
-bool tasks_name(struct tasks *tasks, struct task_node *node, const struct task_naming *naming)
+static void link_named(struct tasks *tasks, struct task_node *node)
 {
-	struct task_node **found = (struct task_node **)tsearch(node, &tasks->refs, compare);
-	if (!found)
-		return false;
-	if (*found != node)
-		task_naming(&(*found)->task)->version = 0;
-	*found = node;
+	struct task_node **bucket = bucket_of_name(tasks, &node->task);
+	task_naming(&node->task)->next = *bucket;
+	*bucket = node;
+}
+
+/* As grow. */
+static void grow_refs(struct tasks *tasks)
+{
+	size_t size = (size_t)1 << tasks->refs_bits;
+	struct task_node **before = tasks->refs, **refs = calloc(2 * size, sizeof(struct task_node *));
+	if (!refs)
+		return;
+	tasks->refs = refs;
+	tasks->refs_bits++;
+	for (size_t i = 0; i < size; i++)
+		for (struct task_node *node = before[i], *next; node; node = next) {
+			next = next_named(node);
+			link_named(tasks, node);
+		}
+	free(before);
+}
+
+void tasks_name(struct tasks *tasks, struct task_node *node, const struct task_naming *naming)
+{
+	struct task_node *before = find_named(tasks, &node->task);
+	if (before)
+		tasks_unname(tasks, before);
 	*task_naming(&node->task) = *naming;
-	return true;
+	if (++tasks->refs_count > (unsigned)PER_BUCKET << tasks->refs_bits && tasks->refs_bits < BITS_MAX)
+		grow_refs(tasks);
+	link_named(tasks, node);
 }
 
 void tasks_unname(struct tasks *tasks, struct task_node *node)
@@ -150,8 +184,12 @@ void tasks_unname(struct tasks *tasks, struct task_node *node)
 	struct task_naming *naming = task_naming(&node->task);
 	if (!naming || !naming->version)
 		return;
+	struct task_node **at = bucket_of_name(tasks, &node->task);
+	while (*at != node)
+		at = &task_naming(&(*at)->task)->next;
+	*at = naming->next;
 	naming->version = 0;
-	(void)tdelete(node, &tasks->refs, compare);
+	tasks->refs_count--;
 }
 
 /* ---- begin and end ---- */
@@ -161,11 +199,12 @@ struct tasks *tasks_open(void)
 	struct tasks *tasks = calloc(1, sizeof *tasks);
 	if (!tasks)
 		return NULL;
-	tasks->bits = BITS_MIN;
+	tasks->bits = tasks->refs_bits = BITS_MIN;
 	tasks->buckets = calloc((size_t)1 << BITS_MIN, sizeof *tasks->buckets);
-	if (tasks->buckets)
+	tasks->refs = calloc((size_t)1 << BITS_MIN, sizeof *tasks->refs);
+	if (tasks->buckets && tasks->refs && RAND_bytes(tasks->key.bytes, sizeof tasks->key.bytes) == 1)
 		return tasks;
-	free(tasks);
+	tasks_close(tasks);
 	return NULL;
 }
 
@@ -173,13 +212,13 @@ void tasks_close(struct tasks *tasks)
 {
 	if (!tasks)
 		return;
-	for (size_t i = 0; i < (size_t)1 << tasks->bits; i++)
-		while (tasks->buckets[i]) {
-			struct task_node *node = tasks->buckets[i];
-			tasks->buckets[i] = node->next;
-			tasks_unname(tasks, node);
-			task_node_free(tasks, node);
+	for (size_t i = 0; tasks->buckets && i < (size_t)1 << tasks->bits; i++)
+		for (struct task_node *node = tasks->buckets[i], *next; node; node = next) {
+			next = node->next;
+			free(node);
 		}
+	words_close(&tasks->words);
 	free(tasks->buckets);
+	free(tasks->refs);
 	free(tasks);
 }

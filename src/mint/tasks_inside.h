@@ -8,8 +8,9 @@
 
 /* A row of RECORD_REF, as much of it as is needed; it stands behind the task that it names. */
 struct task_naming {
-	uint64_t version;   /* 0: the row is not there (yet) */
-	uint8_t digest[16]; /* the first half of the SHA-256: a caller deceives but itself with two of the same */
+	struct task_node *next; /* in its bucket, when the row is there */
+	uint64_t version;       /* 0: the row is not there (yet) */
+	uint8_t digest[16];     /* the first half of the SHA-256: a caller deceives but itself with two of the same */
 };
 
 /* A task's memory is one piece: this, the naming of one that has a ref, its own texts. The rest is words. */
@@ -22,7 +23,9 @@ struct task_node {
 struct tasks {
 	struct task_node **buckets;  /* by the first characters of the id, so that their order is that of the ids */
 	unsigned bits, nodes, count; /* nodes: with those that have no row (yet); count: without them */
-	void *refs;                  /* tree of the nodes whose naming is there */
+	struct task_node **refs;     /* the nodes whose naming is there, in buckets by what names them */
+	unsigned refs_bits, refs_count;
+	struct siphash_key key;
 	struct words words;
 	char looked_at[HM_ID_MAX + 1]; /* by tasks_expire, up to this one */
 };
@@ -74,8 +77,8 @@ const struct task_node *tasks_behind(const struct tasks *tasks, const struct tas
 
 /* The node that this ref names; NULL: there is no such row. */
 struct task_node *tasks_named(const struct tasks *tasks, const char *issuer, const char *caller, const char *ref);
-/* The ref of this node names it and no other. False: no memory, which cannot be when it named another before. */
-bool tasks_name(struct tasks *tasks, struct task_node *node, const struct task_naming *naming) HM_MUST_USE;
+/* The ref of this node names it and no other. */
+void tasks_name(struct tasks *tasks, struct task_node *node, const struct task_naming *naming);
 void tasks_unname(struct tasks *tasks, struct task_node *node);
 bool task_has_name(const struct task *task, const struct task *other); /* the same issuer, caller and ref */
 

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "words.h"
 
+#include <openssl/rand.h>
 #include <search.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_SIZE = 64 };
+
 struct word {
+	struct word *next; /* in its bucket */
 	unsigned users;
 	char text[];
 };
@@ -16,10 +21,38 @@ static struct word *word_of(const char *text)
 	return (struct word *)(text - offsetof(struct word, text));
 }
 
-/* The tree holds texts, so that one can be looked for that is no word yet. */
-static int compare(const void *a, const void *b)
+static struct word **bucket_of(const struct words *words, const char *text)
 {
-	return strcmp(a, b);
+	return &words->texts[siphash(&words->key, text, strlen(text)) & (words->size - 1)];
+}
+
+static bool begin(struct words *words)
+{
+	if (RAND_bytes(words->key.bytes, sizeof words->key.bytes) != 1)
+		return false;
+	words->texts = calloc(FIRST_SIZE, sizeof *words->texts);
+	words->size = words->texts ? FIRST_SIZE : 0;
+	return words->size != 0;
+}
+
+/* Without memory for more buckets those that are there get longer. */
+static void grow(struct words *words)
+{
+	struct words larger = {.texts = calloc(2 * (size_t)words->size, sizeof *words->texts),
+		.size = 2 * words->size,
+		.key = words->key};
+	if (!larger.texts)
+		return;
+	for (unsigned i = 0; i < words->size; i++)
+		for (struct word *word = words->texts[i], *next; word; word = next) {
+			struct word **bucket = bucket_of(&larger, word->text);
+			next = word->next;
+			word->next = *bucket;
+			*bucket = word;
+		}
+	free(words->texts);
+	words->texts = larger.texts;
+	words->size = larger.size;
 }
 
 static const char *add(struct words *words, const char *text)
@@ -28,29 +61,50 @@ static const char *add(struct words *words, const char *text)
 	struct word *word = malloc(sizeof *word + size);
 	if (!word)
 		return NULL;
-	word->users = 1;
+	if (++words->count > words->size)
+		grow(words);
+	struct word **bucket = bucket_of(words, text);
 	memcpy(word->text, text, size);
-	if (tsearch(word->text, &words->texts, compare))
-		return word->text;
-	free(word);
-	return NULL;
+	word->users = 1;
+	word->next = *bucket;
+	*bucket = word;
+	return word->text;
 }
 
 const char *words_take(struct words *words, const char *text)
 {
-	char *const *found = (char *const *)tfind(text, &words->texts, compare);
-	if (!found)
-		return add(words, text);
-	word_of(*found)->users++;
-	return *found;
+	if (!words->size && !begin(words))
+		return NULL;
+	for (struct word *word = *bucket_of(words, text); word; word = word->next)
+		if (strcmp(word->text, text) == 0) {
+			word->users++;
+			return word->text;
+		}
+	return add(words, text);
 }
 
 void words_give(struct words *words, const char *text)
 {
 	if (!text || --word_of(text)->users)
 		return;
-	(void)tdelete(text, &words->texts, compare);
-	free(word_of(text));
+	struct word **at = bucket_of(words, text), *word = word_of(text);
+	while (*at != word)
+		at = &(*at)->next;
+	*at = word->next;
+	words->count--;
+	free(word);
+}
+
+void words_close(struct words *words)
+{
+	for (unsigned i = 0; i < words->size; i++)
+		for (struct word *word = words->texts[i], *next; word; word = next) {
+			next = word->next;
+			free(word);
+		}
+	free(words->texts);
+	tdestroy(words->lists, free);
+	*words = (struct words){.size = 0};
 }
 
 /* ---- lists ---- */

@@ -4,9 +4,18 @@
 #ifndef HSMINT_WORDS_H
 #define HSMINT_WORDS_H
 
+#include "siphash.h"
+
+/* All zero: none yet. */
 struct words {
-	void *texts, *lists; /* trees */
+	struct word **texts; /* a hash table of `size` buckets */
+	unsigned size, count;
+	struct siphash_key key;
+	void *lists; /* a tree */
 };
+
+/* The end of all of them, whoever still needs one. */
+void words_close(struct words *words);
 
 /* The one that is kept, counted once more; NULL: no memory. */
 const char *words_take(struct words *words, const char *text);
