@@ -11,33 +11,34 @@ import frames
 from harness import PATIENCE, SUBJECT, Case, start_dev
 from test_tasks import control
 
-PEERS, EACH = 40, 250
+PEERS, EACH = 20, 500  # no more operators than are let in at once
+AT_ONCE = 8  # of a peer; who does not read its answers is not waited for
 REFUSED = {"overload", "deadline"}  # "come again"
 
 
 class Peer(threading.Thread):
-    """Sends all that it has before it reads the first answer."""
+    """Has several on their way at any time."""
 
     def __init__(self, path, number):
         super().__init__()
         self.path, self.subjects = path, ["spiffe://demo.test/gone/%d-%d" % (number, i) for i in range(EACH)]
         self.answers = {}
 
-    def send_all(self, peer):
-        for number, subject in enumerate(self.subjects):
-            request = {"command": "api", "method": "POST", "path": "/v1/revocations", "body": {"subject": subject}}
-            frames.send(peer, frames.frame(frames.CONTROL_REQUEST, json.dumps(request).encode(), number + 1))
+    def send(self, peer, number):
+        request = {"command": "api", "method": "POST", "path": "/v1/revocations", "body": {"subject": self.subjects[number]}}
+        frames.send(peer, frames.frame(frames.CONTROL_REQUEST, json.dumps(request).encode(), number + 1))
 
     def run(self):
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
             peer.settimeout(3 * PATIENCE)
             peer.connect(self.path)
-            sender = threading.Thread(target=self.send_all, args=(peer,))
-            sender.start()
-            for _ in self.subjects:
+            for number in range(AT_ONCE):
+                self.send(peer, number)
+            for following in range(AT_ONCE, EACH + AT_ONCE):
                 _, number, body = frames.split(frames.receive(peer)[0])
                 self.answers[self.subjects[number - 1]] = json.loads(body)
-            sender.join()
+                if following < EACH:
+                    self.send(peer, following)
 
 
 class Many(Case):
