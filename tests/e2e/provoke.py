@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import frames
 from certificates import Authority
-from harness import AUDIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, start_serve, wait_for
+from harness import AUDIENCE, PATIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, start_serve, wait_for
 from http_signature import Signer
 
 MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
@@ -271,7 +271,7 @@ class Provoker:
             self.ask("POST", BATCH, {"requests": [dict(LARGE, kind="jwt")] * LARGE_IN_BATCH}, headers=self.new_key(),
                      certificate=self.filler)
             return None
-        return wait_for(fill, "the memory to be full")
+        return wait_for(fill, "the memory to be full", 3 * PATIENCE)
 
     def new_key(self):
         return {"Idempotency-Key": "filler-%d" % next(self.key)}
