@@ -101,7 +101,10 @@ static void listen_for(struct child *child, bool room)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct child *child = poll->data;
-	if (status < 0 || ((events & UV_READABLE) && !take_frames(child, BATCHES_AT_ONCE))) {
+	bool is_reset = status < 0; /* it ended with frames unread; what it had sent before is there nevertheless */
+	if (is_reset)
+		(void)take_frames(child, BATCHES_LAST);
+	if (is_reset || ((events & UV_READABLE) && !take_frames(child, BATCHES_AT_ONCE))) {
 		end_without(child);
 		stop_listening(child);
 		return;

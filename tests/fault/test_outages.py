@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """SoftHSM's tokens taken away under a running service, and put back; and a module that stands still."""
+import json
 import os
 import shutil
+import signal
 import unittest
 
-from fault_case import FaultCase, wait_for
+from fault_case import FaultCase, read, wait_for
+from harness import AUDIENCE, SUBJECT
+
+REQUEST = json.dumps({"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE})
 
 
 class Removed(FaultCase):
@@ -47,6 +52,36 @@ class Still(FaultCase):
                 self.assert_minted()
                 self.assertEqual((self.obeyed(function, "hang"), self.token()["restarts"]), (1, restarts))
                 self.assertEqual(self.service.log().count("event=token_stuck"), restarts)
+
+
+class Unread(FaultCase):
+    """A process that ends with a request unread in its socket resets the connection."""
+
+    def begin_mint(self):
+        connection = self.service.unix()
+        self.addCleanup(connection.close)
+        connection.request("POST", "/v1/mint/jwt", REQUEST, {"Content-Type": "application/json"})
+        return connection
+
+    def state(self, pid):
+        return read("/proc/%d/stat" % pid).rpartition(")")[2].split()[0]
+
+    def test_its_last_words_are_heard_though_it_was_gone_before_mint_listened(self):
+        """Some times over: whatever mint sends first, as it does each second, is told of the reset in its place."""
+        self.begin()
+        for times in range(1, 5):
+            pid, wait = self.token()["pid"], "wait-%d" % (400 + times)
+            self.script("C_SignInit %s 1\nC_Sign 0x30 %d\n" % (wait, times))
+            waiting = [self.begin_mint() for _ in range(2)]
+            wait_for(lambda w=wait: self.obeyed("C_SignInit", w) and self.service.status()["pending"] == 2,
+                     "one at work, and one behind it")
+            self.service.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda p=pid: self.state(p) == "Z", "the process to end")
+            self.service.process.send_signal(signal.SIGCONT)
+            self.assertEqual([connection.getresponse().status for connection in waiting], [200, 200])
+            ended = [line for line in self.service.log().splitlines() if "event=token_ended" in line]
+            self.assertEqual(len(ended), times)
+            self.assertIn("class=device ckr=0x30 detail=\"C_Sign: CKR_DEVICE_ERROR (0x30)\"", ended[-1])
 
 
 if __name__ == "__main__":
