@@ -11,8 +11,6 @@ import threading
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TESTS, "e2e"))
 os.environ.setdefault("LSAN_OPTIONS", "suppressions=%s/lsan.supp" % TESTS)
-# The whole stack of an allocation, through libraries too: SoftHSM leaks with Ed25519 keys in libcrypto.
-os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":fast_unwind_on_malloc=0"
 
 from harness import (BUILD, HSMINT, PATIENCE, SANITIZED, Case, children_of, edit, leave_unsigned,  # noqa: E402
                      process_exists, read, run, start_serve, unbase64, verify, wait_for)
