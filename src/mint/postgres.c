@@ -119,10 +119,11 @@ static PGconn *connect_to(const char *url)
 	return PQconnectdbParams(names, values, 1);
 }
 
-/* Commits are on stable storage when they are answered, and a node that hangs within one does not stop the others. */
+/* Commits are on stable storage when they are answered, and a node that hangs within one is given up before those who
+ * wait for it give up. */
 static const char settings[] =
 	"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
-	"SET default_transaction_isolation = 'read committed'; SET idle_in_transaction_session_timeout = '5s'; SET "
+	"SET default_transaction_isolation = 'read committed'; SET idle_in_transaction_session_timeout = '2s'; SET "
 	"lock_timeout = '5s'";
 
 static void say_nothing(void *context, const PGresult *notice)
