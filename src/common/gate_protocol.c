@@ -69,6 +69,11 @@ static bool has_path(const struct gate_request *request)
 	return request->operation >= OPERATION_LEDGER_PUBLIC && request->operation <= OPERATION_LEDGER_PROOF;
 }
 
+bool gate_request_has_call(const struct gate_request *request)
+{
+	return request->operation == OPERATION_API || request->operation == OPERATION_TOKEN;
+}
+
 static void put_call(struct hm_writer *w, const struct gate_call *call)
 {
 	hm_put_string(w, call->method);
@@ -77,6 +82,7 @@ static void put_call(struct hm_writer *w, const struct gate_call *call)
 	hm_put_string(w, call->content_digest);
 	hm_put_string(w, call->signature_input);
 	hm_put_string(w, call->signature);
+	hm_put_string(w, call->dpop);
 	hm_put_bytes(w, call->certificates.data, call->certificates.length);
 }
 
@@ -88,6 +94,7 @@ static bool get_call(struct hm_reader *r, struct gate_call *call)
 	hm_get_printable(r, call->content_digest, sizeof call->content_digest);
 	hm_get_printable(r, call->signature_input, sizeof call->signature_input);
 	hm_get_printable(r, call->signature, sizeof call->signature);
+	hm_get_printable(r, call->dpop, sizeof call->dpop);
 	call->certificates = hm_get_bytes(r, HM_CERTIFICATES_MAX);
 	bool is_method = strcmp(call->method, "GET") == 0 || strcmp(call->method, "POST") == 0;
 	bool may_show = call->signature_input[0] || call->signature[0] || !call->certificates.length;
@@ -111,9 +118,19 @@ void gate_request_put(struct hm_writer *w, const struct gate_request *request)
 	put_key(w, &request->key);
 	if (has_path(request))
 		hm_put_string(w, request->path);
-	if (request->operation == OPERATION_API)
+	if (gate_request_has_call(request))
 		put_call(w, &request->call);
 	hm_put_bytes(w, request->body.data, request->body.length);
+}
+
+/* Who reads what is public is not told; at a token endpoint nobody may be. */
+static bool has_its_caller(const struct gate_request *request)
+{
+	uint8_t kind = request->caller.kind;
+	bool is_somebody = kind == CALLER_UNIX || kind == CALLER_CERTIFICATE;
+	if (request->operation == OPERATION_LEDGER_PUBLIC)
+		return kind == CALLER_NONE;
+	return is_somebody || (kind == CALLER_NONE && request->operation == OPERATION_TOKEN);
 }
 
 bool gate_request_get(struct hm_reader *r, struct gate_request *request)
@@ -138,13 +155,11 @@ bool gate_request_get(struct hm_reader *r, struct gate_request *request)
 	if (has_path(request))
 		hm_get_printable(r, request->path, sizeof request->path);
 	request->call = (struct gate_call){.is_form = 0};
-	bool is_call = request->operation == OPERATION_API;
-	if (is_call)
+	if (gate_request_has_call(request))
 		sound &= get_call(r, &request->call);
-	request->body = hm_get_bytes(r, is_call ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY);
-	bool is_somebody = caller->kind == CALLER_UNIX || caller->kind == CALLER_CERTIFICATE;
-	bool is_known = request->operation == OPERATION_LEDGER_PUBLIC ? caller->kind == CALLER_NONE : is_somebody;
-	return hm_reader_done(r) && sound && request->operation < OPERATIONS && is_known;
+	request->body =
+		hm_get_bytes(r, request->operation == OPERATION_API ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY);
+	return hm_reader_done(r) && sound && request->operation < OPERATIONS && has_its_caller(request);
 }
 
 void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)
@@ -154,6 +169,7 @@ void gate_reply_put(struct hm_writer *w, const struct gate_reply *reply)
 	hm_put_string(w, reply->content_type);
 	hm_put_string(w, reply->cache_control);
 	hm_put_string(w, reply->etag);
+	hm_put_string(w, reply->dpop_nonce);
 	hm_put_bytes(w, reply->body.data, reply->body.length);
 }
 
@@ -164,6 +180,7 @@ bool gate_reply_get(struct hm_reader *r, struct gate_reply *reply)
 	hm_get_string(r, reply->content_type, sizeof reply->content_type);
 	hm_get_string(r, reply->cache_control, sizeof reply->cache_control);
 	hm_get_string(r, reply->etag, sizeof reply->etag);
+	hm_get_printable(r, reply->dpop_nonce, sizeof reply->dpop_nonce);
 	reply->body = hm_get_bytes(r, HM_FRAME_MAX_MEMFD);
 	return hm_reader_done(r) && reply->status >= 200 && reply->status < 600;
 }

@@ -41,7 +41,9 @@ enum gate_operation {
 	OPERATION_LEDGER_PUBLIC,  /* a hash tile or a shard's checkpoint, for anybody: no caller is sent */
 	OPERATION_LEDGER_ENTRIES, /* an entry bundle */
 	OPERATION_LEDGER_PROOF,
-	OPERATION_API, /* agents, tasks, approvals, revocation, introspection: mint reads method and path */
+	OPERATION_API,   /* agents, tasks, approvals, revocation, introspection: mint reads method and path */
+	OPERATION_TOKEN, /* an issuer's token endpoint: who has no certificate is CALLER_NONE, and says in the body who
+			    it is */
 	OPERATIONS
 };
 
@@ -62,7 +64,7 @@ struct gate_key {
 	uint16_t item, items;                  /* this one's place in the batch, and how many it has; alone: 0 of 1 */
 };
 
-/* Of OPERATION_API: what an HTTP signature covers, as it came. */
+/* Of OPERATION_API and OPERATION_TOKEN: what an HTTP signature covers and what proves a key, as it came. */
 struct gate_call {
 	char method[8];                    /* "GET" or "POST" */
 	char target[HM_HTTP_MAX_PATH + 1]; /* path and query */
@@ -70,7 +72,8 @@ struct gate_call {
 	char content_digest[128];          /* headers; "": not there */
 	char signature_input[HM_SIGNATURE_INPUT_MAX + 1];
 	char signature[HM_HTTP_SIGNATURE_MAX + 1];
-	struct hm_bytes certificates; /* the client's chain, only with a signature */
+	char dpop[HM_DPOP_PROOF_MAX + 1]; /* only of OPERATION_TOKEN */
+	struct hm_bytes certificates;     /* the client's chain, only with a signature */
 };
 
 struct gate_request {
@@ -80,16 +83,17 @@ struct gate_request {
 		deadline_ms; /* on CLOCK_MONOTONIC: when the client wants its answer at the latest; 0: it did not say */
 	struct gate_key key;
 	char path[HM_LEDGER_PATH_MAX + 1]; /* of the OPERATION_LEDGER_*, as the client wrote it; sent only for these */
-	struct gate_call call;             /* sent only for OPERATION_API */
-	struct hm_bytes body; /* JSON: well formed UTF-8, no duplicate members, within depth; empty for GET */
+	struct gate_call call;             /* sent only where gate_request_has_call says so */
+	struct hm_bytes body; /* JSON or a form: well formed UTF-8, no duplicate members, within depth; empty for GET */
 };
 
 struct gate_reply {
 	uint16_t status;
 	uint32_t retry_after; /* seconds; 0: no Retry-After header */
 	char content_type[64];
-	char cache_control[64]; /* "": no-store */
-	char etag[ETAG_SIZE];   /* quoted; "" for none */
+	char cache_control[64];                 /* "": no-store */
+	char etag[ETAG_SIZE];                   /* quoted; "" for none */
+	char dpop_nonce[HM_DPOP_NONCE_MAX + 1]; /* "": no such header */
 	struct hm_bytes body;
 };
 
@@ -113,6 +117,9 @@ enum gate_counter {
 struct gate_stats {
 	uint64_t counter[GATE_COUNTERS];
 };
+
+/* Whether `call` is sent with it: of OPERATION_API and OPERATION_TOKEN. */
+bool gate_request_has_call(const struct gate_request *request);
 
 /* Each get refuses (false) what is malformed, out of range or too long. Bytes point into the reader's memory. */
 void gate_config_put(struct hm_writer *w, const struct gate_config *config);

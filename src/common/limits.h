@@ -137,7 +137,10 @@ enum {
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
 	HM_API_CALLS_MAX = 1024,  /* that are committed, recorded or wait */
 	HM_API_PATH_MAX = HM_HTTP_MAX_PATH,
-	HM_API_ID_MAX = 64,           /* of an id in a path */
+	HM_DPOP_PROOF_MAX = 4096, /* a JWT with a key in it */
+	HM_DPOP_NONCE_MAX = 64,
+	HM_UNPROVEN_MAX = 32, /* requests to token endpoints at mint at once, of clients without a certificate */
+	HM_API_ID_MAX = 64,   /* of an id in a path */
 	HM_SIGNATURE_INPUT_MAX = 512, /* headers of an HTTP signature */
 	HM_HTTP_SIGNATURE_MAX = 1024,
 	HM_CERTIFICATES_MAX = 16 * 1024, /* a client's chain, DER, one behind the other */

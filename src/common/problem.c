@@ -29,6 +29,11 @@ const struct problem_kind problem_kinds[] = {
 	{"caller_not_allowed", 403, "no", "The profile does not serve this caller"},
 	{"proof_required", 403, "no", "This needs a caller that is proven to mint itself"},
 	{"signature_refused", 403, "no", "The HTTP signature is not accepted"},
+	/* the token endpoint */
+	{"client_refused", 400, "no", "The client is not authenticated"},
+	{"grant_not_offered", 400, "no", "This grant is not offered"},
+	{"grant_not_allowed", 400, "no", "No profile offers this grant to this client"},
+	{"details_not_offered", 400, "no", "Authorization details are not offered"},
 	/* the members of a mint request */
 	{"unknown_member", 400, "no", "The request has a member that is not known"},
 	{"missing_member", 400, "no", "The request lacks a member"},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "answer.h"
 
+#include "oauth_error.h"
 #include "problem.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,17 +46,28 @@ struct MHD_Response *answer_take(const char *content_type, char *text, size_t le
 	return finish(response, content_type, NULL);
 }
 
-struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status)
+static struct MHD_Response *refusal(
+	const struct hm_problem *why, const char *content_type, const char *body, size_t length)
 {
-	char body[HM_PROBLEM_MAX];
-	const struct problem_kind *kind = problem_kind(why->code);
-	size_t length = problem_write(why, body, sizeof body);
-	*status = (unsigned)kind->status;
 	struct MHD_Response *response =
-		answer_make(HM_PROBLEM_TYPE, NULL, (struct hm_bytes){(const uint8_t *)body, length});
+		answer_make(content_type, NULL, (struct hm_bytes){(const uint8_t *)body, length});
 	if (response && problem_retry_after(why))
 		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, problem_retry_after(why));
 	return response;
+}
+
+struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status)
+{
+	char body[HM_PROBLEM_MAX];
+	*status = (unsigned)problem_kind(why->code)->status;
+	return refusal(why, HM_PROBLEM_TYPE, body, problem_write(why, body, sizeof body));
+}
+
+struct MHD_Response *answer_oauth_error(const struct hm_problem *why, unsigned *status)
+{
+	char body[HM_PROBLEM_MAX];
+	*status = (unsigned)oauth_error_of(why->code).status;
+	return refusal(why, "application/json", body, oauth_error_write(why, body, sizeof body));
 }
 
 bool answer_matches(const char *etag, const char *value, size_t length)

@@ -15,6 +15,9 @@ struct MHD_Response *answer_take(const char *content_type, char *text, size_t le
 /* An RFC 9457 body; `*status` becomes its HTTP status. With Retry-After for the codes that have it. */
 struct MHD_Response *answer_problem(const struct hm_problem *why, unsigned *status);
 
+/* The same of a token endpoint: an RFC 6749 body. */
+struct MHD_Response *answer_oauth_error(const struct hm_problem *why, unsigned *status);
+
 /* Does the value of an If-None-Match header name this ETag (RFC 9110, section 13.1.2)? Never, when that is "". */
 bool answer_matches(const char *etag, const char *value, size_t length);
 

@@ -37,7 +37,7 @@ hm_result body_check(const struct route *route, struct hm_bytes body, struct bat
 		return HM_OK; /* GET */
 	if (route->operation == OPERATION_MINT_ITEM)
 		return batch_open(text, body.length, batch, why);
-	if (route->operation == OPERATION_API)
+	if (route->operation == OPERATION_API || route->operation == OPERATION_TOKEN)
 		return check_call(route, text, body.length, why);
 	return json_form_check(text, body.length, why);
 }

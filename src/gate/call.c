@@ -40,6 +40,7 @@ hm_result call_read(struct call *call, const struct guard *guard, struct hm_prob
 		&guard->content_digest, "Content-Digest", sizeof room->content_digest - 1, &call->content_digest, why));
 	HM_TRY(read_header(&guard->signature_input, "Signature-Input", sizeof room->signature_input - 1,
 		&call->signature_input, why));
+	HM_TRY(read_header(&guard->dpop, "DPoP", sizeof room->dpop - 1, &call->dpop, why));
 	return read_header(&guard->signature, "Signature", sizeof room->signature - 1, &call->signature, why);
 }
 
@@ -76,6 +77,7 @@ hm_result call_fill(const struct call *call, const char *method, bool is_form, g
 	copy(call->content_digest, out->content_digest);
 	copy(call->signature_input, out->signature_input);
 	copy(call->signature, out->signature);
+	copy(call->dpop, out->dpop);
 	out->certificates = (struct hm_bytes){chain, 0};
 	bool has_signature = call->signature_input.length || call->signature.length;
 	return has_signature && session ? fill_chain(session, chain, &out->certificates, why) : HM_OK;

@@ -12,7 +12,7 @@ struct call {
 	bool is_long;                      /* the target is longer than HM_HTTP_MAX_PATH, and not kept */
 	char target[HM_HTTP_MAX_PATH + 1]; /* as it came */
 	/* In the library's memory, for the request's life. */
-	struct guard_text content_digest, signature_input, signature;
+	struct guard_text content_digest, signature_input, signature, dpop;
 };
 
 void call_begin(struct call *call, const char *target);

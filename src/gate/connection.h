@@ -35,6 +35,7 @@ struct request {
 	uint8_t *body; /* exactly `body_length` bytes; NULL: what comes is thrown away */
 	size_t body_length, body_used;
 	bool body_is_large;
+	bool is_unproven; /* with mint, at a token endpoint, without a certificate */
 	struct call call;
 	struct terms terms;
 	uint8_t digest[32];  /* with an Idempotency-Key: of path and body */

@@ -18,6 +18,7 @@ struct gate {
 	uint64_t now_ms;       /* monotonic, read once in each turn of the loop */
 	unsigned large_bodies; /* held now */
 	unsigned public_reads; /* of the ledger, with mint now */
+	unsigned unproven;     /* requests to token endpoints without a certificate, with mint now */
 	bool closing;          /* draining: each answer ends its connection */
 	bool given_up;         /* the drain's time is over: mint is asked nothing more */
 };

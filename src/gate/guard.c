@@ -73,6 +73,8 @@ void guard_see_header(struct guard *guard, const char *name, size_t name_length,
 		see_once(&guard->signature_input, value, value_length);
 	else if (is_named(name, name_length, "Signature"))
 		see_once(&guard->signature, value, value_length);
+	else if (is_named(name, name_length, "DPoP"))
+		see_once(&guard->dpop, value, value_length);
 	else if (is_named(name, name_length, "If-None-Match"))
 		guard->if_none_match = (struct guard_text){value, value_length};
 }
@@ -123,10 +125,12 @@ static bool takes(struct guard_text text, size_t *at, const char *wanted)
 	return true;
 }
 
-bool guard_is_json(struct guard_text content_type)
+/* Of this type, with no parameter but charset=utf-8: form encoders of browsers and of Node.js add that to forms, too.
+ */
+static bool is_type(struct guard_text content_type, const char *type)
 {
 	size_t at = 0;
-	if (!content_type.text || !takes(content_type, &at, "application/json"))
+	if (!content_type.text || !takes(content_type, &at, type))
 		return false;
 	at = skip_space(content_type, at);
 	if (at < content_type.length) {
@@ -140,9 +144,12 @@ bool guard_is_json(struct guard_text content_type)
 	return at == content_type.length;
 }
 
+bool guard_is_json(struct guard_text content_type)
+{
+	return is_type(content_type, "application/json");
+}
+
 bool guard_is_form(struct guard_text content_type)
 {
-	size_t at = 0;
-	return content_type.text && takes(content_type, &at, "application/x-www-form-urlencoded") &&
-	       at == content_type.length;
+	return is_type(content_type, "application/x-www-form-urlencoded");
 }

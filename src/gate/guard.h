@@ -29,7 +29,7 @@ struct guard {
 	bool expects; /* the client may wait before it sends its body */
 	uint64_t content_length;
 	struct guard_text content_type, if_none_match;
-	struct guard_header idempotency_key, deadline, content_digest, signature_input, signature;
+	struct guard_header idempotency_key, deadline, content_digest, signature_input, signature, dpop;
 };
 
 void guard_see_header(
@@ -42,7 +42,7 @@ hm_result guard_check(const struct guard *guard, const char *method, const char 
 /* Is it application/json, with no parameter but charset=utf-8? */
 bool guard_is_json(struct guard_text content_type);
 
-/* Is it application/x-www-form-urlencoded, which has no parameters? */
+/* Is it application/x-www-form-urlencoded, with no parameter but charset=utf-8? */
 bool guard_is_form(struct guard_text content_type);
 
 #endif

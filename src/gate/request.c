@@ -33,6 +33,11 @@ static bool is_public_read(const struct request *request)
 	return request->route && request->route->operation == OPERATION_LEDGER_PUBLIC;
 }
 
+static bool is_token_request(const struct request *request)
+{
+	return request->route && request->route->operation == OPERATION_TOKEN;
+}
+
 /* ---- answers ---- */
 
 /* Queue an answer and release it. A NULL one (no memory) closes the connection. */
@@ -53,7 +58,8 @@ static enum MHD_Result finish(struct request *request, unsigned status, struct M
 static enum MHD_Result finish_refused(struct request *request, const struct hm_problem *why)
 {
 	unsigned status;
-	struct MHD_Response *response = answer_problem(why, &status);
+	struct MHD_Response *response =
+		is_token_request(request) ? answer_oauth_error(why, &status) : answer_problem(why, &status);
 	count_refusal(request, why);
 	if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		(void)answer_add(
@@ -91,6 +97,8 @@ static struct MHD_Response *make_response(const struct gate_reply *reply)
 		(void)answer_add_number(response, MHD_HTTP_HEADER_RETRY_AFTER, reply->retry_after);
 	if (response && reply->etag[0])
 		(void)answer_add(response, MHD_HTTP_HEADER_ETAG, reply->etag);
+	if (response && reply->dpop_nonce[0])
+		(void)answer_add(response, "DPoP-Nonce", reply->dpop_nonce);
 	return response;
 }
 
@@ -132,6 +140,7 @@ void request_answer(
 	struct connection *connection = connection_of(request);
 	if (!request->batch) {
 		connection->gate->public_reads -= is_public_read(request);
+		connection->gate->unproven -= request->is_unproven;
 		answer_alone(request, reply, why);
 		resume(connection);
 		return;
@@ -163,7 +172,7 @@ void *request_begin(void *context, const char *target, struct MHD_Connection *mh
 	request->route = NULL;
 	request->if_none_match = (struct guard_text){0};
 	request->body_length = request->body_used = 0;
-	request->body_is_large = false;
+	request->body_is_large = request->is_unproven = false;
 	request->terms = (struct terms){0};
 	request->batch = NULL;
 	count(request, GATE_REQUESTS_TOTAL);
@@ -199,6 +208,23 @@ static hm_result identify(struct connection *connection, struct gate_caller *cal
 	if (caller)
 		*caller = connection->verdict->caller;
 	return HM_OK;
+}
+
+/* The same of a token endpoint's client, which may also prove itself by what it says (RFC 7523, section 2.2). */
+static hm_result identify_client(struct connection *connection, struct gate_caller *caller, struct hm_problem *why)
+{
+	hm_result result = identify(connection, caller, why);
+	if (result != HM_REFUSED || strcmp(why->code, "certificate_required") != 0)
+		return result;
+	if (caller)
+		caller->kind = CALLER_NONE;
+	return HM_OK;
+}
+
+static hm_result identify_for(struct request *request, struct gate_caller *caller, struct hm_problem *why)
+{
+	struct connection *connection = connection_of(request);
+	return is_token_request(request) ? identify_client(connection, caller, why) : identify(connection, caller, why);
 }
 
 bool request_is_verified(struct connection *connection)
@@ -248,7 +274,7 @@ static hm_result make_body(struct request *request, size_t length, struct hm_pro
 
 static bool is_call(const struct request *request)
 {
-	return request->route && request->route->operation == OPERATION_API;
+	return is_token_request(request) || (request->route && request->route->operation == OPERATION_API);
 }
 
 static hm_result check_operation(
@@ -260,7 +286,7 @@ static hm_result check_operation(
 	request->is_head = strcmp(method, "HEAD") == 0;
 	if (is_public_read(request))
 		return HM_OK;
-	hm_result known = identify(connection_of(request), NULL, why);
+	hm_result known = identify_for(request, NULL, why);
 	if (known == HM_REFUSED)
 		count(request, GATE_TLS_REFUSED_TOTAL);
 	HM_TRY(known);
@@ -270,7 +296,7 @@ static hm_result check_operation(
 		return HM_OK;
 	HM_TRY(body_check_type(request->route, guard, why));
 	HM_TRY(terms_read(guard, connection_of(request)->gate->now_ms, &request->terms, why));
-	if (is_call(request)) /* acts that are repeated know it by what they are about */
+	if (is_call(request)) /* acts that are repeated know it by what they are about; OAuth has no such word */
 		request->terms.key[0] = 0;
 	return make_body(request, guard->content_length, why);
 }
@@ -393,8 +419,11 @@ static hm_result ask_alone(struct request *request, const char *path, const char
 	if (is_public_read(request))
 		ask.caller.kind = CALLER_NONE;
 	else
-		HM_TRY(identify(connection, &ask.caller, why));
+		HM_TRY(identify_for(request, &ask.caller, why));
+	bool is_unproven = is_token_request(request) && ask.caller.kind == CALLER_NONE;
 	HM_TRY(check_time(request, gate, why));
+	if (is_unproven && gate->unproven == HM_UNPROVEN_MAX)
+		return hm_overload(why, 1, "as many clients without a certificate wait as may");
 	if (is_public_read(request) && gate->public_reads == HM_LEDGER_READS_MAX)
 		return hm_overload(why, 1, "as many read the ledger as may");
 	fill_ask(request, 0, (struct hm_bytes){request->body, request->body_used}, &ask);
@@ -404,6 +433,8 @@ static hm_result ask_alone(struct request *request, const char *path, const char
 			&ask.call, why));
 	HM_TRY(upstream_ask(gate->upstream, &ask, request, 0, false, gate->now_ms, why));
 	gate->public_reads += is_public_read(request);
+	request->is_unproven = is_unproven;
+	gate->unproven += is_unproven;
 	return HM_OK;
 }
 

@@ -37,6 +37,15 @@ static const struct route ledger_public = {NULL, "GET, HEAD", OPERATION_LEDGER_P
 static const struct route ledger_entries = {NULL, "GET, HEAD", OPERATION_LEDGER_ENTRIES, 0};
 static const struct route ledger_proof = {NULL, "GET, HEAD", OPERATION_LEDGER_PROOF, 0};
 
+static const struct route token_endpoint = {NULL, "POST", OPERATION_TOKEN, ROUTE_FORM};
+
+static bool is_token_endpoint(const char *path)
+{
+	static const char end[] = "/oauth2/token";
+	size_t length = strlen(path), wanted = sizeof end - 1;
+	return length >= wanted && length <= HM_HTTP_MAX_PATH && strcmp(path + length - wanted, end) == 0;
+}
+
 static bool has_ledger_form(const char *path)
 {
 	size_t length = strspn(path, "0123456789abcdefghijklmnopqrstuvwxyz/.");
@@ -76,7 +85,7 @@ const struct route *route_find(const char *path)
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
 		if (api_path_matches(routes[i].path, path, NULL))
 			return &routes[i];
-	return find_in_ledger(path);
+	return is_token_endpoint(path) ? &token_endpoint : find_in_ledger(path);
 }
 
 bool route_takes(const struct route *route, const char *method)

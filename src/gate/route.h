@@ -20,7 +20,7 @@ struct route {
 	unsigned flags;                /* of enum route_flag */
 };
 
-/* NULL: mint answers nothing at this path. */
+/* NULL: mint answers nothing at this path. A token endpoint is any path that ends as one: mint knows the issuers. */
 const struct route *route_find(const char *path);
 
 bool route_takes(const struct route *route, const char *method);

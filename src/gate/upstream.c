@@ -85,8 +85,7 @@ static hm_result queue(struct upstream *upstream, uint64_t id, const struct hm_w
 
 static bool write_and_queue(struct upstream *upstream, uint64_t id, const struct gate_request *ask)
 {
-	size_t size =
-		ask->operation == OPERATION_API ? sizeof *ask + ask->call.certificates.length + ask->body.length : 0;
+	size_t size = gate_request_has_call(ask) ? sizeof *ask + ask->call.certificates.length + ask->body.length : 0;
 	uint8_t *room = size > sizeof upstream->frame ? malloc(size) : upstream->frame;
 	struct hm_writer w = hm_writer(room, !room ? 0 : room == upstream->frame ? sizeof upstream->frame : size);
 	gate_request_put(&w, ask);

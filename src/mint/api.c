@@ -9,7 +9,7 @@
 #include "ledger.h"
 #include "ledger_heads.h"
 #include "log.h"
-#include "mint.h"
+#include "mint_reply.h"
 #include "record.h"
 #include "record_act.h"
 #include <stdio.h>
@@ -106,7 +106,7 @@ static void refuse(struct work *work, const struct hm_problem *why)
 	if (actor->way == WAY_CONTROL)
 		control_refuse(service->control, &work->asker, why);
 	else
-		mint_refuse(service, work->generation, work->request, why);
+		mint_refuse(service, work->generation, work->request, OPERATION_API, why);
 	end(work);
 }
 
@@ -398,7 +398,7 @@ void api_gate_request(struct api *api, uint64_t id, const struct gate_request *r
 	struct service *service = api->service;
 	struct work *work = begin(api, WAY_GATE, &why);
 	if (!work) {
-		mint_refuse(service, gate_generation(service->gate), id, &why);
+		mint_refuse(service, gate_generation(service->gate), id, OPERATION_API, &why);
 		return;
 	}
 	work->generation = gate_generation(service->gate);

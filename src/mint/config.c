@@ -54,6 +54,7 @@ static const cyaml_strval_t fair_by_words[] = {
 	{"caller", FAIR_BY_CALLER}, {"issuer", FAIR_BY_ISSUER}, {"tenant", FAIR_BY_TENANT}};
 static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER_AGENT}, {"tenant", PER_TENANT}};
 static const cyaml_strval_t require_words[] = {{"task", REQUIRE_TASK}};
+static const cyaml_strval_t grant_words[] = {{"client_credentials", GRANT_CLIENT_CREDENTIALS}};
 static const cyaml_strval_t status_words[] = {
 	{"none", STATUS_OF_NONE}, {"task", STATUS_OF_TASK}, {"credential", STATUS_OF_CREDENTIAL}};
 static const cyaml_strval_t engine_words[] = {{"authzen", ENGINE_AUTHZEN}, {"opa", ENGINE_OPA}};
@@ -183,6 +184,8 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 	OPTIONAL_LIST("claims", struct config_profile, claims, &claim_entry, HM_CLAIMS_MAX),
 	CYAML_FIELD_FLAGS("require", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, require,
 		require_words, CYAML_ARRAY_LEN(require_words)),
+	CYAML_FIELD_FLAGS("grants", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, grants, grant_words,
+		CYAML_ARRAY_LEN(grant_words)),
 	CYAML_FIELD_ENUM("status", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, status, status_words,
 		CYAML_ARRAY_LEN(status_words)),
 	CYAML_FIELD_MAPPING_PTR(
@@ -204,6 +207,8 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 	CYAML_FIELD_UINT_PTR("weight", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, written_weight),
 	CYAML_FIELD_ENUM("fair_by", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_caller, fair_by,
 		fair_by_words, CYAML_ARRAY_LEN(fair_by_words)),
+	CYAML_FIELD_STRING_PTR(
+		"agent", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, agent, 1, HM_SPIFFE_ID_MAX),
 	CYAML_FIELD_STRING_PTR(
 		"tenant", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, tenant, 1, HM_NAME_MAX),
 	CYAML_FIELD_END};
@@ -331,7 +336,8 @@ static const struct {
 	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
 	{"engine", engine_words, CYAML_ARRAY_LEN(engine_words)},
 	{"require", require_words, CYAML_ARRAY_LEN(require_words)},
-	{"status", status_words, CYAML_ARRAY_LEN(status_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+	{"grants", grant_words, CYAML_ARRAY_LEN(grant_words)}, {"status", status_words, CYAML_ARRAY_LEN(status_words)},
+	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */
 static void list_words(const struct complaint *complaint, char *text, size_t size)

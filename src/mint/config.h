@@ -130,6 +130,9 @@ enum profile_status { STATUS_OF_NONE, STATUS_OF_TASK, STATUS_OF_CREDENTIAL };
 /* What a profile's requests must have. */
 enum profile_require { REQUIRE_TASK = 1 };
 
+/* By which OAuth grants a profile's credentials may be had at the token endpoint. */
+enum profile_grant { GRANT_CLIENT_CREDENTIALS = 1 };
+
 /* Who asks for one of these scopes or audiences needs as many approvers. */
 struct config_approve {
 	char **scopes, **audiences; /* audiences: patterns */
@@ -155,6 +158,7 @@ struct config_profile {
 	struct config_claim *claims;
 	unsigned claims_count;
 	unsigned require; /* of enum profile_require */
+	unsigned grants;  /* of enum profile_grant */
 	enum profile_status status;
 	struct config_approve *approve; /* NULL: nothing needs it */
 	unsigned max_per_task;          /* credentials; 0: no limit */
@@ -174,6 +178,7 @@ struct config_caller {
 	unsigned *written_burst, *written_weight; /* NULL: nothing is written, and config_check says what holds */
 	unsigned burst, weight;
 	enum fair_by fair_by;
+	char *agent;  /* the SPIFFE ID of the agent that it is at the token endpoint; NULL: its uri, if that is one */
 	char *tenant; /* the member of a request's context that names its tenant; NULL: none does */
 	unsigned issuer_index;
 	uint64_t group; /* a number for those who share its turns */

@@ -493,6 +493,13 @@ static hm_result compare_callers(
 	return HM_OK;
 }
 
+static bool is_agent_of(const struct config_issuer *issuer, const char *text)
+{
+	const char *rule;
+	struct spiffe_id id;
+	return spiffe_parse(text, strlen(text), &id, &rule) && spiffe_is_in(&id, issuer->trust_domain);
+}
+
 static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_caller *caller = &config->callers[index];
@@ -505,6 +512,9 @@ static hm_result check_caller(struct config *config, unsigned index, const struc
 	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
 				    sizeof caller->spki_sha256) != sizeof caller->spki_sha256)
 		return complain(place, "spki", "the base64url of the SHA-256 of a SubjectPublicKeyInfo: 43 characters");
+	if (caller->agent && !is_agent_of(&config->issuers[caller->issuer_index], caller->agent))
+		return complain(place, "agent", "a SPIFFE ID of trust domain %.64s",
+			config->issuers[caller->issuer_index].trust_domain);
 	for (unsigned i = 0; i < index; i++)
 		if (config->callers[i].issuer_index == caller->issuer_index)
 			HM_TRY(compare_callers(place, caller, &config->callers[i]));
@@ -717,6 +727,8 @@ static hm_result check_governance(
 		return complain(place, "status", "issuer '%.64s' has no key with use: status-list", profile->issuer);
 	if (profile->max_per_task && !(profile->require & REQUIRE_TASK))
 		return complain(place, "max_per_task", "needs require: [task]");
+	if (profile->grants && profile->kind != KIND_ACCESS_TOKEN)
+		return complain(place, "grants", "needs kind: at+jwt");
 	return profile->approve ? check_approve(profile, profile->approve, place) : HM_OK;
 }
 

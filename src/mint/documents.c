@@ -133,16 +133,40 @@ static void put_algorithms(struct work *work, const struct config_issuer *issuer
 	hm_json_end(&work->json, ']');
 }
 
+/* By any of its profiles. */
+static unsigned grants_of(const struct config *config, unsigned issuer)
+{
+	unsigned grants = 0;
+	for (unsigned i = 0; i < config->profiles_count; i++)
+		if (config->profiles[i].issuer_index == issuer)
+			grants |= config->profiles[i].grants;
+	return grants;
+}
+
+/* RFC 8414, section 2; RFC 8705, section 2.1.1. */
+static void put_token_endpoint(struct work *work, const struct config_issuer *issuer)
+{
+	char url[HM_URL_MAX + 32];
+	unsigned grants = grants_of(work->config, (unsigned)(issuer - work->config->issuers));
+	put_list(work, "grant_types_supported", grants & GRANT_CLIENT_CREDENTIALS ? "client_credentials" : NULL);
+	if (!grants)
+		return;
+	snprintf(url, sizeof url, "%s/oauth2/token", issuer->url);
+	hm_json_member_string(&work->json, "token_endpoint", url);
+	put_list(work, "token_endpoint_auth_methods_supported", "tls_client_auth");
+}
+
 static void put_discovery(struct work *work, const struct config_issuer *issuer)
 {
 	put_common_metadata(work, issuer);
 	put_list(work, "subject_types_supported", "public");
 	put_algorithms(work, issuer);
+	put_token_endpoint(work, issuer);
 	hm_json_end(&work->json, '}');
 	put(work, DOCUMENT_OPENID, issuer);
 
 	put_common_metadata(work, issuer);
-	put_list(work, "grant_types_supported", NULL);
+	put_token_endpoint(work, issuer);
 	hm_json_end(&work->json, '}');
 	put(work, DOCUMENT_OAUTH, issuer);
 }

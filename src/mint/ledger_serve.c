@@ -3,7 +3,7 @@
 
 #include "ledger.h"
 #include "ledger_read.h"
-#include "mint.h"
+#include "mint_reply.h"
 #include "policy.h"
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -71,7 +71,7 @@ static void on_read(uv_work_t *handle, int status)
 	if (read->result == HM_OK)
 		gate_answer(serve->service->gate, read->generation, read->id, &read->reply);
 	else
-		mint_refuse(serve->service, read->generation, read->id, &read->why);
+		mint_refuse(serve->service, read->generation, read->id, OPERATION_LEDGER_PUBLIC, &read->why);
 	serve->counts[read->is_public]--;
 	serve->current = NULL;
 	free((void *)read->reply.body.data);
@@ -128,7 +128,7 @@ void ledger_serve_request(struct ledger_serve *serve, uint64_t id, const struct 
 {
 	struct hm_problem why;
 	if (take(serve, id, request, &why) != HM_OK)
-		mint_refuse(serve->service, gate_generation(serve->service->gate), id, &why);
+		mint_refuse(serve->service, gate_generation(serve->service->gate), id, OPERATION_LEDGER_PUBLIC, &why);
 	else
 		read_next(serve);
 }

@@ -13,35 +13,13 @@
 #include "record.h"
 #include "jwt.h"
 #include "log.h"
-#include "problem.h"
+#include "mint_reply.h"
 #include "rate.h"
 #include "replay.h"
 #include "status_publish.h"
+#include "token_request.h"
 #include <stdio.h>
 #include <string.h>
-
-/* A reply has, beside the header and payload that were signed, a signature and the members around it. */
-enum { REPLY_MORE = 2048, REPLY_MAX = HM_JWT_TBS_MAX + REPLY_MORE };
-
-/* ---- answers ---- */
-
-void mint_refuse(struct service *service, uint64_t generation, uint64_t id, const struct hm_problem *why)
-{
-	char body[HM_PROBLEM_MAX];
-	const struct problem_kind *kind = problem_kind(why->code);
-	struct gate_reply reply = {.status = (uint16_t)kind->status,
-		.retry_after = problem_retry_after(why),
-		.content_type = HM_PROBLEM_TYPE,
-		.body = {(uint8_t *)body, problem_write(why, body, sizeof body)}};
-	service->counters.refused_by_code[kind - problem_kinds]++;
-	if (kind->status < 500)
-		service->counters.refused_total++;
-	else
-		service->counters.failed_total++;
-	if (kind->status == 500)
-		hm_log(HM_ERROR, "internal", "detail=\"%s\"", why->detail);
-	gate_answer(service->gate, generation, id, &reply);
-}
 
 static uint64_t now_ms(void)
 {
@@ -50,70 +28,7 @@ static uint64_t now_ms(void)
 
 static void refuse_pending(struct service *service, const struct pending *pending, const struct hm_problem *why)
 {
-	mint_refuse(service, pending->gate_generation, pending->gate_request, why);
-}
-
-static void put_receipt(const struct service *service, const struct receipt *receipt, struct hm_json *json)
-{
-	char origin[HM_ORIGIN_MAX + 1];
-	ledger_origin(service->ledger, receipt->shard, origin);
-	hm_json_key(json, "ledger");
-	hm_json_begin(json, '{');
-	hm_json_member_string(json, "origin", origin);
-	hm_json_member_number(json, "index", (int64_t)receipt->index);
-	hm_json_end(json, '}');
-}
-
-static void put_status(const struct service *service, const struct pending *pending, struct hm_json *json)
-{
-	char uri[HM_URL_MAX + 32] = "";
-	for (unsigned i = 0; i < service->config->issuers_count; i++)
-		if (strcmp(service->config->issuers[i].name, pending->issuer) == 0)
-			status_place_uri(service->config->issuers[i].url, &pending->place, uri, sizeof uri);
-	hm_json_key(json, "status");
-	hm_json_begin(json, '{');
-	hm_json_member_string(json, "uri", uri);
-	hm_json_member_number(json, "index", pending->place.index);
-	hm_json_end(json, '}');
-}
-
-static size_t write_reply(const struct service *service, const struct pending *pending, char *body, size_t size)
-{
-	struct hm_json json = hm_json(body, size);
-	hm_json_begin(&json, '{');
-	hm_json_member_string(&json, "credential", pending->jwt);
-	hm_json_member_string(&json, "kind", credential_kind_name(pending->kind));
-	hm_json_member_string(&json, "profile", pending->profile);
-	hm_json_member_string(&json, "kid", pending->kid);
-	hm_json_member_string(&json, "id", pending->id_text);
-	hm_json_member_number(&json, "issued_at", pending->issued);
-	hm_json_member_number(&json, "expires_at", pending->expires);
-	if (pending->task[0])
-		hm_json_member_string(&json, "task", pending->task);
-	if (pending->has_place)
-		put_status(service, pending, &json);
-	put_receipt(service, &pending->receipt, &json);
-	hm_json_end(&json, '}');
-	return json.out.failed ? 0 : json.out.used;
-}
-
-/* False: the gate that asked is gone. */
-static bool give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)
-{
-	struct gate_reply reply = {
-		.status = 200, .content_type = "application/json", .body = {(uint8_t *)body, length}};
-	return gate_answer(service->gate, generation, id, &reply);
-}
-
-/* The same bytes once more, and that they are so. */
-static bool give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length)
-{
-	static const char again[] = ",\"replayed\":true}";
-	char body[REPLY_MAX + sizeof again];
-	memcpy(body, text, length - 1);
-	memcpy(body + length - 1, again, sizeof again - 1);
-	service->counters.replayed_total++;
-	return give(service, generation, id, body, length - 1 + sizeof again - 1);
+	mint_refuse(service, pending->gate_generation, pending->gate_request, pending->operation, why);
 }
 
 /* ---- the way in ---- */
@@ -207,7 +122,7 @@ static hm_result replay(
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: the credential lives too long");
 	if (!key_choice_knows(service, profile, kept->kid))
 		return hm_refuse(why, "replay_withdrawn", NULL, "a new Idempotency-Key: another key signs now");
-	give_again(service, asking->generation, asking->id, kept->text, kept->length);
+	mint_reply_give_again(service, asking->generation, asking->id, kept->text, kept->length);
 	return HM_OK;
 }
 
@@ -218,6 +133,7 @@ static struct pending *take_place(struct service *service, const struct asking *
 		return NULL;
 	pending->gate_request = asking->id;
 	pending->gate_generation = asking->generation;
+	pending->operation = asking->request->operation;
 	pending->configuration = service->configuration;
 	if (pending_next_due(service->pool) == pending)
 		mint_expire(service);
@@ -323,7 +239,7 @@ static hm_result remember(
 		HM_TRY(identity_of_words("tenant", asking->decision.tenant, NULL, NULL, &tenant, why));
 	memcpy(pending->terms, asking->terms.bytes, sizeof pending->terms);
 	return replays_begin(service->replays, &asking->caller, &tenant, &asking->key, &asking->request->key,
-		pending->tbs_length + REPLY_MORE, uv_now(&service->loop), pending, why);
+		pending->tbs_length + MINT_REPLY_MORE, uv_now(&service->loop), pending, why);
 }
 
 static hm_result submit(struct service *service, const struct asking *asking, const struct issuing_key *key,
@@ -421,6 +337,15 @@ static bool was_granted(const struct asking *asking)
 	return asking->replay && (replay_kept(asking->replay, item) || replay_leader(asking->replay, item));
 }
 
+static hm_result read_asked(
+	const struct service *service, struct asking *asking, const struct policy_views *views, struct hm_problem *why)
+{
+	const struct gate_request *request = asking->request;
+	if (request->operation == OPERATION_TOKEN)
+		return token_request_read(service->config, views, &asking->granted, request, &asking->asked, why);
+	return mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why);
+}
+
 static hm_result take_request(struct service *service, struct asking *asking, struct hm_problem *why)
 {
 	const struct gate_request *request = asking->request;
@@ -432,8 +357,8 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	HM_TRY(governed_refusal(service, why));
 	HM_TRY(set_deadline(asking, why));
 	HM_TRY(find_replay(service, asking, why));
-	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
 	const struct policy_views views = governed_views(service);
+	HM_TRY(read_asked(service, asking, &views, why));
 	if (was_granted(asking)) /* what it used up then does not stand in its way now, and nothing is struck for it */
 		asking->granted = (struct policy_granted){.approval = true, .struck = true};
 	HM_TRY(policy_decide(
@@ -453,7 +378,7 @@ static void take_or_refuse(struct service *service, struct asking *asking)
 	if (take_request(service, asking, &why) == HM_OK)
 		return;
 	record_refused(service, &asking->request->caller, why.code);
-	mint_refuse(service, asking->generation, asking->id, &why);
+	mint_refuse(service, asking->generation, asking->id, asking->request->operation, &why);
 }
 
 void mint_request(struct service *service, uint64_t id, const struct gate_request *request)
@@ -463,31 +388,10 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 	take_or_refuse(service, &asking);
 }
 
-/* Somebody must approve it first. */
-static void answer_asked(struct service *service, const struct parked_request *about)
-{
-	const struct approval *approval = approvals_find(service->approvals, about->acts.approval_id);
-	char body[HM_PROBLEM_MAX];
-	struct hm_json json = hm_json(body, sizeof body);
-	if (!approval)
-		return; /* it was deleted since: gate's own time limit answers */
-	hm_json_begin(&json, '{');
-	hm_json_key(&json, "approval");
-	hm_json_begin(&json, '{');
-	hm_json_member_string(&json, "id", approval->id);
-	hm_json_member_string(&json, "hash", approval->hash);
-	hm_json_member_number(&json, "expires_at", approval->expires);
-	hm_json_end(&json, '}');
-	hm_json_end(&json, '}');
-	const struct gate_reply reply = {
-		.status = 202, .content_type = "application/json", .body = {(uint8_t *)body, json.out.used}};
-	gate_answer(service->gate, about->generation, about->id, &reply);
-}
-
 void mint_again(struct service *service, const struct parked_request *about, const struct gate_request *request)
 {
 	if (about->acts.approval) {
-		answer_asked(service, about);
+		mint_reply_asked(service, about, request->operation);
 		return;
 	}
 	ASKING_AUTO asking = {.id = about->id,
@@ -555,9 +459,10 @@ static bool give_to_all(struct service *service, struct pending *pending, const 
 	struct pending *follower;
 	bool is_given = pending->replay;
 	if (!pending->answered)
-		is_given |= give(service, pending->gate_generation, pending->gate_request, body, length);
+		is_given |= mint_reply_give(service, pending->gate_generation, pending->gate_request, body, length);
 	while ((follower = TAILQ_FIRST(&pending->followers))) {
-		is_given |= give_again(service, follower->gate_generation, follower->gate_request, body, length);
+		is_given |=
+			mint_reply_give_again(service, follower->gate_generation, follower->gate_request, body, length);
 		release_follower(service, follower);
 	}
 	return is_given;
@@ -565,9 +470,9 @@ static bool give_to_all(struct service *service, struct pending *pending, const 
 
 static void release_credential(struct service *service, struct pending *pending)
 {
-	char body[REPLY_MAX];
+	char body[MINT_REPLY_MAX];
 	struct hm_problem why;
-	size_t length = write_reply(service, pending, body, sizeof body);
+	size_t length = mint_reply_write(service, pending, body, sizeof body);
 	if (!length || (pending->replay && !replay_keep(service->replays, pending, body, length))) {
 		(void)!hm_broken(&why, "no room for the reply");
 		refuse_all(service, pending, &why);

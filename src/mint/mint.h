@@ -28,7 +28,4 @@ bool mint_may_move(const struct service *service, const struct pending *pending)
 /* Answer whatever is past its deadline and set the timer for the next. */
 void mint_expire(struct service *service);
 
-/* Answer with a problem. */
-void mint_refuse(struct service *service, uint64_t generation, uint64_t id, const struct hm_problem *why);
-
 #endif

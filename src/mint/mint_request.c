@@ -135,21 +135,12 @@ static hm_result take_member(const char *name, json_t *value, struct mint_reques
 		"profile, subject, audience, scope, lifetime, task, approval, claims, context");
 }
 
-hm_result mint_request_parse(struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why)
+static hm_result take_members(bool with_kind, struct mint_request *request, struct hm_problem *why)
 {
-	json_error_t error;
 	const char *name;
 	json_t *value;
-
-	*request = (struct mint_request){0};
-	request->body = json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
-	if (!json_is_object(request->body)) /* gate has checked the form, but mint does not rely on it */
-		return hm_refuse(why, "malformed_json", NULL, "a JSON object");
-	if (with_kind)
-		HM_TRY(take_kind(json_object_get(request->body, "kind"), why));
 	json_object_foreach(request->body, name, value) if (!with_kind || strcmp(name, "kind") != 0)
 		HM_TRY(take_member(name, value, request, why));
-
 	if (!request->profile)
 		return hm_refuse(why, "missing_member", "profile", "a profile's name");
 	if (!request->subject)
@@ -157,6 +148,24 @@ hm_result mint_request_parse(struct hm_bytes body, bool with_kind, struct mint_r
 	if (!request->audience_count)
 		return hm_refuse(why, "missing_member", "audience", "who will accept the credential");
 	return HM_OK;
+}
+
+hm_result mint_request_parse(struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why)
+{
+	json_error_t error;
+	*request = (struct mint_request){0};
+	request->body = json_loadb((const char *)body.data, body.length, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_object(request->body)) /* gate has checked the form, but mint does not rely on it */
+		return hm_refuse(why, "malformed_json", NULL, "a JSON object");
+	if (with_kind)
+		HM_TRY(take_kind(json_object_get(request->body, "kind"), why));
+	return take_members(with_kind, request, why);
+}
+
+hm_result mint_request_read(json_t *body, struct mint_request *request, struct hm_problem *why)
+{
+	*request = (struct mint_request){.body = body};
+	return take_members(false, request, why);
 }
 
 void mint_request_free(struct mint_request *request)

@@ -21,12 +21,15 @@ struct mint_request {
 	const char *approval; /* id; NULL: none */
 	json_t *claims;       /* object, or NULL */
 	json_t *context;      /* object of strings, or NULL */
+	const char *grant;    /* the OAuth grant by which it came; NULL: none, it is a mint request */
 };
 
 /* Read a request from gate; with `with_kind` it says itself which kind of credential it is for. HM_REFUSED: `why` names
  * the member. Free with mint_request_free in any case. */
 hm_result mint_request_parse(
 	struct hm_bytes body, bool with_kind, struct mint_request *request, struct hm_problem *why) HM_MUST_USE;
+/* The same of an object, which it takes over. */
+hm_result mint_request_read(json_t *body, struct mint_request *request, struct hm_problem *why) HM_MUST_USE;
 void mint_request_free(struct mint_request *request);
 
 #define MINT_REQUEST_AUTO __attribute__((cleanup(mint_request_free))) struct mint_request

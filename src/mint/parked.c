@@ -4,6 +4,7 @@
 #include "engine.h"
 #include "ledger.h"
 #include "mint.h"
+#include "mint_reply.h"
 #include "record.h"
 #include "record_born.h"
 #include "service.h"
@@ -67,7 +68,7 @@ static void refuse(struct parked *parked, const struct hm_problem *why)
 {
 	struct service *service = parked->lot->service;
 	if (!parked->is_answered)
-		mint_refuse(service, parked->about.generation, parked->about.id, why);
+		mint_refuse(service, parked->about.generation, parked->about.id, parked->request.operation, why);
 	parked->is_answered = true;
 }
 

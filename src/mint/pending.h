@@ -42,6 +42,7 @@ struct pending {
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
+	uint8_t operation;        /* enum gate_operation: how it is answered */
 	uint64_t deadline_ms;     /* on the loop's clock; set by pending_take */
 	uint64_t wanted_until_ms; /* the latest deadline of those who wait for it */
 

@@ -162,6 +162,7 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	put_context(&json, decision->profile, request->context);
 	put_optional(&json, "decision", decision->decision_id);
 	hm_json_member_number(&json, "expires", pending->expires);
+	put_optional(&json, "grant", request->grant);
 	put_humans(&json, &pending->humans);
 	hm_json_member_string(&json, "id", pending->id_text);
 	put_optional(&json, "idempotency_key", idempotency_key);

@@ -17,6 +17,7 @@
 #include "key_life.h"
 #include "log.h"
 #include "mint.h"
+#include "mint_reply.h"
 #include "parked.h"
 #include "policy.h"
 #include "process.h"
@@ -156,7 +157,7 @@ static void answer_metrics(struct service *service, uint64_t id, const struct ga
 	struct hm_problem why;
 	struct gate_reply reply = {.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 	if (policy_check_role(service->config, caller, ROLE_AUDIT, "audit", &why) != HM_OK) {
-		mint_refuse(service, gate_generation(service->gate), id, &why);
+		mint_refuse(service, gate_generation(service->gate), id, OPERATION_METRICS, &why);
 		return;
 	}
 	reply.body = (struct hm_bytes){(uint8_t *)body, report_metrics(service, caller, body, sizeof body)};
@@ -169,13 +170,13 @@ static void answer_keys(struct service *service, uint64_t id, const struct gate_
 	struct hm_problem why;
 	struct gate_reply reply = {.status = 200, .content_type = "application/json"};
 	if (policy_check_role(service->config, caller, ROLE_AUDIT | ROLE_OPERATE, "audit or operate", &why) != HM_OK) {
-		mint_refuse(service, gate_generation(service->gate), id, &why);
+		mint_refuse(service, gate_generation(service->gate), id, OPERATION_KEYS, &why);
 		return;
 	}
 	reply.body = (struct hm_bytes){(uint8_t *)body, evidence_write(service, caller, body, sizeof body)};
 	if (!reply.body.length) {
 		(void)!hm_broken(&why, "no room for the evidence");
-		mint_refuse(service, gate_generation(service->gate), id, &why);
+		mint_refuse(service, gate_generation(service->gate), id, OPERATION_KEYS, &why);
 		return;
 	}
 	gate_answer(service->gate, gate_generation(service->gate), id, &reply);
@@ -190,7 +191,7 @@ static void on_request(void *context, uint64_t id, const struct gate_request *re
 		answer_keys(service, id, &request->caller);
 	else if (request->operation == OPERATION_API)
 		api_gate_request(service->api, id, request);
-	else if (request->operation >= OPERATION_LEDGER_PUBLIC)
+	else if (request->operation >= OPERATION_LEDGER_PUBLIC && request->operation <= OPERATION_LEDGER_PROOF)
 		ledger_serve_request(service->ledger_serve, id, request);
 	else
 		mint_request(service, id, request);

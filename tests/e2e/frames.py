@@ -64,7 +64,7 @@ def split_reply(payload):
     """The status and body of a gate's reply."""
     status, _ = struct.unpack_from("=HI", payload)
     at = struct.calcsize("=HI")
-    for _ in range(3):  # content type, cache control, ETag
+    for _ in range(4):  # content type, cache control, ETag, DPoP nonce
         at += 4 + struct.unpack_from("=I", payload, at)[0]
     return status, payload[at + 4:].decode(errors="replace")
 
@@ -73,7 +73,7 @@ def gate_call(caller, method, target, body, frame_id, digest="", signature_input
               is_form=False):
     """A request to the API, with what its HTTP signature covers."""
     call = text(method) + text(target) + struct.pack("=B", is_form) + text(digest) + text(signature_input) + \
-        text(signature) + text(certificates)
+        text(signature) + text("") + text(certificates)
     return frame(GATE_REQUEST, struct.pack("=B", CALL) + caller + struct.pack("=Q", 0) + text("") + call + text(body), frame_id)
 
 

@@ -20,6 +20,7 @@ from harness import AUDIENCE, PATIENCE, SUBJECT, Answer, edit, read, small_disk,
 from http_signature import Signer
 
 MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
+TOKEN = "/demo/oauth2/token"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
@@ -68,6 +69,8 @@ class Provoked:
     def __init__(self, method, path, answer):
         self.method, self.path, self.answer = method, path, answer
         self.problem = answer.json
+        if "error" in self.problem:  # in OAuth's words
+            self.problem = {"code": self.problem["error_description"].partition(":")[0]}
 
 
 class Provoker:
@@ -112,7 +115,7 @@ class Provoker:
         self.service.stop()
 
     def codes(self):
-        return {name[len("provoke_"):] for name in dir(self) if name.startswith("provoke_")} | set(self.MEMBERS) | set(
+        return set(self.OAUTH) | {name[len("provoke_"):] for name in dir(self) if name.startswith("provoke_")} | set(self.MEMBERS) | set(
             self.FAULTS)
 
     def provoke(self, code):
@@ -120,6 +123,8 @@ class Provoker:
             return self.mint(dict(REQUEST, **self.MEMBERS[code]))
         if code in self.FAULTS:
             return self.fault(code)
+        if code in self.OAUTH:
+            return self.token(self.OAUTH[code])
         return getattr(self, "provoke_" + code)()
 
     # ---- what is asked ----
@@ -133,6 +138,17 @@ class Provoker:
 
     def mint(self, body, **more):
         return self.ask("POST", MINT, body, **more)
+
+    # ---- at a token endpoint, whose words are OAuth's ----
+
+    OAUTH = {"client_refused": "grant_type=client_credentials&client_id=somebody",
+             "grant_not_offered": "grant_type=password",
+             "grant_not_allowed": "grant_type=client_credentials&resource=x:y",  # by a caller that no profile offers it
+             "details_not_offered": "grant_type=client_credentials&resource=x:y&authorization_details=%5B%5D"}
+
+    def token(self, form):
+        certificate = self.filler if form == self.OAUTH["grant_not_allowed"] else None
+        return self.ask("POST", TOKEN, form, {"Content-Type": "application/x-www-form-urlencoded"}, certificate)
 
     # ---- by the members of a request ----
 

@@ -305,6 +305,7 @@ static void put_gate_request_to_govern(struct hm_writer *w)
 			.content_digest = "sha-256=:AA==:",
 			.signature_input = "hsmint=(\"@method\");created=1",
 			.signature = "hsmint=:AA==:",
+			.dpop = "e30.e30.AA",
 			.certificates = {(const uint8_t *)"\x30\x00", 2}},
 		.body = {(const uint8_t *)"{}", 2}};
 	gate_request_put(w, &request);
@@ -312,8 +313,8 @@ static void put_gate_request_to_govern(struct hm_writer *w)
 
 static void put_gate_reply(struct hm_writer *w)
 {
-	gate_reply_put(w, &(struct gate_reply){
-				  503, 1, "application/problem+json", "no-cache", "\"x\"", {(const uint8_t *)"{}", 2}});
+	gate_reply_put(w, &(struct gate_reply){503, 1, "application/problem+json", "no-cache", "\"x\"", "nonce",
+				  {(const uint8_t *)"{}", 2}});
 }
 
 static void put_gate_ready(struct hm_writer *w)

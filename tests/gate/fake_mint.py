@@ -20,7 +20,7 @@ CONFIG, PUBLISH, REPLY, DRAIN = 64, 65, 66, 67
 READY, REQUEST, STATS = 80, 81, 82
 REQUIRE, BEST = 0, 1
 LEDGER = LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF = 4, 5, 6  # operations
-CALL = 7
+CALL, TOKEN = 7, 8
 INLINE_MAX = 64 * 1024
 ALL_SEALS = 1 | 2 | 4 | 8
 
@@ -71,10 +71,11 @@ class Request:
             reader.at += 32
             self.item, self.items = reader.number("H"), reader.number("H")
         self.path = reader.text().decode() if self.operation in LEDGER else None
-        if self.operation == CALL:
+        if self.operation in (CALL, TOKEN):
             self.method, self.target = reader.text().decode(), reader.text().decode()
             self.is_form = reader.number("B")
             self.digest_header, self.signature_input, self.signature = (reader.text().decode() for _ in range(3))
+            self.dpop = reader.text().decode()
             self.certificates = reader.text()
         self.body = reader.text()
 
@@ -152,9 +153,10 @@ class FakeMint:
             text(path) + struct.pack("=H", status) + text(content_type) + text(cache) + text(etag) + text(body),
         )
 
-    def reply(self, frame_id, body=b"{}", status=200, retry_after=0, content_type="application/json", cache="", etag=""):
+    def reply(self, frame_id, body=b"{}", status=200, retry_after=0, content_type="application/json", cache="", etag="",
+              dpop_nonce=""):
         self.send(REPLY, frame_id, struct.pack("=HI", status, retry_after) + text(content_type) + text(cache) +
-                  text(etag) + text(body))
+                  text(etag) + text(dpop_nonce) + text(body))
 
     def reply_at_once(self, request):
         self.reply(request.id, b'{"credential":"' + b"x" * 650 + b'"}')

@@ -232,6 +232,9 @@ class Replies(SharedCase):
             answer = self.told("POST", "/oauth2/introspect", self.service.ask("POST", "/oauth2/introspect", token, headers=form), 200)
             self.assertEqual(answer["active"], active)
             self.told("POST", "/oauth2/revoke", self.service.ask("POST", "/oauth2/revoke", token, headers=form), 200)
+        for body, status in (("grant_type=client_credentials&resource=" + AUDIENCE, 200), ("grant_type=x", 400), ("x", 400)):
+            path = "/demo/oauth2/token"
+            self.told("POST", path, self.service.ask("POST", path, body, headers=form), status)
         for path in ("/oauth2/introspect", "/oauth2/revoke"):
             self.told("POST", path, self.service.ask("POST", path, "token", headers=form), 400)
             self.told("POST", path, self.service.ask("POST", path, {}), 415)

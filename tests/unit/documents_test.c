@@ -132,12 +132,33 @@ Test(documents, the_bundle_has_only_the_jwt_svid_keys)
 Test(documents, openid_discovery_stands_behind_the_issuers_path)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	static const char wanted[] = "{\"issuer\":\"https://mint.test/a/b\","
-				     "\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
-				     "\"response_types_supported\":[],\"subject_types_supported\":[\"public\"],"
-				     "\"id_token_signing_alg_values_supported\":[\"ES256\"]}";
+	static const char wanted[] =
+		"{\"issuer\":\"https://mint.test/a/b\","
+		"\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
+		"\"response_types_supported\":[],\"subject_types_supported\":[\"public\"],"
+		"\"id_token_signing_alg_values_supported\":[\"ES256\"],\"grant_types_supported\":[]}";
 	expect_published("/a/b/.well-known/openid-configuration", wanted);
 	json_decref(published("/.well-known/openid-configuration"));
+}
+
+/* RFC 8414, section 2. */
+Test(documents, discovery_names_the_token_endpoint_of_an_issuer_that_offers_a_grant)
+{
+	static struct config_profile profiles[] = {
+		{.issuer_index = 1}, {.issuer_index = 0, .grants = GRANT_CLIENT_CREDENTIALS}};
+	config.profiles = profiles;
+	config.profiles_count = 2;
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	static const char wanted[] = "{\"issuer\":\"https://mint.test/a/b\","
+				     "\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
+				     "\"response_types_supported\":[],"
+				     "\"token_endpoint\":\"https://mint.test/a/b/oauth2/token\","
+				     "\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\"],"
+				     "\"grant_types_supported\":[\"client_credentials\"]}";
+	expect_published("/.well-known/oauth-authorization-server/a/b", wanted);
+	json_t *other = published("/.well-known/oauth-authorization-server");
+	cr_expect_null(json_object_get(other, "token_endpoint"));
+	json_decref(other);
 }
 
 /* RFC 8414, section 3.1: between the host and the issuer's path. */

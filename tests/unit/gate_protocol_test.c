@@ -188,12 +188,13 @@ Test(gate_protocol, nobody_asks_for_what_is_public_and_somebody_for_all_else)
 			struct gate_request sent = {.operation = (uint8_t)operation,
 				.caller = {.kind = (uint8_t)kind},
 				.path = "/p",
-				.call = {.method = "GET", .target = "/p"}};
+				.call = {.method = "POST", .target = "/p"}};
 			begin();
 			memset(&request, 0, sizeof request);
 			gate_request_put(&w, &sent);
 			struct hm_reader r = again();
-			bool is_right = (operation == OPERATION_LEDGER_PUBLIC) == (kind == CALLER_NONE);
+			bool is_right = (operation == OPERATION_LEDGER_PUBLIC) == (kind == CALLER_NONE) ||
+					operation == OPERATION_TOKEN;
 			cr_expect_eq(get_request(&r), is_right, "operation %u, kind %u", operation, kind);
 			if (is_right && kind == CALLER_NONE)
 				cr_expect_eq(request.caller.uid, UINT32_MAX);
@@ -231,6 +232,7 @@ static const struct gate_request a_call = {.operation = OPERATION_API,
 		.content_digest = "sha-256=:AA==:",
 		.signature_input = "hsmint=()",
 		.signature = "hsmint=:AA==:",
+		.dpop = "e30.e30.AA",
 		.certificates = {(const uint8_t *)"der", 3}},
 	.body = {(const uint8_t *)"{}", 2}};
 
@@ -247,10 +249,27 @@ Test(gate_protocol, a_call_comes_back_with_what_its_signature_covers)
 	cr_expect_str_eq(request.call.content_digest, "sha-256=:AA==:");
 	cr_expect_str_eq(request.call.signature_input, "hsmint=()");
 	cr_expect_str_eq(request.call.signature, "hsmint=:AA==:");
+	cr_expect_str_eq(request.call.dpop, "e30.e30.AA");
 	cr_expect_eq(request.call.certificates.length, 3);
 	cr_expect_arr_eq(request.call.certificates.data, "der", 3);
 	cr_expect_arr_eq(request.body.data, "{}", 2);
 	expect_whole_or_nothing(get_request);
+}
+
+Test(gate_protocol, a_token_request_may_come_from_nobody_and_no_call_may)
+{
+	struct gate_request sent = a_call;
+	sent.caller = (struct gate_caller){.kind = CALLER_NONE};
+	gate_request_put(&w, &sent);
+	struct hm_reader r = again();
+	cr_expect_not(get_request(&r));
+	begin();
+	sent.operation = OPERATION_TOKEN;
+	gate_request_put(&w, &sent);
+	r = again();
+	cr_assert(get_request(&r));
+	cr_expect_eq(request.caller.kind, CALLER_NONE);
+	cr_expect_str_eq(request.call.dpop, "e30.e30.AA");
 }
 
 Test(gate_protocol, only_a_call_has_what_a_signature_covers)
@@ -416,7 +435,8 @@ Test(gate_protocol, a_reply_comes_back_as_it_was)
 		.retry_after = 7,
 		.content_type = "application/problem+json",
 		.cache_control = "no-cache",
-		.etag = "\"abc\""};
+		.etag = "\"abc\"",
+		.dpop_nonce = "n-1"};
 	sent.body = (struct hm_bytes){(const uint8_t *)"{\"a\":1}", 7};
 	gate_reply_put(&w, &sent);
 	struct hm_reader r = again();
@@ -426,6 +446,7 @@ Test(gate_protocol, a_reply_comes_back_as_it_was)
 	cr_expect_str_eq(reply.content_type, "application/problem+json");
 	cr_expect_str_eq(reply.cache_control, "no-cache");
 	cr_expect_str_eq(reply.etag, "\"abc\"");
+	cr_expect_str_eq(reply.dpop_nonce, "n-1");
 	cr_expect_arr_eq(reply.body.data, "{\"a\":1}", 7);
 	expect_whole_or_nothing(get_reply);
 }

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "token_request.h"
+
+#include "form.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* A request on its way to be read. */
+struct reading {
+	const struct config *config;
+	const struct policy_views *views;
+	const struct policy_granted *granted;
+	const struct gate_caller *caller;
+	unsigned issuer;                    /* its place in the configuration */
+	const struct config_caller *client; /* at this issuer */
+	const char *agent;                  /* that the client is */
+	json_t *parameters;                 /* object of strings; of those that may be repeated, arrays of them */
+	json_t *audience;                   /* array */
+	unsigned grant;                     /* of enum profile_grant */
+};
+
+static void free_reading(struct reading *reading)
+{
+	json_decref(reading->parameters);
+	json_decref(reading->audience);
+}
+#define READING_AUTO __attribute__((cleanup(free_reading))) struct reading
+
+static hm_result no_memory(struct hm_problem *why)
+{
+	return hm_broken(why, "no memory for a token request");
+}
+
+/* ---- the form ---- */
+
+/* RFC 8693, section 2.1; RFC 8707, section 2. */
+static bool may_be_repeated(const char *name)
+{
+	return strcmp(name, "resource") == 0 || strcmp(name, "audience") == 0;
+}
+
+static hm_result add_repeated(json_t *parameters, const char *name, json_t *value, struct hm_problem *why)
+{
+	json_t *all = json_object_get(parameters, name);
+	if (!all && (!(all = json_array()) || json_object_set_new(parameters, name, all) != 0)) {
+		json_decref(value);
+		return no_memory(why);
+	}
+	return json_array_append_new(all, value) == 0 ? HM_OK : no_memory(why);
+}
+
+/* RFC 6749, section 3.2: no parameter twice, and one without a value is as if it was left out. */
+static hm_result take_pair(
+	json_t *parameters, struct hm_bytes name, struct hm_bytes value, char *room, struct hm_problem *why)
+{
+	char *text = room + name.length + 1;
+	form_decode(name, room);
+	size_t length = form_decode(value, text);
+	if (!length)
+		return HM_OK;
+	json_t *string = json_stringn(text, length);
+	if (!string)
+		return hm_refuse(why, "invalid_utf8", NULL, "values in UTF-8");
+	if (may_be_repeated(room))
+		return add_repeated(parameters, room, string, why);
+	bool is_second = json_object_get(parameters, room);
+	if (!is_second && json_object_set_new(parameters, room, string) == 0)
+		return HM_OK;
+	if (is_second)
+		json_decref(string);
+	return hm_refuse(why, is_second ? "duplicate_member" : "invalid_utf8", NULL,
+		is_second ? "each parameter once" : "names in UTF-8");
+}
+
+static hm_result read_form(struct hm_bytes body, json_t *parameters, struct hm_problem *why)
+{
+	size_t at = 0;
+	struct hm_bytes name, value;
+	if (!form_is_sound((const char *)body.data, body.length)) /* gate looked, but mint does not rely on it */
+		return hm_refuse(why, "malformed_form", NULL, "NAME=VALUE pairs with & between them, percent-encoded");
+	char *room = parameters ? malloc(body.length + 2) : NULL;
+	if (!room)
+		return no_memory(why);
+	hm_result result = HM_OK;
+	while (result == HM_OK && form_next(body, &at, &name, &value))
+		result = take_pair(parameters, name, value, room, why);
+	free(room);
+	return result;
+}
+
+static const char *parameter(const struct reading *reading, const char *name)
+{
+	return json_string_value(json_object_get(reading->parameters, name));
+}
+
+/* ---- who and where ---- */
+
+static hm_result find_issuer(struct reading *reading, const char *path, struct hm_problem *why)
+{
+	static const char end[] = "/oauth2/token";
+	size_t length = strlen(path), tail = sizeof end - 1;
+	for (unsigned i = 0; i < reading->config->issuers_count; i++) {
+		const char *at = reading->config->issuers[i].path;
+		if (length == strlen(at) + tail && strncmp(path, at, length - tail) == 0 &&
+			strcmp(path + length - tail, end) == 0) {
+			reading->issuer = i;
+			return HM_OK;
+		}
+	}
+	return hm_refuse(why, "not_found", NULL, "an issuer's token endpoint");
+}
+
+static bool is_spiffe_id(const char *text)
+{
+	return text && strncmp(text, "spiffe://", 9) == 0;
+}
+
+/* Whom the connection proves, and no one else: hsmint keeps no secrets that clients could show. */
+static hm_result find_client(struct reading *reading, struct hm_problem *why)
+{
+	static const char *const others[] = {
+		"client_secret", "client_assertion", "client_assertion_type"}; /* an assertion: not offered yet */
+	const char *id = parameter(reading, "client_id");
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		if (parameter(reading, others[i]))
+			return hm_refuse(why, "client_refused", others[i], "a client certificate, or the Unix socket");
+	if (reading->caller->kind == CALLER_NONE)
+		return hm_refuse(why, "client_refused", NULL, "a client certificate, or the Unix socket");
+	reading->client = policy_find_caller(reading->config, reading->issuer, reading->caller);
+	if (!reading->client)
+		return hm_refuse(why, "unknown_caller", NULL, "a caller of this issuer");
+	bool is_named = !id || strcmp(id, reading->client->name) == 0 ||
+			(reading->client->uri && strcmp(id, reading->client->uri) == 0);
+	return is_named ? HM_OK
+			: hm_refuse(why, "client_refused", "client_id", "the client that the connection proves");
+}
+
+/* ---- what ---- */
+
+static hm_result find_grant(struct reading *reading, struct hm_problem *why)
+{
+	const char *type = parameter(reading, "grant_type");
+	if (!type)
+		return hm_refuse(why, "missing_member", "grant_type", "client_credentials");
+	if (strcmp(type, "client_credentials") != 0)
+		return hm_refuse(why, "grant_not_offered", "grant_type", "client_credentials");
+	reading->grant = GRANT_CLIENT_CREDENTIALS;
+	return HM_OK;
+}
+
+static hm_result find_agent(struct reading *reading, struct hm_problem *why)
+{
+	const struct config_caller *client = reading->client;
+	reading->agent = client->agent ? client->agent : is_spiffe_id(client->uri) ? client->uri : NULL;
+	return reading->agent ? HM_OK
+			      : hm_refuse(why, "grant_not_allowed", NULL, "a client that is an agent (callers: agent)");
+}
+
+/* RFC 8707, section 2: absolute, and without a fragment. */
+static bool is_resource(const char *text)
+{
+	size_t scheme = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+	return scheme && text[scheme] == ':' && text[scheme + 1] && !strchr(text, '#');
+}
+
+static hm_result find_audience(struct reading *reading, struct hm_problem *why)
+{
+	json_t *resources = json_object_get(reading->parameters, "resource"), *value;
+	size_t i;
+	reading->audience = json_array();
+	if (!reading->audience)
+		return no_memory(why);
+	json_array_foreach(resources, i, value)
+	{
+		if (!is_resource(json_string_value(value)))
+			return hm_refuse(why, "invalid_audience", "resource", "an absolute URI without a fragment");
+	}
+	if ((resources && json_array_extend(reading->audience, resources) != 0) ||
+		(json_object_get(reading->parameters, "audience") &&
+			json_array_extend(reading->audience, json_object_get(reading->parameters, "audience")) != 0))
+		return no_memory(why);
+	return json_array_size(reading->audience)
+		       ? HM_OK
+		       : hm_refuse(why, "invalid_audience", "resource", "whom the token is for");
+}
+
+/* RFC 9396, section 5: what is not understood is refused, never left out. */
+static hm_result check_parameters(const struct reading *reading, struct hm_problem *why)
+{
+	if (parameter(reading, "authorization_details"))
+		return hm_refuse(why, "details_not_offered", "authorization_details", "scopes");
+	return HM_OK;
+}
+
+/* ---- the mint request that it stands for ---- */
+
+static hm_result write_request(const struct reading *reading, const struct config_profile *profile,
+	struct mint_request *request, struct hm_problem *why)
+{
+	json_t *body = json_pack("{s:s, s:s, s:O, s:s*, s:s*, s:s*}", "profile", profile->name, "subject",
+		reading->agent, "audience", reading->audience, "scope", parameter(reading, "scope"), "task",
+		parameter(reading, "task"), "approval", parameter(reading, "approval"));
+	if (!body)
+		return no_memory(why);
+	mint_request_free(request);
+	return mint_request_read(body, request, why);
+}
+
+static bool is_offered(const struct reading *reading, const struct config_profile *profile)
+{
+	bool is_allowed = false;
+	for (unsigned i = 0; i < profile->callers_count; i++)
+		is_allowed |= strcmp(profile->callers[i], reading->client->name) == 0;
+	return is_allowed && profile->issuer_index == reading->issuer && (profile->grants & reading->grant);
+}
+
+static hm_result try_profile(const struct reading *reading, const struct config_profile *profile,
+	struct mint_request *request, struct hm_problem *why)
+{
+	struct decision decision;
+	HM_TRY(write_request(reading, profile, request, why));
+	return policy_decide(
+		reading->config, reading->views, reading->granted, reading->caller, request, &decision, why);
+}
+
+static hm_result choose_profile(const struct reading *reading, struct mint_request *request, struct hm_problem *why)
+{
+	const struct config *config = reading->config;
+	struct hm_problem other;
+	bool is_first = true;
+	hm_result result = HM_REFUSED;
+	for (unsigned i = 0; i < config->profiles_count && result == HM_REFUSED; i++) {
+		if (!is_offered(reading, &config->profiles[i]))
+			continue;
+		result = try_profile(reading, &config->profiles[i], request, is_first ? why : &other);
+		if (!is_first && result == HM_BROKEN)
+			*why = other;
+		is_first = false;
+	}
+	return is_first ? hm_refuse(why, "grant_not_allowed", "grant_type", "a grant that a profile offers this client")
+			: result;
+}
+
+hm_result token_request_read(const struct config *config, const struct policy_views *views,
+	const struct policy_granted *granted, const struct gate_request *from, struct mint_request *request,
+	struct hm_problem *why)
+{
+	READING_AUTO reading = {.config = config,
+		.views = views,
+		.granted = granted,
+		.caller = &from->caller,
+		.parameters = json_object()};
+	*request = (struct mint_request){.body = NULL};
+	HM_TRY(find_issuer(&reading, from->call.target, why));
+	HM_TRY(read_form(from->body, reading.parameters, why));
+	HM_TRY(find_client(&reading, why));
+	if (!reading.client)
+		return hm_broken(why, "a token request without a client");
+	HM_TRY(find_grant(&reading, why));
+	HM_TRY(find_agent(&reading, why));
+	HM_TRY(find_audience(&reading, why));
+	HM_TRY(check_parameters(&reading, why));
+	HM_TRY(choose_profile(&reading, request, why));
+	request->grant = "client_credentials";
+	return HM_OK;
+}
