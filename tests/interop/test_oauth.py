@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OAuth clients from npm get their tokens at the token endpoint, unchanged."""
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import AUDIENCE, SharedCase  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+AGENT = "spiffe://demo.test/agent/demo"
+LIBRARIES = "oauth4webapi", "openid-client"
+
+
+class Clients(SharedCase):
+    def go(self, library, certificate=True, parameters=None, **changed):
+        ready = self.service.ready
+        question = {"library": library, "issuer": "https://localhost:%d/demo" % self.service.port, "client_id": "demo",
+                    "ca": ready["ca"], "audience": AUDIENCE,
+                    "parameters": {"resource": AUDIENCE, "scope": "read", **(parameters or {})}, **changed}
+        if certificate:
+            question.update(cert=ready["cert"], key=ready["key"])
+        result = subprocess.run(["node", os.path.join(HERE, "oauth.mjs")], input=json.dumps(question),
+                                capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_client_credentials_by_mutual_tls(self):
+        for library in LIBRARIES:
+            with self.subTest(library):
+                answer = self.go(library)
+                self.assertEqual(answer.get("error"), None, answer)
+                self.assertEqual((answer["token"]["token_type"].lower(), answer["token"]["expires_in"]), ("bearer", 300))
+                self.assertEqual((answer["payload"]["sub"], answer["payload"]["scope"]), (AGENT, "read"))
+
+    def test_refusals_are_read_as_such(self):
+        for library in LIBRARIES:
+            for changed, error in (({"certificate": False}, "invalid_client"), ({"client_id": "other"}, "invalid_client"),
+                                   ({"parameters": {"scope": "admin"}}, "invalid_scope"),
+                                   ({"parameters": {"resource": "https://evil.test"}}, "invalid_target")):
+                with self.subTest(library + " " + error):
+                    self.assertEqual(self.go(library, **changed)["error"], error)
+
+
+if __name__ == "__main__":
+    unittest.main()
