@@ -16,7 +16,6 @@ static const struct {
 	{"certificate_required", "invalid_client"},
 	{"certificate_refused", "invalid_client"},
 	{"unknown_caller", "invalid_client"},
-	{"unknown_issuer", "invalid_client"},
 	{"grant_not_offered", "unsupported_grant_type"},
 	{"role_missing", "unauthorized_client"},
 	{"caller_not_allowed", "unauthorized_client"},
@@ -73,10 +72,13 @@ size_t oauth_error_write(const struct hm_problem *why, char *body, size_t size)
 	const struct problem_kind *kind = problem_kind(why->code);
 	char text[sizeof why->detail + 256];
 	const char *error = oauth_error_of(kind->code).error;
-	/* What a fault of ours holds is for the log, and so is what would have helped somebody who is nobody. */
-	bool is_told = why->detail[0] && kind->status < 500 && strcmp(error, "invalid_client") != 0;
-	snprintf(text, sizeof text, "%s%s%s%s%s", kind->code, why->field[0] ? ": " : "", why->field,
-		is_told ? ": " : "", is_told ? why->detail : "");
+	bool is_nobody = strcmp(error, "invalid_client") == 0; /* is told nothing that would have helped */
+	bool is_told = why->detail[0] && kind->status < 500;   /* what a fault of ours holds is for the log */
+	if (is_nobody)
+		snprintf(text, sizeof text, "%s", kind->code);
+	else
+		snprintf(text, sizeof text, "%s%s%s%s%s", kind->code, why->field[0] ? ": " : "", why->field,
+			is_told ? ": " : "", is_told ? why->detail : "");
 	keep_plain(text);
 	struct hm_json json = hm_json(body, size);
 	hm_json_begin(&json, '{');
