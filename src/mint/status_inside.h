@@ -17,7 +17,7 @@ struct status_block {
 	uint64_t version;
 	const char *agent, *kid;                     /* words */
 	status_number next_of_holder, next_of_agent; /* in their buckets */
-	/* Seconds since 1970. given: the last place, as far as is known: at the start, or when it came, else. */
+	/* Seconds since 1970. given: the last place, 0: none by this process. */
 	uint32_t leased, given;
 	char task[HM_ID_MAX + 1]; /* "": none */
 	uint8_t issuer, list;     /* issuer: of status_lists */

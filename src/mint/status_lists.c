@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "clock.h"
 #include "status_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -265,7 +264,6 @@ static hm_result read_block(const struct store_row *row, const json_t *body, str
 	block->kid = words_take(&lists->words, kid);
 	block->count = (uint8_t)count;
 	block->leased = (uint32_t)leased;
-	block->given = (uint32_t)hm_time();
 	block->ended = ended;
 	block->shared = shared;
 	memcpy(block->task, task, strlen(task) + 1);

@@ -7,8 +7,12 @@
 #include <string.h>
 
 enum {
-	LOOKED_AT = 64, /* blocks of one bucket: the newest are first, and older ones have no place left */
-	PASSES = 1024,  /* until all old blocks are found */
+	/* Without a task a block is kept for so long after it was leased, whoever leased it, and gives its places to
+	 * what expires before that. */
+	KEPT_SECONDS = 2 * HM_LIFETIME_MAX,
+	APART_SECONDS = 300, /* by which clocks of nodes differ at most */
+	LOOKED_AT = 64,      /* blocks of one bucket: the newest are first, and older ones have no place left */
+	PASSES = 1024,       /* until all old blocks are found */
 	LOOK_AT_LEAST = 1024
 };
 
@@ -20,14 +24,20 @@ static bool is_of(
 	       strcmp(status_block_issuer(lists, block), holder->issuer) == 0 && strcmp(block->kid, holder->kid) == 0;
 }
 
+/* Whether the block is there for as long as what expires then: other nodes delete it, and do not know what this one has
+ * given since. */
+static bool lasts(const struct status_block *block, int64_t expires)
+{
+	return block->task[0] || expires <= block->leased + (int64_t)KEPT_SECONDS;
+}
+
 bool status_lists_place(
 	struct status_lists *lists, const struct status_holder *holder, int64_t expires, struct status_place *place)
 {
 	struct status_block *block = status_holder_first(lists, holder->issuer, holder->agent, holder->task);
-	(void)expires; /* no place is given to another before the longest lifetime is over */
 	for (unsigned i = 0; block && i < LOOKED_AT; block = status_block(lists, block->next_of_holder), i++) {
 		if (!is_of(lists, block, holder) || (!block->shared && block->used == block->count) ||
-			status_block_value(lists, block) == STATUS_INVALID)
+			!lasts(block, expires) || status_block_value(lists, block) == STATUS_INVALID)
 			continue;
 		block->given = (uint32_t)hm_time();
 		*place = (struct status_place){block->list, block->first + (block->shared ? 0u : block->used++)};
@@ -125,13 +135,15 @@ bool status_lists_put_ended(
 			block->task));
 }
 
-/* Of a task that is gone, which it is a day after its end; or that was full, or another's, and is so old that the last
- * credential on it has expired. One that is in use is renewed by nobody, so its agent's next block takes over. */
+/* Of a task that is gone, which it is a day after its end; or so old that nothing on it can live any more, of which it
+ * is known earlier when all of its places were given here. */
 static bool is_over(const struct status_lists *lists, const struct status_block *block, int64_t now)
 {
 	if (block->task[0])
 		return !tasks_find(lists->tasks, block->task);
-	return block->used == block->count && now - block->given > HM_LIFETIME_MAX;
+	if (block->given && block->used == block->count && now - block->given > HM_LIFETIME_MAX)
+		return true;
+	return now > block->leased + (int64_t)KEPT_SECONDS + APART_SECONDS;
 }
 
 /* The block that begins at the next place, NULL: none; around and around. */

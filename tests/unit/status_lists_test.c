@@ -20,6 +20,7 @@
 #define CHILD       "CAAAAAAAAAAAAAAAAAAAAA"
 #define FAR         4000000000
 #define DAY         86400
+#define HOUR        3600
 #define NEVER_THERE ((struct status_place){9, 9})
 
 static struct agents *agents;
@@ -136,12 +137,12 @@ static struct status_holder holder(const char *agent, const char *task, bool sha
 static struct status_place place_at(const struct status_holder *holder, int64_t leased)
 {
 	struct status_place place;
-	if (status_lists_place(lists, holder, FAR, &place))
+	if (status_lists_place(lists, holder, leased + HOUR, &place))
 		return place;
 	struct changes *changes = changes_open();
 	cr_assert(status_lists_put_block(lists, holder, leased, changes));
 	commit(changes);
-	cr_assert(status_lists_place(lists, holder, FAR, &place));
+	cr_assert(status_lists_place(lists, holder, leased + HOUR, &place));
 	return place;
 }
 
@@ -441,14 +442,46 @@ Test(status_lists, a_place_of_a_task_is_free_when_the_task_is_gone)
 
 Test(status_lists, a_block_that_is_full_is_free_a_day_after_its_last_place_was_given)
 {
+	const struct status_holder alone = holder(AGENT, "", false);
+	int64_t leased = hm_time();
 	put_agent(AGENT, "active");
 	for (int i = 0; i < STATUS_BLOCK_PLACES; i++)
-		(void)place(AGENT, "", false);
+		(void)place_at(&alone, leased);
 	int64_t given = hm_time();
 	cr_expect_eq(expire_all(given + DAY - 5), 0);
 	cr_expect_eq(expire_all(given + DAY + 5), 1);
-	(void)place(AGENT, "", false);
-	cr_expect_eq(expire_all(given + 10 * DAY), 0, "it has places left");
+	(void)place_at(&alone, leased);
+	cr_expect_eq(expire_all(given + DAY + 5), 0, "it has places left");
+}
+
+/* Of an agent that comes no more, of another node, of an earlier life, with whatever clock this one began. */
+Test(status_lists, a_block_without_a_task_is_free_when_nothing_on_it_can_live_any_more)
+{
+	const struct status_holder alone = holder(AGENT, "", false);
+	int64_t leased = hm_time() + 5 * DAY;
+	put_agent(AGENT, "active");
+	(void)place_at(&alone, leased);
+	cr_assert_eq(taken(RECORD_BLOCK, "a 0 64",
+			     "{\"agent\":\"" AGENT "\",\"count\":32,\"kid\":\"" KID "\",\"leased\":%" PRId64
+			     ",\"shared\":false,\"task\":\"\"}",
+			     leased),
+		HM_OK);
+	cr_expect_eq(expire_all(leased + 2 * DAY), 0);
+	cr_expect_eq(expire_all(leased + 2 * DAY + HOUR), 2);
+}
+
+/* Other nodes know of a block when it was leased, and not what was given of it since. */
+Test(status_lists, no_place_is_given_to_what_lives_longer_than_its_block)
+{
+	struct status_place of;
+	const struct status_holder alone = holder(AGENT, "", false), tasks_own = holder(AGENT, TASK, false);
+	put_agent(AGENT, "active");
+	put_task(TASK, AGENT, "open", NULL);
+	(void)place_at(&alone, 1000);
+	(void)place_at(&tasks_own, 1000);
+	cr_expect(status_lists_place(lists, &alone, 1000 + 2 * DAY, &of));
+	cr_expect_not(status_lists_place(lists, &alone, 1000 + 2 * DAY + 1, &of));
+	cr_expect(status_lists_place(lists, &tasks_own, 1000 + 2 * DAY + 1, &of), "it is there as long as the task");
 }
 
 /* So that it keeps nobody waiting: of very many it looks at a part each time. */
