@@ -294,19 +294,38 @@ static void remove_block(struct status_lists *lists, struct status_block *block)
 	*number = 0;
 }
 
+/* The row is written anew when the block ends. Another's at the same place: this one was deleted in between. */
+static bool is_same_lease(const struct status_block *a, const struct status_block *b)
+{
+	return a->leased == b->leased && a->count == b->count && a->shared == b->shared &&
+	       strcmp(a->agent, b->agent) == 0 && strcmp(a->kid, b->kid) == 0 && strcmp(a->task, b->task) == 0;
+}
+
+/* Revocations are kept longer than places: what is revoked there already, of a new block, is who had them before. */
+static void forget_revoked(struct status_list *list, const struct status_block *block)
+{
+	for (unsigned i = block->first; i < (unsigned)block->first + block->count; i++)
+		list->revoked[i / 32] &= ~(1u << i % 32);
+}
+
 /* Places of a block that somebody else leased, or an earlier life of ours, are all taken to be given out. */
 static void insert_block(struct status_lists *lists, status_number number)
 {
 	struct status_block *block = status_block(lists, number);
 	struct status_list *list = list_of(lists, block);
-	status_number before = list->blocks[block->first];
+	struct status_block *before = status_block(lists, list->blocks[block->first]);
 	uint32_t bit = 1u << block->first % 32;
 	bool is_ours = list->leasing[block->first / 32] & bit;
 	block->used = block->shared || is_ours ? 0 : block->count;
-	if (before) {
-		block->used = status_block(lists, before)->used;
-		status_block_unlink(lists, before);
-		status_block_free(lists, before);
+	if (before && is_same_lease(before, block)) {
+		block->used = before->used;
+		block->given = before->given;
+		status_block_unlink(lists, list->blocks[block->first]);
+		status_block_free(lists, list->blocks[block->first]);
+	} else {
+		if (before)
+			remove_block(lists, before);
+		forget_revoked(list, block);
 	}
 	list->leasing[block->first / 32] &= ~bit;
 	list->blocks[block->first] = number;

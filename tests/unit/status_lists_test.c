@@ -379,6 +379,42 @@ Test(status_lists, a_place_whose_agent_or_task_is_not_known_has_ended)
 	expect_value((struct status_place){1, 0}, STATUS_INVALID);
 }
 
+/* As a start finds it, in the order in which it was written: revocations are kept longer than blocks. */
+Test(status_lists, what_was_revoked_before_a_block_was_leased_is_not_of_it)
+{
+	put_agent(AGENT, "active");
+	put_revocation("credential", "IAAAAAAAAAAAAAAAAAAAAA", 1000, ",\"index\":3,\"list\":0");
+	cr_assert_eq(taken(RECORD_BLOCK, "a 0 0",
+			     "{\"agent\":\"" AGENT "\",\"count\":32,\"kid\":\"" KID
+			     "\",\"leased\":2000,\"shared\":false,\"task\":\"\"}"),
+		HM_OK);
+	expect_value((struct status_place){0, 3}, STATUS_VALID);
+	put_revocation("credential", "JAAAAAAAAAAAAAAAAAAAAA", 2001, ",\"index\":3,\"list\":0");
+	expect_value((struct status_place){0, 3}, STATUS_INVALID);
+}
+
+/* Another node deleted ours and leased its own there, and we hear of both at once. */
+Test(status_lists, a_block_that_another_leased_in_place_of_ours_is_not_ours)
+{
+	char key[32];
+	struct status_place next;
+	const struct status_holder others = holder(OTHER, "", false);
+	put_agent(AGENT, "active");
+	put_agent(OTHER, "active");
+	struct status_place of = place(AGENT, "", false);
+	snprintf(key, sizeof key, "a %u %u", of.list, of.index);
+	cr_assert_eq(taken(RECORD_BLOCK, key,
+			     "{\"agent\":\"" OTHER "\",\"count\":1,\"kid\":\"" KID
+			     "\",\"leased\":2000,\"shared\":false,\"task\":\"\"}"),
+		HM_OK);
+	cr_expect_not(status_lists_place(lists, &others, 2000 + HOUR, &next));
+	cr_assert_eq(taken(RECORD_BLOCK, key,
+			     "{\"agent\":\"" OTHER "\",\"count\":32,\"kid\":\"" KID
+			     "\",\"leased\":3000,\"shared\":false,\"task\":\"\"}"),
+		HM_OK);
+	cr_expect_not(status_lists_place(lists, &others, 3000 + HOUR, &next));
+}
+
 /* ---- what is published ---- */
 
 Test(status_lists, a_list_is_taken_when_it_changed_and_says_what_its_places_say)
