@@ -48,27 +48,40 @@ bool status_lists_place(
 
 /* ---- a block for it ---- */
 
+/* The row of its first place says whom a word is for, one block or many: who has neither it nor the word's other rows
+ * in view yet would lease what another has leased in part. So a block of one place is put behind the first, which it
+ * guards, or is the first. */
+static const struct status_block *first_of_many(
+	const struct status_lists *lists, const struct status_list *list, unsigned word)
+{
+	const struct status_block *first = status_block(lists, list->blocks[word * 32]);
+	return first && first->count == 1 ? first : NULL;
+}
+
 /* A place in a word that has one free, or a whole word. */
-static bool find_in_word(struct status_list *list, unsigned word, unsigned count, unsigned *first)
+static bool find_in_word(const struct status_lists *lists, const struct status_list *list, unsigned word,
+	unsigned count, unsigned *first)
 {
 	uint32_t taken = list->taken[word];
-	if (count > 1) {
-		*first = word * 32;
+	*first = word * 32;
+	if (count > 1)
 		return taken == 0;
-	}
-	if (taken == UINT32_MAX)
+	if (!(taken & 1))
+		return true;
+	if (taken == UINT32_MAX || !first_of_many(lists, list, word))
 		return false;
-	*first = word * 32 + (unsigned)__builtin_ctz(~taken);
+	*first += (unsigned)__builtin_ctz(~taken);
 	return true;
 }
 
 /* From where one was found last, once around; then a new list. */
-static bool find_free(struct status_issuer *issuer, unsigned count, struct status_place *place)
+static bool find_free(
+	const struct status_lists *lists, struct status_issuer *issuer, unsigned count, struct status_place *place)
 {
 	for (unsigned looked = 0; looked < issuer->count * STATUS_WORDS; looked++) {
 		struct status_list *list = issuer->lists[issuer->list];
 		place->list = issuer->list;
-		if (find_in_word(list, issuer->word, count, &place->index))
+		if (find_in_word(lists, list, issuer->word, count, &place->index))
 			return true;
 		if (++issuer->word < STATUS_WORDS)
 			continue;
@@ -92,10 +105,29 @@ static void reserve(struct status_issuer *issuer, struct status_place place, uns
 		list->taken[i / 32] |= 1u << i % 32;
 }
 
+enum { KEY_MAX = HM_NAME_MAX + 32 };
+
+static void write_key(const char *issuer, unsigned list, unsigned first, char key[KEY_MAX])
+{
+	snprintf(key, KEY_MAX, "%s %u %u", issuer, list, first);
+}
+
+static bool guard_first(const struct status_lists *lists, const struct status_issuer *issuer, struct status_place place,
+	struct changes *changes)
+{
+	char key[KEY_MAX];
+	unsigned word = place.index / 32;
+	const struct status_block *first = first_of_many(lists, issuer->lists[place.list], word);
+	if (place.index % 32 == 0 || !first)
+		return true;
+	write_key(issuer->name, place.list, word * 32, key);
+	return changes_guard(changes, RECORD_BLOCK, key, first->version);
+}
+
 static bool put(struct changes *changes, const char *issuer, struct status_place place, uint64_t seen, json_t *body)
 {
-	char key[HM_NAME_MAX + 32];
-	snprintf(key, sizeof key, "%s %u %u", issuer, place.list, place.index);
+	char key[KEY_MAX];
+	write_key(issuer, place.list, place.index, key);
 	char *text = body ? json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	bool is_put = text && changes_put(changes, RECORD_BLOCK, key, seen, text, strlen(text));
 	free(text);
@@ -109,12 +141,13 @@ bool status_lists_put_block(
 	unsigned count = holder->shared ? 1 : STATUS_BLOCK_PLACES;
 	struct status_place place;
 	struct status_issuer *issuer = status_issuer_make(lists, holder->issuer);
-	if (!issuer || !find_free(issuer, count, &place))
+	if (!issuer || !find_free(lists, issuer, count, &place))
 		return false;
 	reserve(issuer, place, count);
-	return put(changes, holder->issuer, place, 0,
-		json_pack("{s:s, s:i, s:s, s:I, s:b, s:s}", "agent", holder->agent, "count", (int)count, "kid",
-			holder->kid, "leased", (json_int_t)now, "shared", holder->shared, "task", holder->task));
+	return guard_first(lists, issuer, place, changes) &&
+	       put(changes, holder->issuer, place, 0,
+		       json_pack("{s:s, s:i, s:s, s:I, s:b, s:s}", "agent", holder->agent, "count", (int)count, "kid",
+			       holder->kid, "leased", (json_int_t)now, "shared", holder->shared, "task", holder->task));
 }
 
 bool status_lists_is_shared(const struct status_lists *lists, const char *issuer, struct status_place place)
@@ -166,13 +199,13 @@ static const struct status_block *look_at_next(struct status_lists *lists)
 
 unsigned status_lists_expire(struct status_lists *lists, int64_t now, unsigned most, struct changes *changes)
 {
-	char key[HM_NAME_MAX + 32];
+	char key[KEY_MAX];
 	unsigned count = 0;
 	for (unsigned left = lists->count / PASSES + LOOK_AT_LEAST; left && count < most; left--) {
 		const struct status_block *block = look_at_next(lists);
 		if (!block || !is_over(lists, block, now))
 			continue;
-		snprintf(key, sizeof key, "%s %u %u", status_block_issuer(lists, block), block->list, block->first);
+		write_key(status_block_issuer(lists, block), block->list, block->first, key);
 		count += changes_delete(changes, RECORD_BLOCK, key, block->version);
 	}
 	return count;
