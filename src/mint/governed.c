@@ -79,7 +79,9 @@ static hm_result need_place(struct service *service, const struct decision *deci
 	if (needs->has_place)
 		return HM_OK;
 	HM_TRY(need_changes(needs, why));
-	return written(status_lists_put_block(service->status_lists, &holder, hm_time(), needs->changes), why);
+	return written(
+		status_lists_put_block(service->status_lists, &holder, hm_time(), needs->changes, &needs->acts.lease),
+		why);
 }
 
 /* One that is to be opened is counted when it is there. */

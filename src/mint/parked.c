@@ -72,12 +72,18 @@ static void refuse(struct parked *parked, const struct hm_problem *why)
 	parked->is_answered = true;
 }
 
+static void tell_of_lease(const struct parked_lot *lot, const struct parked_acts *acts, uint64_t sequence)
+{
+	status_lists_leased(lot->service->status_lists, acts->issuer, &acts->lease, sequence);
+}
+
 /* Another act that came first is no reason to refuse: what it changed is known now. */
 static void on_committed(void *context, hm_result result, uint64_t sequence, const struct hm_problem *why)
 {
 	struct parked *parked = context;
 	struct service *service = parked->lot->service;
 	bool is_conflict = result == HM_REFUSED;
+	tell_of_lease(parked->lot, &parked->about.acts, result == HM_OK ? sequence : 0);
 	if (result == HM_OK)
 		parked->ticket = record_born(service, &parked->about.acts, sequence);
 	if (parked->ticket && parked->about.acts.approval && parked->ticket > ledger_durable(service->ledger))
@@ -144,6 +150,7 @@ hm_result parked_commit(struct parked_lot *lot, const struct parked_request *abo
 	struct parked *parked = park(lot, about, request);
 	if (!parked) {
 		changes_close(changes);
+		tell_of_lease(lot, &about->acts, 0);
 		return hm_overload(why, 1, "too many requests wait for the store");
 	}
 	store_commit(lot->service->store, changes, on_committed, parked);

@@ -9,17 +9,19 @@
 
 #include "gate_protocol.h"
 #include "policy.h"
+#include "status_lists.h"
 #include "store.h"
 
 struct service;
 
 struct parked_lot; /* opaque; made by parked_open, released by parked_close */
 
-/* What is to be told of in the ledger when it is committed. */
+/* What is to be told of, in the ledger and to the status lists, when it is committed. */
 struct parked_acts {
 	bool agent;    /* the subject came into being */
 	bool task;     /* a task was opened */
 	bool approval; /* an approval was asked for: the request is answered with it */
+	struct status_lease lease;
 	char task_id[HM_ID_MAX + 1], approval_id[HM_ID_MAX + 1];
 	char issuer[HM_NAME_MAX + 1], caller[HM_NAME_MAX + 1], subject[HM_SPIFFE_ID_MAX + 1];
 };
@@ -36,7 +38,8 @@ struct parked_request {
 struct parked_lot *parked_open(struct service *service); /* NULL: no memory */
 void parked_close(struct parked_lot *lot);
 
-/* Takes `changes` over, and copies the rest. HM_UNAVAILABLE: too many wait, or it was tried too often. */
+/* Takes `changes` over, and the lease, and copies the rest. HM_UNAVAILABLE: too many wait, or it was tried too often.
+ */
 hm_result parked_commit(struct parked_lot *lot, const struct parked_request *about, const struct gate_request *request,
 	struct changes *changes, struct hm_problem *why) HM_MUST_USE;
 

@@ -27,8 +27,7 @@ struct status_block {
 };
 
 struct status_list {
-	uint32_t taken[STATUS_WORDS];   /* a bit a place: it belongs to a block, or to one that is being committed */
-	uint32_t leasing[STATUS_WORDS]; /* to one that we are committing */
+	uint32_t taken[STATUS_WORDS];   /* a bit a place: it belongs to a block, or to one that we are committing */
 	uint32_t revoked[STATUS_WORDS]; /* the one credential there was */
 	uint8_t bits[STATUS_LIST_PLACES / 4];
 	bool changed;

@@ -308,15 +308,14 @@ static void forget_revoked(struct status_list *list, const struct status_block *
 		list->revoked[i / 32] &= ~(1u << i % 32);
 }
 
-/* Places of a block that somebody else leased, or an earlier life of ours, are all taken to be given out. */
+/* Places are all taken to be given out, by somebody else or an earlier life of ours, unless status_lists_leased says
+ * that they are ours. */
 static void insert_block(struct status_lists *lists, status_number number)
 {
 	struct status_block *block = status_block(lists, number);
 	struct status_list *list = list_of(lists, block);
 	struct status_block *before = status_block(lists, list->blocks[block->first]);
-	uint32_t bit = 1u << block->first % 32;
-	bool is_ours = list->leasing[block->first / 32] & bit;
-	block->used = block->shared || is_ours ? 0 : block->count;
+	block->used = block->shared ? 0 : block->count;
 	if (before && is_same_lease(before, block)) {
 		block->used = before->used;
 		block->given = before->given;
@@ -327,7 +326,6 @@ static void insert_block(struct status_lists *lists, status_number number)
 			remove_block(lists, before);
 		forget_revoked(list, block);
 	}
-	list->leasing[block->first / 32] &= ~bit;
 	list->blocks[block->first] = number;
 	mark(list, block, true);
 	status_block_link(lists, number);

@@ -23,6 +23,12 @@ struct status_place {
 	unsigned list, index;
 };
 
+/* Places that are to be a block; 0: none. */
+struct status_lease {
+	struct status_place place;
+	unsigned count;
+};
+
 /* Whose place it is. Texts are compared, not kept. */
 struct status_holder {
 	const char *issuer, *agent; /* the issuer's name, the agent's SPIFFE ID */
@@ -44,9 +50,13 @@ hm_result status_lists_take(
 /* A place for one credential more, which expires then. False: the holder has none left, a block must be committed. */
 bool status_lists_place(struct status_lists *lists, const struct status_holder *holder, int64_t expires,
 	struct status_place *place) HM_MUST_USE;
-/* The change that gives the holder a block. False: no memory, or no place left. */
+/* The change that gives the holder a block: nobody else gets its places until status_lists_leased says what came of it.
+ * False: no memory, or no place left. */
 bool status_lists_put_block(struct status_lists *lists, const struct status_holder *holder, int64_t now,
-	struct changes *changes) HM_MUST_USE;
+	struct changes *changes, struct status_lease *lease) HM_MUST_USE;
+/* It was committed as `sequence`, so the places are ours to give; 0: it was not, or nobody knows. */
+void status_lists_leased(
+	struct status_lists *lists, const char *issuer, const struct status_lease *lease, uint64_t sequence);
 
 /* Whether others than one credential have this place. */
 bool status_lists_is_shared(const struct status_lists *lists, const char *issuer, struct status_place place);

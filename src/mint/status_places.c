@@ -96,13 +96,33 @@ static bool find_free(
 	return true;
 }
 
-/* It is reserved from here on; what cannot be committed stays so until the next start. */
-static void reserve(struct status_issuer *issuer, struct status_place place, unsigned count)
+static void reserve(const struct status_issuer *issuer, const struct status_lease *lease)
 {
-	struct status_list *list = issuer->lists[place.list];
-	list->leasing[place.index / 32] |= 1u << place.index % 32;
-	for (unsigned i = place.index; i < place.index + count; i++)
+	struct status_list *list = issuer->lists[lease->place.list];
+	for (unsigned i = lease->place.index; i < lease->place.index + lease->count; i++)
 		list->taken[i / 32] |= 1u << i % 32;
+}
+
+/* What another has leased meanwhile stays taken. */
+static void give_back(const struct status_lists *lists, const char *name, const struct status_lease *lease)
+{
+	struct status_list *list = status_issuer(lists, name)->lists[lease->place.list];
+	struct status_place place = lease->place;
+	for (; place.index < lease->place.index + lease->count; place.index++)
+		if (!status_block_at(lists, name, place))
+			list->taken[place.index / 32] &= ~(1u << place.index % 32);
+}
+
+void status_lists_leased(
+	struct status_lists *lists, const char *issuer, const struct status_lease *lease, uint64_t sequence)
+{
+	if (!lease->count)
+		return;
+	struct status_block *block = status_block_at(lists, issuer, lease->place);
+	if (!sequence)
+		give_back(lists, issuer, lease);
+	else if (block && block->version == sequence)
+		block->used = 0;
 }
 
 enum { KEY_MAX = HM_NAME_MAX + 32 };
@@ -135,19 +155,24 @@ static bool put(struct changes *changes, const char *issuer, struct status_place
 	return is_put;
 }
 
-bool status_lists_put_block(
-	struct status_lists *lists, const struct status_holder *holder, int64_t now, struct changes *changes)
+bool status_lists_put_block(struct status_lists *lists, const struct status_holder *holder, int64_t now,
+	struct changes *changes, struct status_lease *lease)
 {
 	unsigned count = holder->shared ? 1 : STATUS_BLOCK_PLACES;
-	struct status_place place;
 	struct status_issuer *issuer = status_issuer_make(lists, holder->issuer);
-	if (!issuer || !find_free(lists, issuer, count, &place))
+	if (!issuer || !find_free(lists, issuer, count, &lease->place))
 		return false;
-	reserve(issuer, place, count);
-	return guard_first(lists, issuer, place, changes) &&
-	       put(changes, holder->issuer, place, 0,
-		       json_pack("{s:s, s:i, s:s, s:I, s:b, s:s}", "agent", holder->agent, "count", (int)count, "kid",
-			       holder->kid, "leased", (json_int_t)now, "shared", holder->shared, "task", holder->task));
+	lease->count = count;
+	reserve(issuer, lease);
+	if (guard_first(lists, issuer, lease->place, changes) &&
+		put(changes, holder->issuer, lease->place, 0,
+			json_pack("{s:s, s:i, s:s, s:I, s:b, s:s}", "agent", holder->agent, "count", (int)count, "kid",
+				holder->kid, "leased", (json_int_t)now, "shared", holder->shared, "task",
+				holder->task)))
+		return true;
+	status_lists_leased(lists, holder->issuer, lease, 0);
+	lease->count = 0;
+	return false;
 }
 
 bool status_lists_is_shared(const struct status_lists *lists, const char *issuer, struct status_place place)

@@ -141,9 +141,11 @@ static struct status_place place_at(const struct status_holder *holder, int64_t 
 	struct status_place place;
 	if (status_lists_place(lists, holder, leased + HOUR, &place))
 		return place;
+	struct status_lease lease = {.count = 0};
 	struct changes *changes = changes_open();
-	cr_assert(status_lists_put_block(lists, holder, leased, changes));
+	cr_assert(status_lists_put_block(lists, holder, leased, changes, &lease));
 	commit(changes);
+	status_lists_leased(lists, "a", &lease, version);
 	cr_assert(status_lists_place(lists, holder, leased + HOUR, &place));
 	return place;
 }
@@ -254,12 +256,46 @@ Test(status_lists, places_of_an_earlier_life_are_not_given_again)
 	cr_expect(of.list != 0 || of.index < 32 || of.index >= 64);
 }
 
+static struct status_lease newest;
+
 static struct changes *lease(const char *task, bool shared)
 {
 	const struct status_holder of = holder(AGENT, task, shared);
 	struct changes *changes = changes_open();
-	cr_assert(status_lists_put_block(lists, &of, 1000, changes));
+	cr_assert(status_lists_put_block(lists, &of, 1000, changes, &newest));
 	return changes;
+}
+
+/* A store that takes nothing for a while must not use up the lists. */
+Test(status_lists, places_that_were_not_committed_are_free_again)
+{
+	put_agent(AGENT, "active");
+	put_task(TASK, AGENT, "open", NULL);
+	for (int i = 0; i < 100000; i++) {
+		changes_close(lease(i % 2 ? TASK : "", i % 2));
+		status_lists_leased(lists, "a", &newest, 0);
+	}
+	for (int i = 0; i < 3; i++)
+		cr_assert_eq(place(AGENT, "", false).list, 0u);
+}
+
+/* As the store gives both: the row that came first, then that ours was refused. */
+Test(status_lists, places_of_who_came_first_are_not_ours)
+{
+	struct status_place of;
+	const struct status_holder alone = holder(AGENT, "", false);
+	put_agent(AGENT, "active");
+	struct changes *refused = lease("", false);
+	cr_assert_eq(taken(RECORD_BLOCK, refused->items[0].key,
+			     "{\"agent\":\"" AGENT "\",\"count\":32,\"kid\":\"" KID
+			     "\",\"leased\":1000,\"shared\":false,\"task\":\"\"}"),
+		HM_OK);
+	changes_close(refused);
+	status_lists_leased(lists, "a", &newest, 0);
+	cr_expect_not(status_lists_place(lists, &alone, 1000 + HOUR, &of));
+	refused = lease("", false);
+	cr_expect_str_eq(refused->items[0].key, "a 0 32", "the other's are taken");
+	changes_close(refused);
 }
 
 /* Two nodes lease at once, and neither sees the other's: a block of many places and one of a part of them must not both
