@@ -101,10 +101,23 @@ static json_t *row_of(const struct api_call *call, const struct wanted *wanted)
 	return row;
 }
 
-static hm_result put_row(struct api_call *call, const struct wanted *wanted, struct hm_problem *why)
+/* Whose place was told once keeps it, though only its id is told now. */
+static void keep_known(const struct api_call *call, struct wanted *wanted)
+{
+	const struct revocation *known =
+		revocations_find(call->service->revocations, wanted->of, call->issuer, wanted->name);
+	if (!known || !known->has_place)
+		return;
+	wanted->has_place = true;
+	wanted->place = (struct status_place){known->list, known->index};
+	wanted->expires = known->expires;
+}
+
+static hm_result put_row(struct api_call *call, struct wanted *wanted, struct hm_problem *why)
 {
 	char key[HM_STORE_KEY_MAX + 1];
 	uint64_t seen = revocations_version(call->service->revocations, wanted->of, call->issuer, wanted->name);
+	keep_known(call, wanted);
 	json_t *row = row_of(call, wanted);
 	char *text = row ? json_dumps(row, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
 	bool is_put = text && revocation_key(wanted->of, call->issuer, wanted->name, key) &&
@@ -127,12 +140,16 @@ static hm_result end_place(struct api_call *call, struct wanted *wanted, struct 
 	return status_lists_put_ended(lists, call->issuer, wanted->place, call->changes) ? HM_OK : no_memory(why);
 }
 
-/* What was revoked before stays so from then on; a subject or key is revoked anew, for what came since. */
+/* What was revoked before stays so from then on; a subject or key is revoked anew, for what came since, and a
+ * credential whose id alone was known then, now that its place in a list is. */
 static bool is_done(const struct api_call *call, const struct wanted *wanted)
 {
 	const struct revocation *known =
 		revocations_find(call->service->revocations, wanted->of, call->issuer, wanted->name);
-	return known && (wanted->of == REVOKED_CREDENTIAL || known->at >= call->now);
+	if (!known || wanted->of != REVOKED_CREDENTIAL)
+		return known && known->at >= call->now;
+	return !wanted->has_place ||
+	       status_lists_value(call->service->status_lists, call->issuer, wanted->place) == STATUS_INVALID;
 }
 
 static hm_result revoke_one(struct api_call *call, struct wanted *wanted, struct hm_problem *why)

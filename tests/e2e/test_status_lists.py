@@ -14,6 +14,7 @@ import zlib
 import ledger_entries
 from harness import AUDIENCE, SUBJECT, Case, decode, edit, process_exists, read, run, start_serve, verify, wait_for
 from harness import HSMINT
+from test_tasks import control
 
 VALID, ENDED, SUSPENDED = 0, 1, 2
 PROFILE = "demo-task"  # its tasks have places
@@ -223,6 +224,24 @@ class Kept(StatusCase):
         self.assertNotEqual(answer.body, before)
         self.assertEqual(verify(answer.body.decode(), self.jwks(), self.work)["ttl"], 5)
         self.assertEqual((self.value(ended), self.value(other)), (ENDED, VALID))
+
+    def revoke(self, **members):
+        status, answer = control(self.service, "POST", "/v1/revocations", members)
+        self.assertEqual(status, 200, answer)
+
+    def test_what_was_revoked_by_its_id_is_revoked_in_its_list_when_that_is_told(self):
+        edit(os.path.join(self.directory, "hsmint.yaml"), "status: task", "status: credential")
+        self.service.command("reload", "--control", self.service.control)
+        answer = self.service.mint(profile=PROFILE, task=self.open(), audience=AUDIENCE)
+        self.assertEqual(answer.status, 200, answer.body)
+        token, payload = answer.json["credential"], decode(answer.json["credential"])[1]
+        self.revoke(credential=payload["jti"])
+        self.assertEqual(self.value(payload), VALID)  # nobody said where it is
+        self.revoke(token=token)
+        self.wait_value(payload, ENDED)
+        self.revoke(credential=payload["jti"], force=True)
+        self.again()
+        self.wait_value(payload, ENDED)
 
     def test_a_list_is_signed_when_its_token_is_back(self):
         task = self.open()
