@@ -55,13 +55,13 @@ static json_t *texts(const char *const *list, unsigned count)
 	return array;
 }
 
+/* One that this request opens has no id yet. */
 static json_t *task_properties(const struct decision *decision)
 {
-	const struct task *task = decision->task;
-	if (!task)
+	if (!decision->purpose)
 		return json_null();
-	return json_pack("{s:s, s:s, s:s, s:I}", "id", task->id, "purpose", task->purpose, "on_behalf_of",
-		task->on_behalf_of, "expires", (json_int_t)task->expires);
+	return json_pack("{s:s*, s:s, s:s, s:I}", "id", decision->task ? decision->task->id : NULL, "purpose",
+		decision->purpose, "on_behalf_of", decision->on_behalf_of, "expires", (json_int_t)decision->task_ends);
 }
 
 static json_t *subject_properties(const struct decision *decision)

@@ -317,6 +317,9 @@ static hm_result check_task(const struct inquiry *inquiry, struct decision *deci
 		return hm_refuse(why, "task_limit", "audience", "audiences of the task");
 	if (!scopes_are_within(task->scopes, task->scopes_count, request->scope))
 		return hm_refuse(why, "task_limit", "scope", "scopes of the task");
+	decision->purpose = task->purpose;
+	decision->on_behalf_of = task->on_behalf_of;
+	decision->task_ends = task->expires;
 	int64_t left = task_expires(task) - inquiry->views->now;
 	if (left < decision->lifetime)
 		decision->lifetime = (unsigned)left;

@@ -40,6 +40,9 @@ struct decision {
 	const struct agent *accountable; /* whose owner and limits hold: the agent, or its class */
 	const struct task *task;         /* NULL: none, or */
 	bool opens_task;                 /* one is to be opened first */
+	/* Of either; NULL: of none, "" as the task has it. */
+	const char *purpose, *on_behalf_of;
+	int64_t task_ends;               /* by its own expiry */
 	bool counts;                     /* the task counts it */
 	unsigned approvers;              /* so many must approve it first, */
 	unsigned approve_within;         /* within so many seconds; 0: none, or they have */

@@ -143,6 +143,26 @@ class PolicyEngine(harness.Case):
         self.refused(service.mint(), 503, "policy_unavailable")
         self.assertLess(time.monotonic() - began, 4)
 
+    def test_it_is_told_of_the_task_that_a_request_opens(self):
+        server = self.canned((200, b'{"decision": false}'))
+        service = self.authzen()
+        task = {"ref": "job 1", "purpose": "pays salaries", "on_behalf_of": "alice@demo.test", "lifetime": 60}
+
+        def told():
+            return server.asked[-1][1]["context"]["task"]
+        self.refused(service.mint(profile="demo-task", task=task), 403, "policy_denied")
+        self.assertEqual({name: value for name, value in told().items() if name != "expires"},
+                         {"purpose": "pays salaries", "on_behalf_of": "alice@demo.test"})
+        self.assertLess(abs(told()["expires"] - time.time() - 60), 10)
+        server.answer = (200, b'{"decision": true}')
+        minted = service.mint(profile="demo-task", task=task)
+        self.assertEqual(minted.status, 200, minted.body)
+        self.assertNotIn("id", told())  # the same decision, asked once
+        self.assertEqual(service.mint(profile="demo-task", task=task).status, 200)
+        self.assertEqual((told()["id"], told()["purpose"]), (minted.json["task"], "pays salaries"))
+        self.assertEqual(service.mint().status, 200)
+        self.assertIsNone(told())
+
     def test_opa_is_asked_as_it_wants_and_undefined_is_a_no(self):
         server = self.canned((200, b'{"result": true, "decision_id": "d1"}'))
         service = self.serve("{engine: opa, url: \"http://localhost\", socket: %s/pdp.sock, path: /v1/data/hsmint/allow}"
