@@ -33,13 +33,27 @@ static void refuse_pending(struct service *service, const struct pending *pendin
 
 /* ---- the way in ---- */
 
-static hm_result fill(struct pending *pending, const struct decision *decision, const struct mint_request *request,
-	const struct issuing_key *key, struct hm_problem *why)
+/* Who is shown a credential knows when it was issued by what it says itself: dated back to before a revocation of its
+ * subject or key, it would be covered by that. */
+static unsigned backdate(const struct service *service, const struct decision *decision, const char *subject,
+	const char *kid, int64_t issued)
 {
+	int64_t since = issued - revocations_until(service->revocations, decision->issuer->name, subject, kid);
+	if (since > decision->backdate || since < 1)
+		return decision->backdate;
+	return (unsigned)since - 1;
+}
+
+static hm_result fill(const struct service *service, struct pending *pending, const struct decision *decided,
+	const struct mint_request *request, const struct issuing_key *key, struct hm_problem *why)
+{
+	struct decision dated = *decided;
+	const struct decision *decision = &dated;
 	if (!id_make(pending->id_text))
 		return hm_broken(why, "getrandom gave too little");
 	struct jwt_times times = {.issued = hm_time()};
 	times.expires = times.issued + decision->lifetime;
+	dated.backdate = backdate(service, decided, request->subject, key->jwk.kid, times.issued);
 	HM_TRY(jwt_build(decision, request, key->header, pending->id_text, &times,
 		pending->has_place ? &pending->place : NULL, pending->jwt, &pending->tbs_length, why));
 	pending->kind = decision->profile->kind;
@@ -247,7 +261,7 @@ static hm_result submit(struct service *service, const struct asking *asking, co
 {
 	const struct decision *decision = &asking->decision;
 	governed_remember(pending, decision, &asking->asked, &asking->needs);
-	HM_TRY(fill(pending, decision, &asking->asked, key, why));
+	HM_TRY(fill(service, pending, decision, &asking->asked, key, why));
 	HM_TRY(set_turn(pending, decision, why));
 	HM_TRY(record_prepare(
 		pending, service->config->state, decision, &asking->asked, asking->request->key.text, why));

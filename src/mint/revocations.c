@@ -192,6 +192,17 @@ bool revocations_cover(const struct revocations *revocations, const char *issuer
 	       covers(revocations_find(revocations, REVOKED_KEY, issuer, kid), issued);
 }
 
+int64_t revocations_until(
+	const struct revocations *revocations, const char *issuer, const char *subject, const char *kid)
+{
+	if (!revocations->tree)
+		return -1;
+	const struct revocation *of_subject = revocations_find(revocations, REVOKED_SUBJECT, issuer, subject);
+	const struct revocation *of_key = revocations_find(revocations, REVOKED_KEY, issuer, kid);
+	int64_t until = of_subject ? of_subject->at : -1;
+	return of_key && of_key->at > until ? of_key->at : until;
+}
+
 /* ---- all of them ---- */
 
 struct walk {

@@ -54,4 +54,8 @@ unsigned revocations_expire(struct revocations *revocations, int64_t now, unsign
 bool revocations_cover(const struct revocations *revocations, const char *issuer, const char *id, const char *subject,
 	const char *kid, int64_t issued);
 
+/* Until when everything of this subject, or by this key, is revoked; -1: neither is. */
+int64_t revocations_until(
+	const struct revocations *revocations, const char *issuer, const char *subject, const char *kid);
+
 #endif

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import unittest
+import urllib.parse
 import zlib
 
 import ledger_entries
@@ -242,6 +243,28 @@ class Kept(StatusCase):
         self.revoke(credential=payload["jti"], force=True)
         self.again()
         self.wait_value(payload, ENDED)
+
+    def introspected(self, token):
+        answer = self.service.ask("POST", "/oauth2/introspect", urllib.parse.urlencode({"token": token}).encode(),
+                                  headers={"Content-Type": "application/x-www-form-urlencoded"})
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json["active"]
+
+    def test_what_is_struck_after_a_revocation_of_its_subject_or_key_is_in_force(self):
+        kid = decode(self.service.mint(profile=PROFILE, task=self.open(), audience=AUDIENCE).json["credential"])[0]["kid"]
+        for members in ({"subject": SUBJECT}, {"key": kid}):
+            with self.subTest(members):
+                task = self.open()
+                before = self.service.mint(profile=PROFILE, task=task, audience=AUDIENCE).json["credential"]
+                self.revoke(**members)
+
+                def struck():
+                    answer = self.service.mint(profile=PROFILE, task=task, audience=AUDIENCE)
+                    return answer.status == 200 and answer.json["credential"]  # not in the same second
+                after = wait_for(struck, "a credential")
+                self.assertEqual((self.introspected(before), self.introspected(after)), (False, True))
+                self.wait_value(decode(before)[1], ENDED)
+                self.wait_value(decode(after)[1], VALID)
 
     def test_a_list_is_signed_when_its_token_is_back(self):
         task = self.open()
