@@ -610,12 +610,13 @@ static const struct config_profile *profile_of(const struct service *service, co
 	return NULL;
 }
 
-/* For somebody who still waits, and only under the configuration by which it was decided. */
+/* For somebody who still waits, and only under the configuration by which it was decided. Not of what has a place in a
+ * status list: that is of one key, and the end of another would not reach it. */
 static const struct issuing_key *another_key(const struct service *service, const struct pending *pending)
 {
 	bool is_wanted = (!pending->answered || !TAILQ_EMPTY(&pending->followers)) &&
 			 pending->wanted_until_ms > uv_now(&service->loop);
-	if (pending->moved || !is_wanted || pending->configuration != service->configuration)
+	if (pending->moved || pending->has_place || !is_wanted || pending->configuration != service->configuration)
 		return NULL;
 	const struct config_profile *profile = profile_of(service, pending);
 	return profile ? key_choice(service, profile, pending) : NULL;

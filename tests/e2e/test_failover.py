@@ -8,18 +8,23 @@ import time
 import unittest
 
 from harness import AUDIENCE, SUBJECT, Case, decode, edit, leave_unsigned, read, run, start_serve, verify, wait_for
+from test_status_lists import ENDED, values_of
+from test_tasks import control
 from token_admin import create_key
 
 SECOND = "hsmint-second"
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 
 
-class Failover(Case):
+class Two(Case):
+    leaves_unsigned = True  # a checkpoint would wait for the token that is away
+
     def setUp(self):
         super().setUp()
         self.directory = self.made()
         config = os.path.join(self.directory, "hsmint.yaml")
-        leave_unsigned(config)  # a checkpoint would wait for the token that is away
+        if self.leaves_unsigned:
+            leave_unsigned(config)
         self.second(config)
         self.service = start_serve(config, self.directory)
         self.addCleanup(self.service.stop)
@@ -61,6 +66,8 @@ class Failover(Case):
                 except ProcessLookupError:
                     pass
 
+
+class Failover(Two):
     def test_both_keys_are_published_and_the_first_signs_while_it_can(self):
         answers = [self.service.mint() for _ in range(5)]
         self.assertEqual(len({self.kid(answer) for answer in answers}), 1)
@@ -124,6 +131,32 @@ class Failover(Case):
         os.kill(self.token("second")["pid"], signal.SIGKILL)
         os.kill(self.token("soft")["pid"], signal.SIGKILL)
         self.assertEqual(self.service.mint().status, 200)
+
+
+class Places(Two):
+    leaves_unsigned = False
+
+    def test_what_has_a_place_in_a_list_ends_with_the_key_that_signed_it(self):
+        """Whichever that is, when its token dies while it is there."""
+        task = {"ref": "job", "purpose": "testing"}
+        self.assertEqual(self.service.mint(profile="demo-task", task=task).status, 200)
+        wait_for(lambda: self.service.ask("GET", "/demo/status/0").status == 200, "the list, which the token signs too")
+        os.kill(self.token("soft")["pid"], signal.SIGSTOP)
+        waiting = []
+        thread = threading.Thread(target=lambda: waiting.append(self.service.mint(profile="demo-task", task=task)))
+        thread.start()
+        wait_for(lambda: self.token("soft")["outstanding"], "the request to be with the token")
+        os.kill(self.token("soft")["pid"], signal.SIGKILL)
+        thread.join()
+        self.assertEqual(waiting[0].status, 200, waiting[0].body)
+        header, payload = decode(waiting[0].json["credential"])
+        self.assertEqual(control(self.service, "POST", "/v1/revocations", {"key": header["kid"]})[0], 200)
+
+        def is_ended():
+            answer = self.service.ask("GET", "/demo/status/0")
+            return answer.status == 200 and \
+                values_of(decode(answer.body.decode())[1])[payload["status"]["status_list"]["idx"]] == ENDED
+        wait_for(is_ended, "the list to say so")
 
 
 if __name__ == "__main__":
