@@ -128,6 +128,7 @@ enum {
 	HM_STATUS_LISTS_MAX = 64,        /* of an issuer */
 	HM_APPROVERS_MAX = 8,            /* that one request needs */
 	HM_APPROVAL_SECONDS_MAX = 86400, /* for which one waits */
+	HM_APPROVALS_WAITING_MAX = 256,  /* of one caller */
 	HM_TASK_SECONDS = 3600,          /* of one that does not say when it ends */
 	HM_TASK_SECONDS_MAX = 31 * 86400,
 	HM_TASKS_LOOKED_AT = 20000, /* at once, for one page of a list */

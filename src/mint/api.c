@@ -19,7 +19,8 @@
 enum {
 	TRIES = 3,                          /* of an act that others came before */
 	WAITING_MAX = HM_API_CALLS_MAX / 2, /* more that want to wait are answered at once */
-	LOOK_US = 50 /* a call that waits is looked at no oftener than this, for each that does */
+	KEPT_FOR_OPERATORS = 64, /* a gate that was taken over keeps nobody at the control socket from revoking */
+	LOOK_US = 50             /* a call that waits is looked at no oftener than this, for each that does */
 };
 
 /* A call on its way. */
@@ -348,7 +349,8 @@ static const struct api_route no_route = {.path = ""}; /* until it is found */
 
 static struct work *begin(struct api *api, enum api_way way, struct hm_problem *why)
 {
-	struct work *work = api->count < HM_API_CALLS_MAX ? calloc(1, sizeof *work) : NULL;
+	unsigned most = way == WAY_CONTROL ? HM_API_CALLS_MAX : HM_API_CALLS_MAX - KEPT_FOR_OPERATORS;
+	struct work *work = api->count < most ? calloc(1, sizeof *work) : NULL;
 	if (!work) {
 		(void)!hm_overload(why, 1, "as many calls are on their way as may");
 		return NULL;

@@ -80,16 +80,21 @@ const struct approval *approvals_find(const struct approvals *approvals, const c
 	return is_at(approvals, place, id) ? &approvals->items[place]->approval : NULL;
 }
 
-const struct approval *approvals_pending(
-	const struct approvals *approvals, const char *issuer, const char *caller, const char *hash, int64_t now)
+const struct approval *approvals_pending(const struct approvals *approvals, const char *issuer, const char *caller,
+	const char *hash, int64_t now, unsigned *waiting)
 {
+	const struct approval *same = NULL;
+	*waiting = 0;
 	for (unsigned i = 0; i < approvals->count; i++) {
 		const struct approval *approval = &approvals->items[i]->approval;
-		if (strcmp(approval->hash, hash) == 0 && strcmp(approval->issuer, issuer) == 0 &&
-			strcmp(approval->caller, caller) == 0 && approval_state(approval, now) == APPROVAL_PENDING)
-			return approval;
+		if (strcmp(approval->issuer, issuer) != 0 || strcmp(approval->caller, caller) != 0 ||
+			approval_state(approval, now) != APPROVAL_PENDING)
+			continue;
+		++*waiting;
+		if (strcmp(approval->hash, hash) == 0)
+			same = approval;
 	}
-	return NULL;
+	return same;
 }
 
 unsigned approvals_list(const struct approvals *approvals, const char *issuer, const char *after,

@@ -43,9 +43,9 @@ hm_result approvals_take(struct approvals *approvals, const struct store_row *ro
 const struct approval *approvals_find(const struct approvals *approvals, const char *id); /* NULL: none */
 enum approval_state approval_state(const struct approval *approval, int64_t now);
 
-/* One that waits for this very request already; NULL: none. */
-const struct approval *approvals_pending(
-	const struct approvals *approvals, const char *issuer, const char *caller, const char *hash, int64_t now);
+/* One that waits for this very request already; NULL: none. `*waiting` is how many of the caller wait. */
+const struct approval *approvals_pending(const struct approvals *approvals, const char *issuer, const char *caller,
+	const char *hash, int64_t now, unsigned *waiting);
 
 /* Its row with one more who grants it, or the one who denies it. False: no memory. */
 bool approvals_put_granted(struct changes *changes, const struct approval *approval, const char *approver) HM_MUST_USE;

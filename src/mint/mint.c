@@ -312,16 +312,32 @@ static hm_result wait_for_engine(struct service *service, struct asking *asking,
 	return parked_ask(service->parked, &request, asking->request, &asking->decision, &asking->asked, why);
 }
 
+/* Who comes again while one waits is told of that one: asking costs nothing of the rate, and must not fill the store.
+ */
+static hm_result ask_approval(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	const struct decision *decision = &asking->decision;
+	unsigned waiting;
+	const struct approval *same = approvals_pending(service->approvals, decision->issuer->name,
+		decision->caller->name, decision->hash, hm_time(), &waiting);
+	if (same) {
+		mint_reply_asked(service, asking->generation, asking->id, asking->request->operation, same);
+		return HM_OK;
+	}
+	if (waiting >= HM_APPROVALS_WAITING_MAX)
+		return hm_overload(why, 1, "as many requests of this caller wait for approval as may");
+	HM_TRY(governed_ask(decision, &asking->asked, &asking->needs, why));
+	return wait_for_store(service, asking, why);
+}
+
 static hm_result strike(struct service *service, struct asking *asking, struct hm_problem *why)
 {
 	const struct issuing_key *key = NULL;
 	const struct decision *decision = &asking->decision;
 	asking->needs.granted = asking->granted;
 	HM_TRY(look_at_rates(service, asking, why));
-	if (decision->approvers) {
-		HM_TRY(governed_ask(decision, &asking->asked, &asking->needs, why));
-		return wait_for_store(service, asking, why);
-	}
+	if (decision->approvers)
+		return ask_approval(service, asking, why);
 	if (service->engine && !asking->granted.engine)
 		return wait_for_engine(service, asking, why);
 	HM_TRY(choose_key(service, decision->profile, &key, why));
@@ -405,7 +421,9 @@ void mint_request(struct service *service, uint64_t id, const struct gate_reques
 void mint_again(struct service *service, const struct parked_request *about, const struct gate_request *request)
 {
 	if (about->acts.approval) {
-		mint_reply_asked(service, about, request->operation);
+		const struct approval *approval = approvals_find(service->approvals, about->acts.approval_id);
+		if (approval) /* else it was deleted since: gate's own time limit answers */
+			mint_reply_asked(service, about->generation, about->id, request->operation, approval);
 		return;
 	}
 	ASKING_AUTO asking = {.id = about->id,

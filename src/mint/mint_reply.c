@@ -98,14 +98,12 @@ size_t mint_reply_write(const struct service *service, const struct pending *pen
 }
 
 /* At a token endpoint nobody has heard of 202: as RFC 8628, section 3.5. */
-void mint_reply_asked(struct service *service, const struct parked_request *about, enum gate_operation operation)
+void mint_reply_asked(struct service *service, uint64_t generation, uint64_t id, enum gate_operation operation,
+	const struct approval *approval)
 {
-	const struct approval *approval = approvals_find(service->approvals, about->acts.approval_id);
 	char body[HM_PROBLEM_MAX];
 	struct hm_json json = hm_json(body, sizeof body);
 	bool is_oauth = operation == OPERATION_TOKEN;
-	if (!approval)
-		return; /* it was deleted since: gate's own time limit answers */
 	hm_json_begin(&json, '{');
 	if (is_oauth)
 		hm_json_member_string(&json, "error", "authorization_pending");
@@ -119,7 +117,7 @@ void mint_reply_asked(struct service *service, const struct parked_request *abou
 	const struct gate_reply reply = {.status = is_oauth ? 400 : 202,
 		.content_type = "application/json",
 		.body = {(uint8_t *)body, json.out.used}};
-	gate_answer(service->gate, about->generation, about->id, &reply);
+	gate_answer(service->gate, generation, id, &reply);
 }
 
 bool mint_reply_give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)

@@ -3,7 +3,7 @@
 #ifndef HSMINT_MINT_REPLY_H
 #define HSMINT_MINT_REPLY_H
 
-#include "parked.h"
+#include "approvals.h"
 #include "service.h"
 
 /* A reply has, beside the header and payload that were signed, a signature and the members around it. */
@@ -17,7 +17,8 @@ void mint_refuse(struct service *service, uint64_t generation, uint64_t id, enum
 size_t mint_reply_write(const struct service *service, const struct pending *pending, char *body, size_t size);
 
 /* Somebody must approve it first: the approval, to come again with. */
-void mint_reply_asked(struct service *service, const struct parked_request *about, enum gate_operation operation);
+void mint_reply_asked(struct service *service, uint64_t generation, uint64_t id, enum gate_operation operation,
+	const struct approval *approval);
 
 /* False: the gate that asked is gone. */
 bool mint_reply_give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length);

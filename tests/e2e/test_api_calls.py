@@ -13,11 +13,12 @@ import unittest
 
 import frames
 import ledger_entries
-from harness import BUILD, PATIENCE, SANITIZED, SUBJECT, Case, UnixConnection, edit, read, start_serve, wait_for
+from harness import BUILD, HSMINT, PATIENCE, SANITIZED, SUBJECT, Case, UnixConnection, edit, read, run, start_serve, wait_for
 from test_api_ways import REVIEW, Governed, ask_control
 from token_admin import create_key
 
 DISK = os.path.join(BUILD, "lib", "hsmint-disk.so")
+APPROVALS_WAITING = 256  # of one caller
 WAITING_MAX = 512  # more that want to wait are answered at once
 
 
@@ -34,6 +35,29 @@ def at_once(count, do):
     for thread in threads:
         thread.join()
     return given
+
+
+class Asked(Case):
+    def test_who_asks_again_is_told_of_the_approval_that_waits_and_not_too_many_wait(self):
+        service = self.dev()
+        approver = (os.path.join(service.directory, "tls", "approver.crt"), os.path.join(service.directory, "tls", "approver.key"))
+
+        def ask(ref):
+            return service.mint(profile="demo-task", scope="admin", task={"ref": ref, "purpose": "a test"})
+        first = ask("first")
+        self.assertEqual(first.status, 202, first.body)
+        self.assertEqual(ask("first").json, first.json)
+        others = [ask("other-%d" % number) for number in range(APPROVALS_WAITING - 1)]
+        self.assertEqual({answer.status for answer in others}, {202})
+        ids = {answer.json["approval"]["id"] for answer in [first, *others]}
+        self.assertEqual(len(ids), APPROVALS_WAITING)
+        self.refused(ask("one more"), 503, "overload")
+        self.assertEqual(ask("first").json, first.json)
+        run([HSMINT, "approve", "deny", first.json["approval"]["id"], "--url", service.ready["url"], "--ca", service.ready["ca"],
+             "--cert", approver[0], "--key", approver[1]])
+        again = ask("first")
+        self.assertEqual(again.status, 202, again.body)
+        self.assertNotIn(again.json["approval"]["id"], ids)
 
 
 class Acts(Governed):

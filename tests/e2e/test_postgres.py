@@ -15,6 +15,7 @@ from harness import HSMINT, PATIENCE, SUBJECT, Case, edit, read, run, share_stor
 from postgres import OWNER, Postgres
 
 PROFILE = "demo-task"
+API_CALLS = 1024 - 64  # that may be on their way through gate; the others are for the control socket
 STALENESS = 2  # seconds; the default
 AGENT = {"agent": SUBJECT, "purpose": "testing"}
 ROUNDS = 15
@@ -27,10 +28,11 @@ class StoreCase(Case):
         self.postgres = Postgres()
         self.addCleanup(self.postgres.close)
 
-    def node(self, url, name="node"):
+    def node(self, url, name="node", more=""):
         directory = os.path.join(self.work, name)
         start_plain_dev(directory).stop()
         share_store(directory, url)
+        edit(os.path.join(directory, "hsmint.yaml"), "store:", more + "store:")
         service = start_plain_dev(directory)
         self.addCleanup(service.stop)
         return service
@@ -270,6 +272,24 @@ class Gone(StoreCase):
         self.refused(self.act(self.service, paused, "pause"), 503, "store_unavailable")
         self.postgres.resume()
         self.mints(self.service, task["id"])
+
+    def test_acts_that_wait_leave_places_for_operators(self):
+        """A gate that was taken over may keep as many on their way as it can."""
+        service = self.node(self.postgres.url(), "patient", "max_staleness: 10s\n")
+        held = threading.Thread(target=self.postgres.sql, args=(
+            "BEGIN; LOCK TABLE hsmint.meta; SELECT pg_sleep(4); COMMIT", "hsmint2"))
+        held.start()
+        self.addCleanup(held.join)
+        wait_for(lambda: self.postgres.sql("SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted "
+                                           "AND relation = 'hsmint.meta'::regclass", "hsmint2") == "1", "the lock")
+        waiting = [service.unix() for _ in range(API_CALLS)]
+        for connection in waiting:
+            self.addCleanup(connection.close)
+            connection.request("POST", "/v1/tasks", json.dumps(AGENT), {"Content-Type": "application/json"})
+        wait_for(lambda: service.ask("GET", "/v1/tasks").status == 503, "all places to be taken")
+        self.refused(service.ask("GET", "/v1/tasks"), 503, "overload")
+        listed = service.command("task", "list", "--control", service.control, check=False)
+        self.assertEqual(listed.returncode, 0, listed.stderr)
 
     def test_what_fails_for_another_transaction_is_tried_again_and_not_for_ever(self):
         self.postgres.sql(

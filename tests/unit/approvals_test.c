@@ -247,17 +247,26 @@ Test(approval_rows, it_is_good_for_who_asked_and_for_what_was_asked_alone)
 	cr_expect_str_eq(why.code, "unknown_approval");
 }
 
-Test(approval_rows, one_that_waits_for_the_same_is_found)
+static const struct approval *pending(const char *of, const char *by, const char *hash, int64_t now, unsigned of_caller)
 {
-	cr_expect_null(approvals_pending(approvals, "a", "local", HASH, NOW));
+	unsigned waiting = 99;
+	const struct approval *found = approvals_pending(approvals, of, by, hash, now, &waiting);
+	cr_expect_eq(waiting, of_caller, "%s %s %s: %u", of, by, hash, waiting);
+	return found;
+}
+
+Test(approval_rows, one_that_waits_for_the_same_is_found_and_those_of_the_caller_are_counted)
+{
+	cr_expect_null(pending("a", "local", HASH, NOW, 0));
 	cr_expect_eq(state_of(ROW("\"bob\"", "100001", "")), APPROVAL_PENDING);
 	const struct approval *approval = approvals_find(approvals, ASKED_ID);
-	cr_expect_eq(approvals_pending(approvals, "a", "local", HASH, NOW), approval);
-	cr_expect_null(approvals_pending(approvals, "a", "local", HASH, NOW + 1), "it expired");
-	cr_expect_null(approvals_pending(approvals, "b", "local", HASH, NOW));
-	cr_expect_null(approvals_pending(approvals, "a", "other", HASH, NOW));
+	cr_expect_eq(pending("a", "local", HASH, NOW, 1), approval);
+	cr_expect_null(pending("a", "local", "another", NOW, 1));
+	cr_expect_null(pending("a", "local", HASH, NOW + 1, 0), "it expired");
+	cr_expect_null(pending("b", "local", HASH, NOW, 0));
+	cr_expect_null(pending("a", "other", HASH, NOW, 0));
 	cr_expect_eq(state_of(ROW("\"bob\",\"carol\"", "100001", "")), APPROVAL_GRANTED);
-	cr_expect_null(approvals_pending(approvals, "a", "local", HASH, NOW));
+	cr_expect_null(pending("a", "local", HASH, NOW, 0));
 }
 
 Test(approval_rows, what_is_not_as_written_changes_nothing)
