@@ -237,7 +237,7 @@ static void expire_one(const void *node, VISIT visit, void *context)
 	struct walk *walk = context;
 	const struct revocation_entry *entry = *(struct revocation_entry *const *)node;
 	if ((visit != postorder && visit != leaf) || walk->count == walk->most ||
-		walk->now <= entry->revocation.expires + KEPT_SECONDS)
+		walk->now - KEPT_SECONDS <= entry->revocation.expires)
 		return;
 	if (changes_delete(walk->changes, RECORD_REVOCATION, entry->key, entry->version))
 		walk->count++;

@@ -50,14 +50,24 @@ static hm_result read_number(struct database *database, const char *sql, int64_t
 	return result == SQLITE_ROW ? HM_OK : failed(database, why);
 }
 
-/* From nothing to schema 1; later ones add a step each. */
-static hm_result migrate(struct database *database, struct hm_problem *why)
+/* Before anything in it is changed. */
+static hm_result check_ours(struct database *database, int64_t *schema, struct hm_problem *why)
 {
-	int64_t schema = 0;
-	HM_TRY(read_number(database, "PRAGMA user_version", &schema, why));
-	if (schema > SCHEMA)
+	int64_t tables = 0;
+	HM_TRY(read_number(database, "PRAGMA user_version", schema, why));
+	HM_TRY(read_number(database, "SELECT count(*) FROM sqlite_master", &tables, why));
+	if (*schema > SCHEMA)
 		return hm_refuse(why, "config", NULL,
-			"store.db was written by a later version of hsmint (schema %" PRId64 "): run that one", schema);
+			"store.db was written by a later version of hsmint (schema %" PRId64 "): run that one",
+			*schema);
+	if (*schema < 0 || (*schema == 0 && tables))
+		return hm_refuse(why, "config", NULL, "store.db is not a store of hsmint: move it away");
+	return HM_OK;
+}
+
+/* From nothing to schema 1; later ones add a step each. */
+static hm_result migrate(struct database *database, int64_t schema, struct hm_problem *why)
+{
 	if (schema == SCHEMA)
 		return HM_OK;
 	return run(database,
@@ -83,6 +93,7 @@ static hm_result prepare(struct database *database, struct hm_problem *why)
 
 static hm_result open_file(struct database *database, const char *path, struct hm_problem *why)
 {
+	int64_t schema = 0;
 	mode_t before = umask(0077);
 	int result = sqlite3_open_v2(path, &database->file,
 		SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
@@ -90,9 +101,10 @@ static hm_result open_file(struct database *database, const char *path, struct h
 	if (result != SQLITE_OK)
 		return failed(database, why);
 	sqlite3_busy_timeout(database->file, BUSY_MS);
-	HM_TRY(run(database, "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
-		why));
-	HM_TRY(migrate(database, why));
+	HM_TRY(run(database, "PRAGMA locking_mode = EXCLUSIVE", why));
+	HM_TRY(check_ours(database, &schema, why));
+	HM_TRY(run(database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", why));
+	HM_TRY(migrate(database, schema, why));
 	return prepare(database, why);
 }
 
