@@ -79,9 +79,9 @@ static hm_result need_place(struct service *service, const struct decision *deci
 	if (needs->has_place)
 		return HM_OK;
 	HM_TRY(need_changes(needs, why));
-	return written(
-		status_lists_put_block(service->status_lists, &holder, hm_time(), needs->changes, &needs->acts.lease),
-		why);
+	if (status_lists_put_block(service->status_lists, &holder, decision->now, needs->changes, &needs->acts.lease))
+		return HM_OK;
+	return hm_overload(why, HM_RETRY_AFTER_MAX, "all places of the status lists are taken, or there is no memory");
 }
 
 /* One that is to be opened is counted when it is there. */
@@ -152,6 +152,11 @@ static hm_result check_agent(const struct service *service, const struct pending
 	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, hm_time(), why);
 }
 
+static hm_result revoked_meanwhile(struct hm_problem *why)
+{
+	return hm_refuse(why, "revoked_meanwhile", NULL, "a new request: what it was struck for was revoked");
+}
+
 hm_result governed_still(const struct service *service, const struct pending *pending, struct hm_problem *why)
 {
 	HM_TRY(governed_refusal(service, why));
@@ -160,6 +165,8 @@ hm_result governed_still(const struct service *service, const struct pending *pe
 		HM_TRY(tasks_check(tasks_find(service->tasks, pending->task), hm_time(), why));
 	if (revocations_cover(service->revocations, pending->issuer, pending->id_text, pending->subject, pending->kid,
 		    pending->issued))
-		return hm_refuse(why, "revoked_meanwhile", NULL, "a new request: what it was struck for was revoked");
-	return HM_OK;
+		return revoked_meanwhile(why);
+	bool has_ended = pending->has_place &&
+			 status_lists_value(service->status_lists, pending->issuer, pending->place) == STATUS_INVALID;
+	return has_ended ? revoked_meanwhile(why) : HM_OK;
 }

@@ -51,7 +51,7 @@ static hm_result fill(const struct service *service, struct pending *pending, co
 	const struct decision *decision = &dated;
 	if (!id_make(pending->id_text))
 		return hm_broken(why, "getrandom gave too little");
-	struct jwt_times times = {.issued = hm_time()};
+	struct jwt_times times = {.issued = decision->now};
 	times.expires = times.issued + decision->lifetime;
 	dated.backdate = backdate(service, decided, request->subject, key->jwk.kid, times.issued);
 	HM_TRY(jwt_build(decision, request, key->header, pending->id_text, &times,
@@ -319,7 +319,7 @@ static hm_result ask_approval(struct service *service, struct asking *asking, st
 	const struct decision *decision = &asking->decision;
 	unsigned waiting;
 	const struct approval *same = approvals_pending(service->approvals, decision->issuer->name,
-		decision->caller->name, decision->hash, hm_time(), &waiting);
+		decision->caller->name, decision->hash, decision->now, &waiting);
 	if (same) {
 		mint_reply_asked(service, asking->generation, asking->id, asking->request->operation, same);
 		return HM_OK;
@@ -341,8 +341,8 @@ static hm_result strike(struct service *service, struct asking *asking, struct h
 	if (service->engine && !asking->granted.engine)
 		return wait_for_engine(service, asking, why);
 	HM_TRY(choose_key(service, decision->profile, &key, why));
-	HM_TRY(governed_prepare(
-		service, decision, &asking->asked, key->jwk.kid, hm_time() + decision->lifetime, &asking->needs, why));
+	HM_TRY(governed_prepare(service, decision, &asking->asked, key->jwk.kid, decision->now + decision->lifetime,
+		&asking->needs, why));
 	if (asking->needs.changes)
 		return wait_for_store(service, asking, why);
 	struct pending *pending = take_place(service, asking);

@@ -371,7 +371,7 @@ static hm_result apply(const struct inquiry *inquiry, struct decision *decision,
 	struct hm_problem *why)
 {
 	hm_result result = HM_OK;
-	*decision = (struct decision){.decision_id = inquiry->granted->decision_id};
+	*decision = (struct decision){.now = inquiry->views->now, .decision_id = inquiry->granted->decision_id};
 	for (size_t i = 0; i < sizeof rules / sizeof *rules && result == HM_OK; i++) {
 		result = rules[i].check(inquiry, decision, why);
 		if (step)

@@ -32,6 +32,7 @@ struct decision {
 	const struct config_profile *profile;
 	const struct config_issuer *issuer;
 	const struct config_caller *caller;
+	int64_t now;        /* when it was decided: what is struck is issued then */
 	unsigned lifetime;  /* seconds */
 	unsigned backdate;  /* seconds */
 	const char *tenant; /* in the request's context; NULL: the caller has none */
