@@ -1,48 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json_form.h"
 
+#include "json_measure.h"
 #include "limits.h"
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The index of the quote that ends the string which begins at `start`; `length` when none does. */
-static size_t string_end(const char *text, size_t length, size_t start)
-{
-	for (size_t i = start + 1; i < length; i++) {
-		if (text[i] == '\\')
-			i++;
-		else if (text[i] == '"')
-			return i;
-	}
-	return length;
-}
-
-/* Bound what the parser will have to build before it builds anything: it recurses, and allocates for each value. */
 static hm_result check_bounds(const char *text, size_t length, unsigned most, struct hm_problem *why)
 {
-	unsigned depth = 0;
-	unsigned tokens = 0;
-	bool in_scalar = false;
-
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-		bool begins_or_goes_on = !strchr("}],: \t\r\n", c);
-		if (begins_or_goes_on && !in_scalar)
-			tokens++;
-		in_scalar = begins_or_goes_on && !strchr("{[\"", c);
-		if (c == '{' || c == '[')
-			depth++;
-		else if ((c == '}' || c == ']') && depth)
-			depth--;
-		else if (c == '"')
-			i = string_end(text, length, i);
-		if (depth > HM_JSON_MAX_DEPTH)
-			return hm_refuse(why, "too_deep", NULL, "at most %d levels", HM_JSON_MAX_DEPTH);
-		if (tokens > most)
-			return hm_refuse(why, "too_deep", NULL, "at most %u values and names", most);
-	}
+	struct json_measure found = json_measure(text, length);
+	if (found.depth > HM_JSON_MAX_DEPTH)
+		return hm_refuse(why, "too_deep", NULL, "at most %d levels", HM_JSON_MAX_DEPTH);
+	if (found.values > most)
+		return hm_refuse(why, "too_deep", NULL, "at most %u values and names", most);
 	return HM_OK;
 }
 
