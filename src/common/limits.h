@@ -8,6 +8,9 @@
 /* The largest integer that every reader of JSON takes exactly (RFC 7493, section 2.2). */
 #define HM_INTEGER_MAX INT64_C(9007199254740991)
 
+/* The last second of the year 9999: no time in seconds since 1970 is later. */
+#define HM_TIME_MAX INT64_C(253402300799)
+
 enum {
 	/* Frames between processes */
 	HM_FRAME_MAX_INLINE = 64 * 1024,          /* payload carried in the datagram itself */
@@ -60,6 +63,16 @@ enum {
 	HM_JWT_MAX = 26 * 1024,
 	HM_KID_MAX = 43, /* base64url of a SHA-256 */
 	HM_ID_MAX = 22,  /* base64url of 128 bits */
+
+	/* JWTs that others signed, and their keys */
+	HM_FOREIGN_HEADER_MAX = 1024, /* JSON, before base64url; else as of ours */
+	HM_FOREIGN_KID_MAX = 256,
+	HM_FOREIGN_JTI_MAX = 256,
+	HM_FOREIGN_TYPS_MAX = 4,      /* that one rule accepts */
+	HM_LEEWAY_MAX = 30,           /* seconds that another's clock may be off */
+	HM_KEY_SET_MAX = 256 * 1024,  /* bytes of a JWK Set or SPIFFE bundle, */
+	HM_KEY_SET_KEYS_MAX = 64,     /* and keys, those included that are ignored, */
+	HM_KEY_SET_VALUES_MAX = 4096, /* and values and names */
 
 	/* Tokens */
 	HM_TOKENS_MAX = 16,

@@ -50,7 +50,7 @@ static bool set_up(EVP_MD_CTX *context, EVP_PKEY *key, enum key_algorithm algori
 		       EVP_PKEY_CTX_set_rsa_pss_saltlen(parameters, RSA_PSS_SALTLEN_DIGEST) == 1);
 }
 
-static bool verify(EVP_PKEY *key, enum key_algorithm algorithm, const void *data, size_t length,
+bool jws_verify_with(EVP_PKEY *key, enum key_algorithm algorithm, const void *data, size_t length,
 	const uint8_t *signature, size_t signature_length)
 {
 	uint8_t der[DER_MAX];
@@ -72,7 +72,7 @@ bool jws_verify(const uint8_t *spki, size_t spki_length, enum key_algorithm algo
 {
 	const uint8_t *at = spki;
 	EVP_PKEY *key = d2i_PUBKEY(NULL, &at, (long)spki_length);
-	bool is_good = key && verify(key, algorithm, data, length, signature, signature_length);
+	bool is_good = key && jws_verify_with(key, algorithm, data, length, signature, signature_length);
 	EVP_PKEY_free(key);
 	return is_good;
 }

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key_set.h"
+
+#include "base64url.h"
+#include "json_measure.h"
+#include <jansson.h>
+#include <openssl/core_names.h>
+#include <openssl/param_build.h>
+#include <openssl/x509.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COORDINATE_MAX = 48, NUMBER_MAX = HM_RSA_BITS_MAX / 8, EXPONENT_MAX = 4, ED25519_KEY = 32 };
+enum { EXPONENT_LEAST = 65537 };
+
+#define BIT(algorithm) (1U << (algorithm))
+/* JWT-SVID, section 2.1, has no EdDSA. */
+#define SPIFFE_ALGORITHMS (BIT(KEY_ES256) | BIT(KEY_ES384) | BIT(KEY_RS256) | BIT(KEY_PS256))
+
+/* What becomes of one key in the document. */
+enum verdict { TAKEN, IGNORED, MALFORMED };
+
+static enum verdict malformed(struct hm_problem *why, const char *what)
+{
+	(void)!hm_refuse(why, "config", NULL, "a key's %s", what);
+	return MALFORMED;
+}
+
+/* ---- numbers ---- */
+
+/* Bytes of a base64url member. SIZE_MAX: it is not there, is no base64url, or has more than `size`. */
+static size_t bytes_of(const json_t *jwk, const char *name, uint8_t *bytes, size_t size)
+{
+	const char *text = json_string_value(json_object_get(jwk, name));
+	return text ? base64url_decode(text, strlen(text), bytes, size) : SIZE_MAX;
+}
+
+static EVP_PKEY *from_parameters(const char *type, OSSL_PARAM *parameters)
+{
+	EVP_PKEY *key = NULL;
+	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
+	if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
+		EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
+		key = NULL;
+	EVP_PKEY_CTX_free(context);
+	return key;
+}
+
+/* ---- by type ---- */
+
+/* RFC 7518, section 6.2.1: x and y have each the full length of the curve's coordinates. */
+static enum verdict read_ec(const json_t *jwk, const char *curve, EVP_PKEY **key, struct hm_problem *why)
+{
+	uint8_t point[1 + 2 * COORDINATE_MAX] = {4}; /* uncompressed */
+	char *group = strcmp(curve, "P-256") == 0 ? "prime256v1" : strcmp(curve, "P-384") == 0 ? "secp384r1" : NULL;
+	if (!group)
+		return IGNORED;
+	size_t bytes = strcmp(curve, "P-256") == 0 ? 32 : 48;
+	if (bytes_of(jwk, "x", point + 1, bytes) != bytes || bytes_of(jwk, "y", point + 1 + bytes, bytes) != bytes)
+		return malformed(why, "x and y are base64url of as many bytes as its curve has");
+	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * bytes), OSSL_PARAM_END};
+	*key = from_parameters("EC", parameters);
+	return *key ? TAKEN : malformed(why, "x and y are a point of its curve");
+}
+
+static EVP_PKEY *make_rsa(const uint8_t *n, size_t n_length, unsigned long e)
+{
+	EVP_PKEY *key = NULL;
+	BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL);
+	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
+	OSSL_PARAM *parameters = NULL;
+	if (modulus && builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
+		OSSL_PARAM_BLD_push_ulong(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1)
+		parameters = OSSL_PARAM_BLD_to_param(builder);
+	if (parameters)
+		key = from_parameters("RSA", parameters);
+	OSSL_PARAM_free(parameters);
+	OSSL_PARAM_BLD_free(builder);
+	BN_free(modulus);
+	return key;
+}
+
+static unsigned long exponent_of(const uint8_t *bytes, size_t length)
+{
+	unsigned long e = 0;
+	for (size_t i = 0; i < length; i++)
+		e = e << 8 | bytes[i];
+	return e;
+}
+
+/* RFC 7518, section 6.3.1: numbers without zeros before them. A large exponent would make each signature dear. */
+static enum verdict read_rsa(const json_t *jwk, EVP_PKEY **key, struct hm_problem *why)
+{
+	uint8_t n[2 * NUMBER_MAX], e[EXPONENT_MAX];
+	size_t n_length = bytes_of(jwk, "n", n, sizeof n), e_length = bytes_of(jwk, "e", e, sizeof e);
+	if (n_length == SIZE_MAX || n_length == 0 || n[0] == 0)
+		return malformed(why, "n is base64url of a number without zeros before it");
+	if (e_length == SIZE_MAX || e_length == 0 || e[0] == 0)
+		return malformed(why, "e is base64url of a number below 2^32 without zeros before it");
+	unsigned long exponent = exponent_of(e, e_length);
+	if (exponent < EXPONENT_LEAST || !(exponent & 1) || !(n[n_length - 1] & 1))
+		return malformed(why, "n and e are odd, and e is 65537 or more");
+	*key = make_rsa(n, n_length, exponent);
+	if (!*key)
+		return malformed(why, "n and e are an RSA key");
+	int bits = EVP_PKEY_get_bits(*key);
+	return bits >= HM_RSA_BITS_MIN && bits <= HM_RSA_BITS_MAX ? TAKEN : IGNORED;
+}
+
+/* RFC 8037, section 2 */
+static enum verdict read_okp(const json_t *jwk, const char *curve, EVP_PKEY **key, struct hm_problem *why)
+{
+	uint8_t x[ED25519_KEY];
+	if (strcmp(curve, "Ed25519") != 0)
+		return IGNORED;
+	if (bytes_of(jwk, "x", x, sizeof x) != sizeof x)
+		return malformed(why, "x is base64url of 32 bytes");
+	*key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof x);
+	return *key ? TAKEN : malformed(why, "x is an Ed25519 key");
+}
+
+static enum verdict read_numbers(const json_t *jwk, const char *type, EVP_PKEY **key, struct hm_problem *why)
+{
+	const char *curve = json_string_value(json_object_get(jwk, "crv"));
+	if (strcmp(type, "RSA") == 0)
+		return read_rsa(jwk, key, why);
+	if (strcmp(type, "EC") != 0 && strcmp(type, "OKP") != 0)
+		return IGNORED;
+	if (!curve)
+		return malformed(why, "crv is a string");
+	return strcmp(type, "EC") == 0 ? read_ec(jwk, curve, key, why) : read_okp(jwk, curve, key, why);
+}
+
+/* ---- what it is for ---- */
+
+/* RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1; RFC 8037, section 2; RFC 9964. Whatever its type is: who publishes one by
+ * mistake is not to be believed for the rest. */
+static bool has_private_part(const json_t *jwk)
+{
+	static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (json_object_get(jwk, names[i]))
+			return true;
+	return false;
+}
+
+static bool has_strings(const json_t *jwk)
+{
+	static const char *const names[] = {"kty", "use", "alg", "kid"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const json_t *value = json_object_get(jwk, names[i]);
+		if (value && !json_is_string(value))
+			return false;
+	}
+	return true;
+}
+
+/* RFC 7517, sections 4.2 and 4.3; SPIFFE Trust Domain and Bundle, section 4.2.2, where `use` says all. */
+static bool is_to_verify(const json_t *jwk, enum key_set_kind kind)
+{
+	const json_t *operations = json_object_get(jwk, "key_ops"), *operation;
+	const char *use = json_string_value(json_object_get(jwk, "use"));
+	size_t i;
+	if (kind == KEY_SET_SPIFFE ? !use || strcmp(use, "jwt-svid") != 0 : use && strcmp(use, "sig") != 0)
+		return false;
+	if (!operations)
+		return true;
+	json_array_foreach(
+		operations, i, operation) if (json_is_string(operation) &&
+					      strcmp(json_string_value(operation), "verify") == 0) return true;
+	return false;
+}
+
+enum key_algorithm key_set_algorithm(const char *name)
+{
+	enum key_algorithm algorithm = 0;
+	while (algorithm < KEY_ALGORITHMS && strcmp(key_algorithm_jose(algorithm), name) != 0 &&
+		strcmp(key_algorithm_name(algorithm), name) != 0)
+		algorithm++;
+	return algorithm;
+}
+
+static unsigned algorithms_of(const json_t *jwk, enum jwk_type type, enum key_set_kind kind)
+{
+	const char *only = json_string_value(json_object_get(jwk, "alg"));
+	unsigned algorithms = 0;
+	for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHMS; algorithm++)
+		if (jwk_is_for(type, algorithm) && (!only || key_set_algorithm(only) == algorithm))
+			algorithms |= BIT(algorithm);
+	return kind == KEY_SET_SPIFFE ? algorithms & SPIFFE_ALGORITHMS : algorithms;
+}
+
+static bool is_kid(const char *kid)
+{
+	size_t length = strlen(kid);
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)kid[i] < 0x20 || kid[i] == 0x7f)
+			return false;
+	return length > 0 && length <= HM_FOREIGN_KID_MAX;
+}
+
+/* ---- one key ---- */
+
+/* The way through DER gives type, bounds and thumbprint where those of our own keys come from. */
+static hm_result describe(struct key_set_key *key, struct hm_problem *why)
+{
+	uint8_t *spki = NULL;
+	int length = i2d_PUBKEY(key->key, &spki);
+	hm_result result = length > 0 ? jwk_from_spki(spki, (size_t)length, &key->jwk, why)
+				      : hm_refuse(why, "config", NULL, "a key cannot be written as DER");
+	OPENSSL_free(spki);
+	if (result == HM_REFUSED)
+		why->code = "config";
+	return result;
+}
+
+static enum verdict read_key(const json_t *jwk, enum key_set_kind kind, struct key_set_key *key, struct hm_problem *why)
+{
+	if (!json_is_object(jwk) || !has_strings(jwk))
+		return malformed(why, "form is a JSON object, in which kty, use, alg and kid are strings");
+	if (has_private_part(jwk))
+		return malformed(why, "private part is published; the set is not to be trusted");
+	const char *type = json_string_value(json_object_get(jwk, "kty"));
+	const char *kid = json_string_value(json_object_get(jwk, "kid"));
+	if (!type || !kid || !is_to_verify(jwk, kind))
+		return IGNORED;
+	if (!is_kid(kid))
+		return malformed(why, "kid has 1 to 256 bytes and no control characters");
+	enum verdict verdict = read_numbers(jwk, type, &key->key, why);
+	if (verdict != TAKEN)
+		return verdict;
+	if (describe(key, why) != HM_OK)
+		return MALFORMED;
+	key->algorithms = algorithms_of(jwk, key->jwk.type, kind);
+	memcpy(key->kid, kid, strlen(kid) + 1);
+	return key->algorithms ? TAKEN : IGNORED;
+}
+
+static hm_result add_key(struct key_set *set, const json_t *jwk, enum key_set_kind kind, struct hm_problem *why)
+{
+	struct key_set_key *key = &set->keys[set->count];
+	enum verdict verdict = read_key(jwk, kind, key, why);
+	if (verdict == TAKEN && key_set_find(set, key->kid))
+		verdict = malformed(why, "kid is that of another, too");
+	if (verdict == TAKEN) {
+		set->count++;
+		return HM_OK;
+	}
+	EVP_PKEY_free(key->key);
+	*key = (struct key_set_key){.key = NULL};
+	set->ignored += verdict == IGNORED;
+	return verdict == IGNORED ? HM_OK : HM_REFUSED;
+}
+
+/* ---- all of them ---- */
+
+static hm_result parse(const char *text, size_t length, json_t **out, struct hm_problem *why)
+{
+	json_error_t error;
+	if (length > HM_KEY_SET_MAX)
+		return hm_refuse(why, "config", NULL, "a key set has at most %d bytes", HM_KEY_SET_MAX);
+	struct json_measure found = json_measure(text, length);
+	if (found.depth > HM_JSON_MAX_DEPTH || found.values > HM_KEY_SET_VALUES_MAX)
+		return hm_refuse(why, "config", NULL, "a key set has at most %d levels and %d values and names",
+			HM_JSON_MAX_DEPTH, HM_KEY_SET_VALUES_MAX);
+	*out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+	if (!*out)
+		return hm_refuse(why, "config", NULL,
+			"a key set is JSON without duplicates; the fault is near line %d, column %d", error.line,
+			error.column);
+	return HM_OK;
+}
+
+static hm_result add_keys(struct key_set *set, const json_t *document, enum key_set_kind kind, struct hm_problem *why)
+{
+	const json_t *keys = json_object_get(document, "keys"), *jwk;
+	size_t i;
+	if (!json_is_array(keys))
+		return hm_refuse(why, "config", NULL, "a key set is a JSON object with an array `keys`");
+	if (json_array_size(keys) > HM_KEY_SET_KEYS_MAX)
+		return hm_refuse(why, "config", NULL, "a key set has at most %d keys", HM_KEY_SET_KEYS_MAX);
+	json_array_foreach(keys, i, jwk) HM_TRY(add_key(set, jwk, kind, why));
+	return HM_OK;
+}
+
+hm_result key_set_read(
+	const char *text, size_t length, enum key_set_kind kind, struct key_set **out, struct hm_problem *why)
+{
+	json_t *document = NULL;
+	*out = NULL;
+	HM_TRY(parse(text, length, &document, why));
+	struct key_set *set = calloc(1, sizeof *set);
+	hm_result result =
+		set ? add_keys(set, document, kind, why) : hm_unavailable(why, "overload", "no memory for a key set");
+	json_decref(document);
+	if (result == HM_OK)
+		*out = set;
+	else
+		key_set_free(set);
+	return result;
+}
+
+const struct key_set_key *key_set_find(const struct key_set *set, const char *kid)
+{
+	for (unsigned i = 0; i < set->count; i++)
+		if (strcmp(set->keys[i].kid, kid) == 0)
+			return &set->keys[i];
+	return NULL;
+}
+
+void key_set_free(struct key_set *set)
+{
+	if (!set)
+		return;
+	for (unsigned i = 0; i < set->count; i++)
+		EVP_PKEY_free(set->keys[i].key);
+	free(set);
+}

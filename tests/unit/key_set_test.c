@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "key_set.h"
+
+#include "base64url.h"
+#include "jws_verify.h"
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+/* RFC 7515, appendices A.2 and A.3; RFC 8037, appendix A.4, each with a kid added. */
+#define N                                                                                                        \
+	"ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-" \
+	"SFd2lZS"                                                                                                \
+	"-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-"       \
+	"UTo7WTBEMa2R2"                                                                                          \
+	"CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_"                         \
+	"h9iaGNj8q2ethFkMLs91kzk2PAcDTW9"                                                                        \
+	"gb54h4FRWyuXpoQ"
+#define EC_X    "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\""
+#define EC_Y    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\""
+#define RSA     "{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"" N "\"}"
+#define EC      "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}"
+#define OKP     "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"o\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}"
+#define PAYLOAD ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+
+static struct hm_problem why;
+
+static hm_result read_keys(const char *keys, enum key_set_kind kind, struct key_set **out)
+{
+	char text[8192];
+	int length = snprintf(text, sizeof text, "{\"keys\":[%s]}", keys);
+	return key_set_read(text, (size_t)length, kind, out, &why);
+}
+
+static const struct {
+	const char *kid, *data, *signature;
+	enum key_algorithm algorithm;
+} vectors[] = {
+	{"r", "eyJhbGciOiJSUzI1NiJ9" PAYLOAD,
+		"cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJ"
+		"dbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN"
+		"9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXL"
+		"IhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw",
+		KEY_RS256},
+	{"e", "eyJhbGciOiJFUzI1NiJ9" PAYLOAD,
+		"DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q", KEY_ES256},
+	{"o", "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc",
+		"hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg", KEY_ED25519},
+};
+
+Test(key_set, the_signatures_of_the_rfcs_are_those_of_their_keys)
+{
+	KEY_SET_AUTO *set = NULL;
+	cr_assert_eq(read_keys(RSA "," EC "," OKP, KEY_SET_JWKS, &set), HM_OK, "%s", why.detail);
+	cr_assert_eq(set->count, 3);
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+		uint8_t signature[HM_SIGNATURE_MAX];
+		const struct key_set_key *key = key_set_find(set, vectors[i].kid);
+		size_t length = base64url_decode(
+			vectors[i].signature, strlen(vectors[i].signature), signature, sizeof signature);
+		cr_assert(key && key->jwk.signature_length == length);
+		cr_expect(jws_verify_with(
+			key->key, vectors[i].algorithm, vectors[i].data, strlen(vectors[i].data), signature, length));
+		signature[0] ^= 1;
+		cr_expect_not(jws_verify_with(
+			key->key, vectors[i].algorithm, vectors[i].data, strlen(vectors[i].data), signature, length));
+	}
+	cr_expect_null(key_set_find(set, "R"));
+}
+
+static const struct {
+	const char *keys;
+	enum key_set_kind kind;
+	int count; /* -1: refused */
+} cases[] = {
+	{"", KEY_SET_SPIFFE, 0},
+	{EC, KEY_SET_SPIFFE, 0}, /* no use */
+	{"{\"kty\":\"EC\",\"use\":\"jwt-svid\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_SPIFFE, 1},
+	{"{\"kty\":\"EC\",\"use\":\"x509-svid\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_SPIFFE, 0},
+	{"{\"kty\":\"OKP\",\"use\":\"jwt-svid\",\"crv\":\"Ed25519\",\"kid\":\"o\","
+	 "\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}",
+		KEY_SET_SPIFFE, 0},
+	{"{\"kty\":\"EC\",\"use\":\"enc\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"EC\",\"alg\":\"ES384\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"EC\",\"key_ops\":[\"sign\"],\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"EC\",\"crv\":\"P-521\",\"kid\":\"e\"}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"AKP\",\"kid\":\"a\"}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\"," EC_X "," EC_Y "}", KEY_SET_JWKS, 0}, /* no kid */
+	{EC "," EC, KEY_SET_JWKS, -1},
+	{EC ",{\"kty\":\"oct\",\"k\":\"AAAA\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\",\"d\":\"AAAA\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":7," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-384\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X
+	 ",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a4\"}",
+		KEY_SET_JWKS, -1}, /* not on the curve */
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"Aw\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAA\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AAEAAQ\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"qw\"}", KEY_SET_JWKS, 0}, /* small */
+	{"7", KEY_SET_JWKS, -1},
+	{"{\"kid\":\"a\",\"kid\":\"b\"}", KEY_SET_JWKS, -1},
+	{"[[[[[[[[[]]]]]]]]]", KEY_SET_JWKS, -1},
+};
+
+Test(key_set, keys_are_taken_ignored_or_make_the_set_refused)
+{
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		KEY_SET_AUTO *set = NULL;
+		hm_result result = read_keys(cases[i].keys, cases[i].kind, &set);
+		cr_expect_eq(result, cases[i].count < 0 ? HM_REFUSED : HM_OK, "%s: %s", cases[i].keys, why.detail);
+		cr_expect_eq(set ? (int)set->count : -1, cases[i].count, "%s", cases[i].keys);
+	}
+}
+
+Test(key_set, documents_that_are_none_or_too_large_are_refused)
+{
+	static char large[HM_KEY_SET_MAX + 1];
+	static const char *const texts[] = {
+		"", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[]} x", "{\"keys\":[],\"keys\":[]}"};
+	struct key_set *set;
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		cr_expect_eq(
+			key_set_read(texts[i], strlen(texts[i]), KEY_SET_JWKS, &set, &why), HM_REFUSED, "%s", texts[i]);
+	memset(large, ' ', sizeof large);
+	memcpy(large, "{\"keys\":[]}", 11);
+	cr_expect_eq(key_set_read(large, sizeof large, KEY_SET_JWKS, &set, &why), HM_REFUSED);
+	cr_assert_eq(key_set_read(large, sizeof large - 1, KEY_SET_JWKS, &set, &why), HM_OK);
+	key_set_free(set);
+}
