@@ -257,7 +257,7 @@ static hm_result verify_parts(const char *text, const struct parts *parts, const
 	const struct jwt_rules *rules, const struct key_set *keys, struct foreign_jwt *out, struct hm_problem *why)
 {
 	enum key_algorithm algorithm;
-	const struct key_set_key *key;
+	const struct key_set_key *key = NULL;
 	HM_TRY(check_header(header, rules, &algorithm, why));
 	HM_TRY(choose_key(header, algorithm, keys, &key, why));
 	HM_TRY(check_signature(text, parts, key, algorithm, why));
@@ -269,7 +269,7 @@ static hm_result verify_parts(const char *text, const struct parts *parts, const
 hm_result foreign_jwt_verify(const char *text, size_t length, const struct jwt_rules *rules, const struct key_set *keys,
 	struct foreign_jwt *out, struct hm_problem *why)
 {
-	struct parts parts;
+	struct parts parts = {.header = {"", 0}, .payload = {"", 0}};
 	json_t *header = NULL;
 	*out = (struct foreign_jwt){.subject = "", .issuer = "", .id = ""};
 	HM_TRY(split(text, length, &parts, why));
@@ -300,7 +300,7 @@ static void copy_text(const json_t *object, const char *name, char *out, size_t 
 hm_result foreign_jwt_peek_unverified(
 	const char *text, size_t length, struct unverified_jwt *out, struct hm_problem *why)
 {
-	struct parts parts;
+	struct parts parts = {.header = {"", 0}, .payload = {"", 0}};
 	json_t *header = NULL, *payload = NULL;
 	*out = (struct unverified_jwt){.kid = ""};
 	HM_TRY(split(text, length, &parts, why));
