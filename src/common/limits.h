@@ -149,8 +149,8 @@ enum {
 	HM_NONCES_MAX = 65536,
 	HM_AHEAD_SECONDS = 5,     /* that the clock of who signs may be before ours */
 	HM_WAIT_SECONDS_MAX = 30, /* of a request that waits for an approval */
-	HM_DPOP_PROOF_MAX =
-		4096, /* as text: one by an RSA key of HM_RSA_BITS_MAX has 2100 characters besides its claims */
+	/* As text: one by an RSA key of HM_RSA_BITS_MAX has 2100 characters besides its claims. */
+	HM_DPOP_PROOF_MAX = 4096,
 	HM_DPOP_JTI_MAX = 128,
 	HM_DPOP_URL_MAX = 1024,          /* without query and fragment */
 	HM_DPOP_SECONDS = 60,            /* of a proof's age; and for so long a nonce is given out, and good twice */
@@ -158,7 +158,6 @@ enum {
 	HM_DPOP_PROOFS_MAX = 256 * 1024, /* that are remembered of one nonce */
 	HM_API_CALLS_MAX = 1024,         /* that are committed, recorded or wait */
 	HM_API_PATH_MAX = HM_HTTP_MAX_PATH,
-	HM_DPOP_PROOF_MAX = 4096, /* a JWT with a key in it */
 	HM_DPOP_NONCE_MAX = 64,
 	HM_UNPROVEN_MAX = 32, /* requests to token endpoints at mint at once, of clients without a certificate */
 	HM_API_ID_MAX = 64,   /* of an id in a path */

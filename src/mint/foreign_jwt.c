@@ -125,16 +125,12 @@ static hm_result check_header(
 }
 
 /* The key that the header names verifies with this algorithm: what the header says never makes another use of it. */
-static hm_result choose_key(const json_t *header, enum key_algorithm algorithm, const struct key_set *keys,
-	const struct key_set_key **key, struct hm_problem *why)
+static const struct key_set_key *choose_key(
+	const json_t *header, enum key_algorithm algorithm, const struct key_set *keys)
 {
 	const char *kid = json_string_value(json_object_get(header, "kid"));
-	*key = kid ? key_set_find(keys, kid) : NULL;
-	if (!*key)
-		return refuse(why, "the header's kid is that of no key");
-	if (!((*key)->algorithms & 1U << algorithm))
-		return refuse(why, "the header's alg is none of its key's");
-	return HM_OK;
+	const struct key_set_key *key = kid ? key_set_find(keys, kid) : NULL;
+	return key && (key->algorithms & 1U << algorithm) ? key : NULL;
 }
 
 static hm_result check_signature(const char *text, const struct parts *parts, const struct key_set_key *key,
@@ -256,10 +252,11 @@ static hm_result check_claims(struct foreign_jwt *jwt, const struct jwt_rules *r
 static hm_result verify_parts(const char *text, const struct parts *parts, const json_t *header,
 	const struct jwt_rules *rules, const struct key_set *keys, struct foreign_jwt *out, struct hm_problem *why)
 {
-	enum key_algorithm algorithm;
-	const struct key_set_key *key = NULL;
+	enum key_algorithm algorithm = KEY_ALGORITHMS;
 	HM_TRY(check_header(header, rules, &algorithm, why));
-	HM_TRY(choose_key(header, algorithm, keys, &key, why));
+	const struct key_set_key *key = choose_key(header, algorithm, keys);
+	if (!key)
+		return refuse(why, "the header's kid is that of no key, or of one for another alg");
 	HM_TRY(check_signature(text, parts, key, algorithm, why));
 	memcpy(out->kid, key->kid, sizeof out->kid);
 	HM_TRY(decode_payload(parts, &out->payload, why));
