@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api_command.h"
 
+#include "limits.h"
 #include "options.h"
+#include <errno.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +102,24 @@ static int set_period(const struct asked *asked, json_t *object, const char *nam
 	return 0;
 }
 
+static int set_secret(const struct asked *asked, json_t *object, const char *name, const char *path)
+{
+	char text[HM_JWT_MAX + 2];
+	bool is_standard = strcmp(path, "-") == 0;
+	FILE *file = is_standard ? stdin : fopen(path, "re");
+	size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+	bool is_read = file && !ferror(file);
+	if (file && !is_standard)
+		fclose(file);
+	if (!is_read)
+		return usage_error(asked->command->name, "%s: %s", path, strerror(errno));
+	text[length] = 0;
+	text[strcspn(text, "\n")] = 0;
+	int status = set_text(asked, object, name, text);
+	OPENSSL_cleanse(text, sizeof text);
+	return status;
+}
+
 static json_t *object_of(const struct asked *asked, const struct api_option *option)
 {
 	if (!option->inside)
@@ -119,6 +140,8 @@ static int take_member(const struct asked *asked, const struct api_option *optio
 	switch (option->member) {
 	case MEMBER_TEXT:
 		return set_text(asked, object, name, text);
+	case MEMBER_SECRET:
+		return set_secret(asked, object, name, text);
 	case MEMBER_LIST:
 		return add_text(asked, object, name, text);
 	case MEMBER_FLAG:

@@ -11,6 +11,7 @@
 /* How an option's text becomes a member. */
 enum api_member {
 	MEMBER_TEXT,
+	MEMBER_SECRET, /* the first line of a file, - is standard input: it must not stand in the list of processes */
 	MEMBER_LIST,   /* the option may be repeated */
 	MEMBER_FLAG,   /* true; without an argument */
 	MEMBER_NUMBER, /* whole, not negative */

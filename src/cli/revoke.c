@@ -6,14 +6,15 @@
 #include <string.h>
 
 static const char help[] =
-	"Usage: hsmint revoke --credential ID | --token TOKEN | --subject SUBJECT | --kid KID [OPTION...]\n"
+	"Usage: hsmint revoke --credential ID | --token FILE | --subject SUBJECT | --kid KID [OPTION...]\n"
 	"       hsmint revoke list\n"
 	"\n"
 	"End credentials before they expire. (A task is completed or cancelled, an agent suspended or retired: see\n"
 	"hsmint task and hsmint agent.)\n"
 	"\n"
 	"  --credential ID     one credential, by its jti\n"
-	"  --token TOKEN       the same, by the credential itself, which also says where in a status list it is\n"
+	"  --token FILE        the same, by the credential itself in a file, - is standard input: it also says where\n"
+	"                      in a status list it is\n"
 	"  --subject SUBJECT   everything that was issued to it until now\n"
 	"  --kid KID           everything that the key signed until now\n"
 	"  --force             also where a credential shares its place with others of its task: all of them end\n"
@@ -51,8 +52,9 @@ static int print_list(const json_t *body)
 	return flush_output();
 }
 
-static const struct api_option options[] = {{.name = "credential"}, {.name = "token"}, {.name = "subject"},
-	{.name = "kid", .as = "key"}, {.name = "force", .member = MEMBER_FLAG}, {.name = "reason"}, {.name = NULL}};
+static const struct api_option options[] = {{.name = "credential"}, {.name = "token", .member = MEMBER_SECRET},
+	{.name = "subject"}, {.name = "kid", .as = "key"}, {.name = "force", .member = MEMBER_FLAG}, {.name = "reason"},
+	{.name = NULL}};
 
 static const struct api_verb verbs[] = {
 	{.name = "revoke", .method = "POST", .path = "/v1/revocations", .options = options, .print = print_revocation},

@@ -174,20 +174,25 @@ class What(Commands):
                 subject = "spiffe://demo.test/agent/" + self.fresh("gone")
                 one, two = self.credential("demo"), self.credential("demo")
                 self.says(way, "credential %s  at %s\n" % (one["id"], TIME), "revoke", "--credential", one["id"], "--reason", "lost")
-                self.says(way, "credential %s  at %s\n" % (two["id"], TIME), "revoke", "--token", two["credential"])
+                self.says(way, "credential %s  at %s\n" % (two["id"], TIME), "revoke", "--token", "-", input=two["credential"] + "\n")
                 self.says(way, "subject %s  at %s\n" % (re.escape(subject), TIME), "revoke", "--subject", subject)
                 self.says(way, "key kid-of-%s  at %s\n" % (way, TIME), "revoke", "--kid", "kid-of-" + way)
                 listed = self.hsmint(way, "revoke", "list", "--limit", "1000").stdout.splitlines()
                 self.assertLessEqual({("credential", one["id"]), ("credential", two["id"]), ("subject", subject), ("key", "kid-of-" + way)},
                                      {tuple(line.split()[:2]) for line in listed})
                 self.refuses("missing_member", way, "revoke", "--reason", "none said")
+                absent = self.hsmint(way, "revoke", "--token", self.work + "/none", status=2)
+                self.assertIn("none: No such file or directory", absent.stderr)
 
     def test_one_credential_of_a_task_ends_alone_only_by_force(self):
         for way in WAYS:
             with self.subTest(way):
                 answer = self.mint("demo", profile="demo-task", task=self.task("demo"))
                 self.assertEqual(answer.status, 200, answer.body)
-                words = ["revoke", "--token", answer.json["credential"]]
+                path = os.path.join(self.work, "credential")
+                with open(path, "w") as out:
+                    out.write(answer.json["credential"])
+                words = ["revoke", "--token", path]
                 self.refuses("revoke_task_instead", way, *words)
                 self.says(way, "credential [^\n]+\n", *words, "--force")
 
