@@ -60,7 +60,7 @@ class Entries(ServiceCase):
         self.assertEqual(len(self.of_type(self.entries(service), "credential")), 1)
 
     def test_humans_are_commitments_and_can_be_forgotten(self):
-        edit(self.config, "    callers: [demo]\n    claims:", "    callers: [demo]\n    humans: [user, session]\n    claims:")
+        edit(self.config, "    claims:\n      - {name: session,", "    humans: [user, session]\n    claims:\n      - {name: session,")
         service = self.serve()
         members = {"context": {"user": ALICE, "ticket": "T-1"}, "claims": {"session": BOB}}
         first, second = (service.mint(**members).json for _ in range(2))
