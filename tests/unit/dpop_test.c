@@ -523,7 +523,7 @@ Test(dpop, what_is_no_proof_is_refused)
 /* Every character but the last one of the signature, whose other values are no base64url of 64 bytes anyway. */
 Test(dpop, no_character_can_be_changed_or_left_out)
 {
-	char good[TEXT], changed[TEXT];
+	char good[TEXT], changed[2 * TEXT + 2];
 	strcpy(good, make(NOW, &as_usual));
 	size_t length = strlen(good);
 	static const char to[] = "AZaz09-_.= \n+/";
