@@ -4,6 +4,7 @@
 #include "agent_row.h"
 #include "api_query.h"
 #include "base64url.h"
+#include "changes.h"
 #include "id.h"
 #include "registration.h"
 #include "service.h"
@@ -127,7 +128,6 @@ static void import_cleanup(struct import *import)
 
 static hm_result import_one(const struct api_call *call, struct import *import, json_t *item, struct hm_problem *why)
 {
-	char body[HM_STORE_BODY_MAX + 1];
 	struct registration registration;
 	struct agent *agent = &registration.agent;
 	const struct agent *known;
@@ -142,8 +142,8 @@ static hm_result import_one(const struct api_call *call, struct import *import, 
 		return HM_OK;
 	}
 	import->added++;
-	size_t length = agent_row_write(agent, body);
-	return EVP_DigestUpdate(import->digest, body, length) == 1 &&
+	const struct change *row = &import->changes->items[import->changes->count - 1];
+	return EVP_DigestUpdate(import->digest, row->body, row->length) == 1 &&
 			       json_array_append_new(import->ids, json_string(agent->id)) == 0
 		       ? HM_OK
 		       : no_memory(why);
