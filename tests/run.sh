@@ -93,7 +93,8 @@ licence() {
 
 # gcc's options that clang does not know are in the compile commands, too.
 tidy() {
-	git ls-files 'src/*.c' 'hsm/*.c' | xargs clang-tidy -p build/release --quiet --extra-arg=-Wno-unknown-warning-option
+	git ls-files 'src/*.c' 'hsm/*.c' | xargs -P "$(nproc)" -n 8 clang-tidy -p build/release --quiet \
+		--extra-arg=-Wno-unknown-warning-option
 }
 
 shell_syntax() {
