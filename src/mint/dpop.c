@@ -2,6 +2,7 @@
 #include "dpop_inside.h"
 
 #include "base64url.h"
+#include "jws_parts.h"
 #include "jws_verify.h"
 #include "url_normal.h"
 #include <string.h>
@@ -10,13 +11,6 @@
 const char *const dpop_algorithms[] = {"ES256", "ES384", "PS256", "RS256", "Ed25519", "EdDSA", NULL};
 static const enum key_algorithm meant[] = {KEY_ES256, KEY_ES384, KEY_PS256, KEY_RS256, KEY_ED25519, KEY_ED25519};
 _Static_assert(sizeof dpop_algorithms / sizeof *dpop_algorithms == sizeof meant / sizeof *meant + 1, "one for each");
-
-/* What tells the proof's parts, none of which is copied. */
-struct parts {
-	size_t signed_length; /* header, dot, payload */
-	const char *payload, *signature;
-	size_t header_length, payload_length, signature_length;
-};
 
 /* The claims that are used once all of them are right: the payload's. */
 struct claims {
@@ -30,26 +24,11 @@ hm_result dpop_refuse(struct hm_problem *why, const char *field, const char *acc
 
 /* ---- form ---- */
 
-static bool split(const char *text, struct parts *parts)
-{
-	size_t length = strnlen(text, HM_DPOP_PROOF_MAX + 1);
-	const char *first = strchr(text, '.'), *second = first ? strchr(first + 1, '.') : NULL;
-	if (length > HM_DPOP_PROOF_MAX || !second || strchr(second + 1, '.'))
-		return false;
-	*parts = (struct parts){.signed_length = (size_t)(second - text),
-		.payload = first + 1,
-		.signature = second + 1,
-		.header_length = (size_t)(first - text),
-		.payload_length = (size_t)(second - first - 1),
-		.signature_length = length - (size_t)(second + 1 - text)};
-	return true;
-}
-
 /* A JSON object without a member twice; NULL: it is none. */
-static json_t *decode(const char *text, size_t length)
+static json_t *decode(struct jws_part part)
 {
 	char json[HM_DPOP_PROOF_MAX];
-	size_t decoded = base64url_decode(text, length, json, sizeof json);
+	size_t decoded = base64url_decode(part.text, part.length, json, sizeof json);
 	json_t *value = decoded == SIZE_MAX ? NULL : json_loadb(json, decoded, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_object(value))
 		return value;
@@ -105,13 +84,13 @@ static hm_result read_header(
 	return dpop_key_read(json_object_get(header, "jwk"), *algorithm, name, key, why);
 }
 
-static bool is_signed(
-	const char *text, const struct parts *parts, enum key_algorithm algorithm, const struct dpop_key *key)
+static bool is_signed(const struct jws_parts *parts, enum key_algorithm algorithm, const struct dpop_key *key)
 {
 	uint8_t signature[HM_SIGNATURE_MAX];
-	size_t length = base64url_decode(parts->signature, parts->signature_length, signature, sizeof signature);
+	size_t length = base64url_decode(parts->signature.text, parts->signature.length, signature, sizeof signature);
 	return length == key->jwk.signature_length &&
-	       jws_verify(key->spki, key->spki_length, algorithm, text, parts->signed_length, signature, length);
+	       jws_verify(key->spki, key->spki_length, algorithm, parts->signed_.text, parts->signed_.length, signature,
+		       length);
 }
 
 /* ---- claims ---- */
@@ -161,18 +140,19 @@ static hm_result read_claims(const json_t *payload, const struct dpop_request *r
 static hm_result verify(struct dpop *dpop, const struct dpop_request *request, int64_t now, struct dpop_key *key,
 	enum dpop_error *error, struct hm_problem *why)
 {
-	struct parts parts;
+	struct jws_parts parts;
 	struct claims claims;
 	enum key_algorithm algorithm = KEY_ES256;
-	if (!split(request->proof, &parts))
+	size_t length = strnlen(request->proof, HM_DPOP_PROOF_MAX + 1);
+	if (!jws_split(request->proof, length, HM_DPOP_PROOF_MAX, &parts))
 		return hm_refuse(why, "dpop", "DPoP", "one compact JWS of at most %d characters", HM_DPOP_PROOF_MAX);
-	json_auto_t *header = decode(request->proof, parts.header_length);
-	json_auto_t *payload = decode(parts.payload, parts.payload_length);
+	json_auto_t *header = decode(parts.header);
+	json_auto_t *payload = decode(parts.payload);
 	if (!header || !payload)
 		return dpop_refuse(why, "DPoP", "base64url of a JSON object as header and as payload, no member twice");
 	HM_TRY(read_claims(payload, request, now, &claims, why)); /* first: it costs least */
 	HM_TRY(read_header(header, &algorithm, key, why));
-	if (!is_signed(request->proof, &parts, algorithm, key))
+	if (!is_signed(&parts, algorithm, key))
 		return dpop_refuse(why, "jwk", "the key that the proof was signed with");
 	if (!dpop_is_nonce(dpop, claims.nonce)) {
 		*error = DPOP_USE_NONCE;

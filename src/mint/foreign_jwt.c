@@ -3,19 +3,11 @@
 
 #include "base64url.h"
 #include "json_measure.h"
+#include "jws_parts.h"
 #include "jws_verify.h"
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-struct part {
-	const char *text;
-	size_t length;
-};
-
-struct parts {
-	struct part header, payload, signature;
-};
 
 static hm_result refuse(struct hm_problem *why, const char *rule)
 {
@@ -24,18 +16,10 @@ static hm_result refuse(struct hm_problem *why, const char *rule)
 
 /* ---- form ---- */
 
-/* RFC 7515, section 7.1. Five parts would be a JWE. */
-static hm_result split(const char *text, size_t length, struct parts *parts, struct hm_problem *why)
+static hm_result split(const char *text, size_t length, struct jws_parts *parts, struct hm_problem *why)
 {
-	if (length > HM_JWT_MAX)
-		return refuse(why, "the JWT is too long");
-	const char *end = text + length, *first = memchr(text, '.', length);
-	const char *second = first ? memchr(first + 1, '.', (size_t)(end - first - 1)) : NULL;
-	if (!second || memchr(second + 1, '.', (size_t)(end - second - 1)))
-		return refuse(why, "the JWT has not three parts");
-	parts->header = (struct part){text, (size_t)(first - text)};
-	parts->payload = (struct part){first + 1, (size_t)(second - first - 1)};
-	parts->signature = (struct part){second + 1, (size_t)(end - second - 1)};
+	if (!jws_split(text, length, HM_JWT_MAX, parts))
+		return refuse(why, "the JWT is too long, or has not three parts");
 	if (!parts->header.length || !parts->payload.length || !parts->signature.length)
 		return refuse(why, "a part of the JWT is empty");
 	return HM_OK;
@@ -54,7 +38,7 @@ static json_t *parse(const char *json, size_t length)
 	return NULL;
 }
 
-static hm_result decode(struct part part, size_t most, const char *what, json_t **out, struct hm_problem *why)
+static hm_result decode(struct jws_part part, size_t most, const char *what, json_t **out, struct hm_problem *why)
 {
 	char json[HM_JWT_PAYLOAD_MAX];
 	size_t length = base64url_decode(part.text, part.length, json, most);
@@ -66,12 +50,12 @@ static hm_result decode(struct part part, size_t most, const char *what, json_t 
 		    : hm_refuse(why, FOREIGN_JWT_REFUSED, NULL, "the %s is no JSON object without duplicates", what);
 }
 
-static hm_result decode_header(const struct parts *parts, json_t **header, struct hm_problem *why)
+static hm_result decode_header(const struct jws_parts *parts, json_t **header, struct hm_problem *why)
 {
 	return decode(parts->header, HM_FOREIGN_HEADER_MAX, "header", header, why);
 }
 
-static hm_result decode_payload(const struct parts *parts, json_t **payload, struct hm_problem *why)
+static hm_result decode_payload(const struct jws_parts *parts, json_t **payload, struct hm_problem *why)
 {
 	return decode(parts->payload, HM_JWT_PAYLOAD_MAX, "payload", payload, why);
 }
@@ -133,15 +117,14 @@ static const struct key_set_key *choose_key(
 	return key && (key->algorithms & 1U << algorithm) ? key : NULL;
 }
 
-static hm_result check_signature(const char *text, const struct parts *parts, const struct key_set_key *key,
+static hm_result check_signature(const struct jws_parts *parts, const struct key_set_key *key,
 	enum key_algorithm algorithm, struct hm_problem *why)
 {
 	uint8_t signature[HM_SIGNATURE_MAX];
 	size_t length = base64url_decode(parts->signature.text, parts->signature.length, signature, sizeof signature);
 	if (length != key->jwk.signature_length)
 		return refuse(why, "the signature is no base64url of its key's length");
-	size_t signed_length = parts->header.length + 1 + parts->payload.length;
-	if (!jws_verify_with(key->key, algorithm, text, signed_length, signature, length))
+	if (!jws_verify_with(key->key, algorithm, parts->signed_.text, parts->signed_.length, signature, length))
 		return refuse(why, "the signature is not its key's");
 	return HM_OK;
 }
@@ -249,15 +232,15 @@ static hm_result check_claims(struct foreign_jwt *jwt, const struct jwt_rules *r
 
 /* ---- all ---- */
 
-static hm_result verify_parts(const char *text, const struct parts *parts, const json_t *header,
-	const struct jwt_rules *rules, const struct key_set *keys, struct foreign_jwt *out, struct hm_problem *why)
+static hm_result verify_parts(const struct jws_parts *parts, const json_t *header, const struct jwt_rules *rules,
+	const struct key_set *keys, struct foreign_jwt *out, struct hm_problem *why)
 {
 	enum key_algorithm algorithm = KEY_ALGORITHMS;
 	HM_TRY(check_header(header, rules, &algorithm, why));
 	const struct key_set_key *key = choose_key(header, algorithm, keys);
 	if (!key)
 		return refuse(why, "the header's kid is that of no key, or of one for another alg");
-	HM_TRY(check_signature(text, parts, key, algorithm, why));
+	HM_TRY(check_signature(parts, key, algorithm, why));
 	memcpy(out->kid, key->kid, sizeof out->kid);
 	HM_TRY(decode_payload(parts, &out->payload, why));
 	return check_claims(out, rules, why);
@@ -266,12 +249,12 @@ static hm_result verify_parts(const char *text, const struct parts *parts, const
 hm_result foreign_jwt_verify(const char *text, size_t length, const struct jwt_rules *rules, const struct key_set *keys,
 	struct foreign_jwt *out, struct hm_problem *why)
 {
-	struct parts parts = {.header = {"", 0}, .payload = {"", 0}};
+	struct jws_parts parts = {.header = {"", 0}, .payload = {"", 0}};
 	json_t *header = NULL;
 	*out = (struct foreign_jwt){.subject = "", .issuer = "", .id = ""};
 	HM_TRY(split(text, length, &parts, why));
 	HM_TRY(decode_header(&parts, &header, why));
-	hm_result result = verify_parts(text, &parts, header, rules, keys, out, why);
+	hm_result result = verify_parts(&parts, header, rules, keys, out, why);
 	json_decref(header);
 	if (result != HM_OK)
 		foreign_jwt_free(out);
@@ -297,7 +280,7 @@ static void copy_text(const json_t *object, const char *name, char *out, size_t 
 hm_result foreign_jwt_peek_unverified(
 	const char *text, size_t length, struct unverified_jwt *out, struct hm_problem *why)
 {
-	struct parts parts = {.header = {"", 0}, .payload = {"", 0}};
+	struct jws_parts parts = {.header = {"", 0}, .payload = {"", 0}};
 	json_t *header = NULL, *payload = NULL;
 	*out = (struct unverified_jwt){.kid = ""};
 	HM_TRY(split(text, length, &parts, why));

@@ -2,36 +2,15 @@
 #include "own_token.h"
 
 #include "base64url.h"
+#include "jws_parts.h"
 #include "jws_verify.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What tells its parts, none of which is copied. */
-struct parts {
-	size_t signed_length; /* header, dot, payload */
-	const char *payload, *signature;
-	size_t header_length, payload_length, signature_length;
-};
-
 static hm_result none_of_ours(struct hm_problem *why)
 {
 	return hm_refuse(why, "invalid_member", "token", "a credential of this issuer that is in force");
-}
-
-static bool split(const char *text, struct parts *parts)
-{
-	size_t length = strnlen(text, HM_JWT_MAX + 1);
-	const char *first = strchr(text, '.'), *second = first ? strchr(first + 1, '.') : NULL;
-	if (length > HM_JWT_MAX || !second || strchr(second + 1, '.'))
-		return false;
-	*parts = (struct parts){.signed_length = (size_t)(second - text),
-		.payload = first + 1,
-		.signature = second + 1,
-		.header_length = (size_t)(first - text),
-		.payload_length = (size_t)(second - first - 1),
-		.signature_length = length - (size_t)(second + 1 - text)};
-	return true;
 }
 
 static bool signs_credentials(const struct issuing_key *key)
@@ -39,37 +18,36 @@ static bool signs_credentials(const struct issuing_key *key)
 	return key->config->use == KEY_USE_ACCESS_TOKEN || key->config->use == KEY_USE_JWT_SVID;
 }
 
-static const struct issuing_key *find_key(
-	const struct service *service, unsigned issuer, const char *text, const struct parts *parts)
+static const struct issuing_key *find_key(const struct service *service, unsigned issuer, const struct jws_parts *parts)
 {
 	for (unsigned i = 0; i < service->keys.count; i++) {
 		const struct issuing_key *key = &service->keys.items[i];
 		if (key->config->issuer_index == issuer && key->known && signs_credentials(key) &&
-			strlen(key->header) == parts->header_length &&
-			memcmp(key->header, text, parts->header_length) == 0)
+			strlen(key->header) == parts->header.length &&
+			memcmp(key->header, parts->header.text, parts->header.length) == 0)
 			return key;
 	}
 	return NULL;
 }
 
-static bool is_signed(const struct issuing_key *key, const char *text, const struct parts *parts)
+static bool is_signed(const struct issuing_key *key, const struct jws_parts *parts)
 {
 	uint8_t signature[HM_SIGNATURE_MAX];
-	size_t length = base64url_decode(parts->signature, parts->signature_length, signature, sizeof signature);
+	size_t length = base64url_decode(parts->signature.text, parts->signature.length, signature, sizeof signature);
 	const struct token_ready *holdings = token_holdings(key->token);
 	if (length == SIZE_MAX || !holdings)
 		return false;
 	const struct token_key_ready *shown = &holdings->keys[key->place];
-	return jws_verify(
-		shown->spki, shown->spki_length, key->config->algorithm, text, parts->signed_length, signature, length);
+	return jws_verify(shown->spki, shown->spki_length, key->config->algorithm, parts->signed_.text,
+		parts->signed_.length, signature, length);
 }
 
-static json_t *decode(const struct parts *parts)
+static json_t *decode(const struct jws_parts *parts)
 {
 	json_error_t error;
 	char *text = malloc(HM_JWT_PAYLOAD_MAX);
-	size_t length =
-		text ? base64url_decode(parts->payload, parts->payload_length, text, HM_JWT_PAYLOAD_MAX) : SIZE_MAX;
+	size_t length = text ? base64url_decode(parts->payload.text, parts->payload.length, text, HM_JWT_PAYLOAD_MAX)
+			     : SIZE_MAX;
 	json_t *payload = length != SIZE_MAX ? json_loadb(text, length, JSON_REJECT_DUPLICATES, &error) : NULL;
 	free(text);
 	return payload;
@@ -103,10 +81,11 @@ static bool is_of_issuer(const struct service *service, unsigned issuer, const s
 hm_result own_token_read(const struct service *service, unsigned issuer, const char *text, int64_t now,
 	struct own_token *out, struct hm_problem *why)
 {
-	struct parts parts;
+	struct jws_parts parts;
 	*out = (struct own_token){.payload = NULL};
-	const struct issuing_key *key = split(text, &parts) ? find_key(service, issuer, text, &parts) : NULL;
-	if (!key || !is_signed(key, text, &parts))
+	bool is_jws = jws_split(text, strnlen(text, HM_JWT_MAX + 1), HM_JWT_MAX, &parts);
+	const struct issuing_key *key = is_jws ? find_key(service, issuer, &parts) : NULL;
+	if (!key || !is_signed(key, &parts))
 		return none_of_ours(why);
 	out->payload = decode(&parts);
 	out->kid = key->jwk.kid;
