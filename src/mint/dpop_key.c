@@ -2,7 +2,7 @@
 /* A public key out of a JWK (RFC 7517) that somebody sent. */
 #include "dpop_inside.h"
 
-#include "base64url.h"
+#include "jwk_members.h"
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -21,8 +21,7 @@ static const char *text_of(const json_t *object, const char *name)
 /* 0: it is not there, empty, too long, or not base64url. */
 static size_t read_bytes(const json_t *jwk, const char *name, uint8_t *bytes, size_t size)
 {
-	const char *text = text_of(jwk, name);
-	size_t length = base64url_decode(text, strlen(text), bytes, size);
+	size_t length = jwk_bytes(jwk, name, bytes, size);
 	return length == SIZE_MAX ? 0 : length;
 }
 
@@ -34,17 +33,6 @@ static size_t read_number(const json_t *jwk, const char *name, uint8_t *bytes, s
 }
 
 /* ---- by type; NULL: it is none ---- */
-
-static EVP_PKEY *make_key(const char *type, OSSL_PARAM *parameters)
-{
-	EVP_PKEY *key = NULL;
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
-		EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
-		key = NULL;
-	EVP_PKEY_CTX_free(context);
-	return key;
-}
 
 /* RFC 7518, section 6.2.1: coordinates are of the curve's length; OpenSSL looks whether the point is on it. */
 static EVP_PKEY *read_ec(const json_t *jwk, enum key_algorithm algorithm)
@@ -60,7 +48,7 @@ static EVP_PKEY *read_ec(const json_t *jwk, enum key_algorithm algorithm)
 	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, curve, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * bytes),
 		OSSL_PARAM_construct_end()};
-	return make_key("EC", parameters);
+	return jwk_make_key("EC", parameters);
 }
 
 /* RFC 8037, section 2 */
@@ -101,7 +89,7 @@ static EVP_PKEY *read_rsa(const json_t *jwk)
 		return NULL;
 	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_N, n, n_length),
 		OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_RSA_E, e, e_length), OSSL_PARAM_construct_end()};
-	return make_key("RSA", parameters);
+	return jwk_make_key("RSA", parameters);
 }
 
 static EVP_PKEY *read_key(const json_t *jwk, enum key_algorithm algorithm)
@@ -128,16 +116,6 @@ static size_t write_spki(EVP_PKEY *key, uint8_t spki[HM_SPKI_MAX])
 
 /* ---- all ---- */
 
-/* RFC 7518, sections 6.2.2, 6.3.2 and 6.4; RFC 8037, section 2; RFC 9964 for priv */
-static bool has_private_part(const json_t *jwk)
-{
-	static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (json_object_get(jwk, names[i]))
-			return true;
-	return false;
-}
-
 /* RFC 7517, sections 4.2 and 4.4: not there, or what is wanted. */
 static bool may_be(const json_t *jwk, const char *name, const char *wanted)
 {
@@ -148,7 +126,7 @@ hm_result dpop_key_read(
 	const json_t *jwk, enum key_algorithm algorithm, const char *name, struct dpop_key *key, struct hm_problem *why)
 {
 	struct hm_problem detail; /* for the operator of a token, were it one's key */
-	if (!json_is_object(jwk) || has_private_part(jwk))
+	if (!json_is_object(jwk) || jwk_has_private_part(jwk))
 		return dpop_refuse(why, "jwk", "the public key as a JWK, without private parts");
 	if (!may_be(jwk, "use", "sig") || !may_be(jwk, "alg", name))
 		return dpop_refuse(why, "jwk", "a key for signatures by the header's alg");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key_set.h"
 
-#include "base64url.h"
 #include "json_measure.h"
+#include "jwk_members.h"
 #include <jansson.h>
 #include <openssl/core_names.h>
 #include <openssl/param_build.h>
@@ -26,26 +26,6 @@ static enum verdict malformed(struct hm_problem *why, const char *what)
 	return MALFORMED;
 }
 
-/* ---- numbers ---- */
-
-/* Bytes of a base64url member. SIZE_MAX: it is not there, is no base64url, or has more than `size`. */
-static size_t bytes_of(const json_t *jwk, const char *name, uint8_t *bytes, size_t size)
-{
-	const char *text = json_string_value(json_object_get(jwk, name));
-	return text ? base64url_decode(text, strlen(text), bytes, size) : SIZE_MAX;
-}
-
-static EVP_PKEY *from_parameters(const char *type, OSSL_PARAM *parameters)
-{
-	EVP_PKEY *key = NULL;
-	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, type, NULL);
-	if (!context || EVP_PKEY_fromdata_init(context) != 1 ||
-		EVP_PKEY_fromdata(context, &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1)
-		key = NULL;
-	EVP_PKEY_CTX_free(context);
-	return key;
-}
-
 /* ---- by type ---- */
 
 /* RFC 7518, section 6.2.1: x and y have each the full length of the curve's coordinates. */
@@ -56,11 +36,11 @@ static enum verdict read_ec(const json_t *jwk, const char *curve, EVP_PKEY **key
 	if (!group)
 		return IGNORED;
 	size_t bytes = strcmp(curve, "P-256") == 0 ? 32 : 48;
-	if (bytes_of(jwk, "x", point + 1, bytes) != bytes || bytes_of(jwk, "y", point + 1 + bytes, bytes) != bytes)
+	if (jwk_bytes(jwk, "x", point + 1, bytes) != bytes || jwk_bytes(jwk, "y", point + 1 + bytes, bytes) != bytes)
 		return malformed(why, "x and y are base64url of as many bytes as its curve has");
 	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
 		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * bytes), OSSL_PARAM_END};
-	*key = from_parameters("EC", parameters);
+	*key = jwk_make_key("EC", parameters);
 	return *key ? TAKEN : malformed(why, "x and y are a point of its curve");
 }
 
@@ -74,7 +54,7 @@ static EVP_PKEY *make_rsa(const uint8_t *n, size_t n_length, unsigned long e)
 		OSSL_PARAM_BLD_push_ulong(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1)
 		parameters = OSSL_PARAM_BLD_to_param(builder);
 	if (parameters)
-		key = from_parameters("RSA", parameters);
+		key = jwk_make_key("RSA", parameters);
 	OSSL_PARAM_free(parameters);
 	OSSL_PARAM_BLD_free(builder);
 	BN_free(modulus);
@@ -93,7 +73,7 @@ static unsigned long exponent_of(const uint8_t *bytes, size_t length)
 static enum verdict read_rsa(const json_t *jwk, EVP_PKEY **key, struct hm_problem *why)
 {
 	uint8_t n[2 * NUMBER_MAX], e[EXPONENT_MAX];
-	size_t n_length = bytes_of(jwk, "n", n, sizeof n), e_length = bytes_of(jwk, "e", e, sizeof e);
+	size_t n_length = jwk_bytes(jwk, "n", n, sizeof n), e_length = jwk_bytes(jwk, "e", e, sizeof e);
 	if (n_length == SIZE_MAX || n_length == 0 || n[0] == 0)
 		return malformed(why, "n is base64url of a number without zeros before it");
 	if (e_length == SIZE_MAX || e_length == 0 || e[0] == 0)
@@ -114,7 +94,7 @@ static enum verdict read_okp(const json_t *jwk, const char *curve, EVP_PKEY **ke
 	uint8_t x[ED25519_KEY];
 	if (strcmp(curve, "Ed25519") != 0)
 		return IGNORED;
-	if (bytes_of(jwk, "x", x, sizeof x) != sizeof x)
+	if (jwk_bytes(jwk, "x", x, sizeof x) != sizeof x)
 		return malformed(why, "x is base64url of 32 bytes");
 	*key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof x);
 	return *key ? TAKEN : malformed(why, "x is an Ed25519 key");
@@ -133,17 +113,6 @@ static enum verdict read_numbers(const json_t *jwk, const char *type, EVP_PKEY *
 }
 
 /* ---- what it is for ---- */
-
-/* RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1; RFC 8037, section 2; RFC 9964. Whatever its type is: who publishes one by
- * mistake is not to be believed for the rest. */
-static bool has_private_part(const json_t *jwk)
-{
-	static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (json_object_get(jwk, names[i]))
-			return true;
-	return false;
-}
 
 static bool has_strings(const json_t *jwk)
 {
@@ -219,7 +188,7 @@ static enum verdict read_key(const json_t *jwk, enum key_set_kind kind, struct k
 {
 	if (!json_is_object(jwk) || !has_strings(jwk))
 		return malformed(why, "form is a JSON object, in which kty, use, alg and kid are strings");
-	if (has_private_part(jwk))
+	if (jwk_has_private_part(jwk)) /* who publishes one by mistake is not to be believed for the rest */
 		return malformed(why, "private part is published; the set is not to be trusted");
 	const char *type = json_string_value(json_object_get(jwk, "kty"));
 	const char *kid = json_string_value(json_object_get(jwk, "kid"));
