@@ -75,9 +75,11 @@ bool hm_time_is_synchronised(void)
 	return synchronised == AS_THE_KERNEL_SAYS ? kernel_is_synchronised() : synchronised == SYNCHRONISED;
 }
 #else
+/* Not time(), which reads the clock of the kernel's last tick: in the first milliseconds of a second it still says the
+ * one before, and a task that is over by every other clock would not be. */
 int64_t hm_time(void)
 {
-	return time(NULL);
+	return hm_time_ms() / 1000;
 }
 
 int64_t hm_time_ms(void)
