@@ -51,7 +51,7 @@ suites() {
 	mkdir -p "$reports"
 	ASAN_OPTIONS=log_path=$reports/asan:detect_leaks=1 \
 		UBSAN_OPTIONS=log_path=$reports/ubsan:print_stacktrace=1 \
-		TSAN_OPTIONS=log_path=$reports/tsan:halt_on_error=1:second_deadlock_stack=1 \
+		TSAN_OPTIONS=log_path=$reports/tsan:halt_on_error=1:second_deadlock_stack=1:suppressions=$repository/tests/tsan.supp \
 		LSAN_OPTIONS=suppressions=$repository/tests/lsan.supp:print_suppressions=0 \
 		ctest --preset "$1" --no-tests=error >"$work/ctest.log" 2>&1
 	status=$?
