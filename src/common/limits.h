@@ -69,6 +69,7 @@ enum {
 	HM_FOREIGN_KID_MAX = 256,
 	HM_FOREIGN_JTI_MAX = 256,
 	HM_FOREIGN_TYPS_MAX = 4,      /* that one rule accepts */
+	HM_ASSERTION_SECONDS = 300,   /* for which a client assertion may live */
 	HM_LEEWAY_MAX = 30,           /* seconds that another's clock may be off */
 	HM_KEY_SET_MAX = 256 * 1024,  /* bytes of a JWK Set or SPIFFE bundle, */
 	HM_KEY_SET_KEYS_MAX = 64,     /* and keys, those included that are ignored, */

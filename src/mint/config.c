@@ -200,6 +200,7 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 		"uri", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uri, 1, HM_SPIFFE_ID_MAX),
 	OPTIONAL_STRING("spki", struct config_caller, spki),
 	CYAML_FIELD_UINT_PTR("uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uid),
+	OPTIONAL_STRING("jwks", struct config_caller, jwks),
 	CYAML_FIELD_FLAGS(
 		"roles", CYAML_FLAG_STRICT, struct config_caller, roles, role_words, CYAML_ARRAY_LEN(role_words)),
 	CYAML_FIELD_FLOAT_PTR("rate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, rate),
@@ -296,6 +297,8 @@ static const cyaml_config_t *reader(struct complaint *complaint, cyaml_config_t 
 void config_free(struct config *config)
 {
 	cyaml_config_t settings;
+	for (unsigned i = 0; config && i < config->callers_count; i++)
+		key_set_free(config->callers[i].keys);
 	if (config)
 		(void)cyaml_free(reader(NULL, &settings), &config_schema, config, 0);
 }

@@ -8,6 +8,7 @@
 #define HSMINT_CONFIG_H
 
 #include "gate_protocol.h"
+#include "key_set.h"
 #include "limits.h"
 #include "result.h"
 #include "token_protocol.h"
@@ -173,6 +174,7 @@ struct config_caller {
 	char *uri;                                /* the certificate's URI SAN */
 	char *spki;                               /* base64url of SHA-256 of its SubjectPublicKeyInfo */
 	uint32_t *uid;                            /* of the Unix peer */
+	char *jwks;                               /* a file: its public keys, by which it signs assertions */
 	unsigned roles;                           /* of enum role */
 	double *rate;                             /* credentials a second; NULL: no limit */
 	unsigned *written_burst, *written_weight; /* NULL: nothing is written, and config_check says what holds */
@@ -181,7 +183,8 @@ struct config_caller {
 	char *agent;  /* the SPIFFE ID of the agent that it is at the token endpoint; NULL: its uri, if that is one */
 	char *tenant; /* the member of a request's context that names its tenant; NULL: none does */
 	unsigned issuer_index;
-	uint64_t group; /* a number for those who share its turns */
+	uint64_t group;       /* a number for those who share its turns */
+	struct key_set *keys; /* of `jwks`; NULL: none */
 	uint8_t spki_sha256[32];
 };
 

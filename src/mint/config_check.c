@@ -500,6 +500,21 @@ static bool is_agent_of(const struct config_issuer *issuer, const char *text)
 	return spiffe_parse(text, strlen(text), &id, &rule) && spiffe_is_in(&id, issuer->trust_domain);
 }
 
+/* Read here once: a configuration that was loaded never changes. */
+static hm_result read_keys(struct config_caller *caller, const struct place *place)
+{
+	static char text[HM_KEY_SET_MAX];
+	size_t length;
+	struct hm_problem fault;
+	if (!caller->jwks)
+		return HM_OK;
+	HM_TRY(make_absolute(place, "jwks", &caller->jwks));
+	if (file_read(caller->jwks, false, text, sizeof text, &length, &fault) != HM_OK ||
+		key_set_read(text, length, KEY_SET_JWKS, &caller->keys, &fault) != HM_OK)
+		return complain(place, "jwks", "%.200s", fault.detail);
+	return caller->keys->count ? HM_OK : complain(place, "jwks", "a JWK Set with a key that signs");
+}
+
 static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_caller *caller = &config->callers[index];
@@ -507,8 +522,9 @@ static hm_result check_caller(struct config *config, unsigned index, const struc
 	HM_TRY(find_issuer(config, place, caller->issuer, &caller->issuer_index));
 	HM_TRY(check_rate(place, caller->rate, caller->written_burst, &caller->burst));
 	HM_TRY(set_turns(caller, place));
-	if (!caller->uri && !caller->spki && !caller->uid)
-		return complain(place, NULL, "a caller needs a uri, an spki or a uid");
+	if (!caller->uri && !caller->spki && !caller->uid && !caller->jwks)
+		return complain(place, NULL, "a caller needs a uri, an spki, a uid or jwks");
+	HM_TRY(read_keys(caller, place));
 	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
 				    sizeof caller->spki_sha256) != sizeof caller->spki_sha256)
 		return complain(place, "spki", "the base64url of the SHA-256 of a SubjectPublicKeyInfo: 43 characters");

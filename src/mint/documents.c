@@ -143,7 +143,44 @@ static unsigned grants_of(const struct config *config, unsigned issuer)
 	return grants;
 }
 
-/* RFC 8414, section 2; RFC 8705, section 2.1.1. */
+static bool has_caller_with_keys(const struct config *config, unsigned issuer)
+{
+	for (unsigned i = 0; i < config->callers_count; i++)
+		if (config->callers[i].issuer_index == issuer && config->callers[i].keys)
+			return true;
+	return false;
+}
+
+static bool makes_svids(const struct config *config, unsigned issuer)
+{
+	for (unsigned i = 0; i < config->keys_count; i++)
+		if (config->keys[i].issuer_index == issuer && config->keys[i].use == KEY_USE_JWT_SVID)
+			return true;
+	return false;
+}
+
+/* RFC 8705, section 2.1.1; RFC 7523; draft-ietf-oauth-spiffe-client-auth. */
+static void put_client_authentication(struct work *work, unsigned issuer)
+{
+	bool has_keys = has_caller_with_keys(work->config, issuer);
+	hm_json_key(&work->json, "token_endpoint_auth_methods_supported");
+	hm_json_begin(&work->json, '[');
+	hm_json_string(&work->json, "tls_client_auth");
+	if (has_keys)
+		hm_json_string(&work->json, "private_key_jwt");
+	if (makes_svids(work->config, issuer))
+		hm_json_string(&work->json, "spiffe_jwt");
+	hm_json_end(&work->json, ']');
+	if (!has_keys)
+		return;
+	hm_json_key(&work->json, "token_endpoint_auth_signing_alg_values_supported");
+	hm_json_begin(&work->json, '[');
+	for (enum key_algorithm algorithm = 0; algorithm < KEY_ALGORITHMS; algorithm++)
+		hm_json_string(&work->json, key_algorithm_jose(algorithm));
+	hm_json_end(&work->json, ']');
+}
+
+/* RFC 8414, section 2. */
 static void put_token_endpoint(struct work *work, const struct config_issuer *issuer)
 {
 	char url[HM_URL_MAX + 32];
@@ -153,7 +190,7 @@ static void put_token_endpoint(struct work *work, const struct config_issuer *is
 		return;
 	snprintf(url, sizeof url, "%s/oauth2/token", issuer->url);
 	hm_json_member_string(&work->json, "token_endpoint", url);
-	put_list(work, "token_endpoint_auth_methods_supported", "tls_client_auth");
+	put_client_authentication(work, (unsigned)(issuer - work->config->issuers));
 }
 
 static void put_discovery(struct work *work, const struct config_issuer *issuer)

@@ -6,6 +6,7 @@
 #include "anchors.h"
 #include "api.h"
 #include "approvals.h"
+#include "assertions.h"
 #include "clock.h"
 #include "clock_watch.h"
 #include "engine.h"
@@ -76,6 +77,8 @@ static hm_result take(struct service *service, const struct store_row *row, stru
 		return take_revocation(service, row, why);
 	case RECORD_BLOCK:
 		return status_lists_take(service->status_lists, row, why);
+	case RECORD_ASSERTION:
+		return assertions_take(service->assertions, row, why);
 	case RECORD_KINDS:
 		break;
 	}
@@ -152,10 +155,11 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 	service->tasks = tasks_open();
 	service->approvals = approvals_open();
 	service->revocations = revocations_open();
+	service->assertions = assertions_open();
 	service->nonces = nonces_open();
 	service->parked = parked_open(service);
-	if (!service->agents || !service->tasks || !service->approvals || !service->revocations || !service->nonces ||
-		!service->parked)
+	if (!service->agents || !service->tasks || !service->approvals || !service->revocations ||
+		!service->assertions || !service->nonces || !service->parked)
 		return hm_unavailable(why, "system", "no memory");
 	service->status_lists = status_lists_open(service->agents, service->tasks, service->revocations);
 	if (!service->status_lists)
@@ -185,6 +189,7 @@ static unsigned find_old(struct service *service, int64_t now, struct changes *c
 {
 	unsigned count = tasks_expire(service->tasks, now, TIDIED_AT_ONCE, changes);
 	count += status_lists_expire(service->status_lists, now, TIDIED_AT_ONCE, changes);
+	count += assertions_expire(service->assertions, now, TIDIED_AT_ONCE, changes);
 	if (service->ticks % TIDY_TICKS)
 		return count;
 	count += approvals_expire(service->approvals, now, TIDIED_AT_ONCE, changes);
@@ -230,6 +235,7 @@ void governance_close(struct service *service)
 	parked_close(service->parked);
 	store_close(service->store);
 	status_lists_close(service->status_lists);
+	assertions_close(service->assertions);
 	revocations_close(service->revocations);
 	approvals_close(service->approvals);
 	tasks_close(service->tasks);

@@ -290,6 +290,8 @@ static struct parked_request about(const struct asking *asking)
 		.before = asking->granted,
 		.granted = asking->needs.granted,
 		.acts = asking->needs.acts};
+	if (!asking->decision.issuer) /* nothing is decided yet */
+		return about;
 	snprintf(about.acts.issuer, sizeof about.acts.issuer, "%s", asking->decision.issuer->name);
 	snprintf(about.acts.caller, sizeof about.acts.caller, "%s", asking->decision.caller->name);
 	snprintf(about.acts.subject, sizeof about.acts.subject, "%s", asking->asked.subject);
@@ -303,6 +305,18 @@ static hm_result wait_for_store(struct service *service, struct asking *asking, 
 	struct changes *changes = asking->needs.changes;
 	asking->needs.changes = NULL;
 	return parked_commit(service->parked, &request, asking->request, changes, why);
+}
+
+/* Who brings an assertion twice, here or at another node, is refused before anything is decided for it. */
+static hm_result use_assertion(struct service *service, struct asking *asking, struct hm_problem *why)
+{
+	struct governed_needs *needs = &asking->needs;
+	needs->granted = asking->granted;
+	needs->granted.assertion = true;
+	needs->changes = changes_open();
+	if (!needs->changes || !assertions_put(needs->changes, &asking->asked.assertion))
+		return hm_broken(why, "no memory for an assertion");
+	return wait_for_store(service, asking, why);
 }
 
 /* Our own decision is yes; so must the site's be. */
@@ -372,7 +386,7 @@ static hm_result read_asked(
 {
 	const struct gate_request *request = asking->request;
 	if (request->operation == OPERATION_TOKEN)
-		return token_request_read(service->config, views, &asking->granted, request, &asking->asked, why);
+		return token_request_read(service, views, &asking->granted, request, &asking->asked, why);
 	return mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why);
 }
 
@@ -389,6 +403,8 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	HM_TRY(find_replay(service, asking, why));
 	const struct policy_views views = governed_views(service);
 	HM_TRY(read_asked(service, asking, &views, why));
+	if (asking->asked.assertion.key[0])
+		return use_assertion(service, asking, why);
 	if (was_granted(asking)) /* what it used up then does not stand in its way now, and nothing is struck for it */
 		asking->granted = (struct policy_granted){.approval = true, .struck = true};
 	HM_TRY(policy_decide(

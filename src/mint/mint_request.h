@@ -3,10 +3,13 @@
 #ifndef HSMINT_MINT_REQUEST_H
 #define HSMINT_MINT_REQUEST_H
 
+#include "assertions.h"
 #include "buffer.h"
 #include "limits.h"
 #include "result.h"
 #include <jansson.h>
+
+struct config_caller; /* config.h */
 
 struct mint_request {
 	json_t *body; /* owned; everything below points into it */
@@ -14,14 +17,16 @@ struct mint_request {
 	const char *subject;
 	const char *audiences[HM_AUDIENCES_MAX];
 	unsigned audience_count;
-	const char *scope;    /* NULL: none asked for */
-	int64_t lifetime;     /* seconds; 0: none asked for */
-	const char *task_id;  /* NULL: none is named by id */
-	json_t *task;         /* object that opens one, or that names one opened before; NULL: none */
-	const char *approval; /* id; NULL: none */
-	json_t *claims;       /* object, or NULL */
-	json_t *context;      /* object of strings, or NULL */
-	const char *grant;    /* the OAuth grant by which it came; NULL: none, it is a mint request */
+	const char *scope;                  /* NULL: none asked for */
+	int64_t lifetime;                   /* seconds; 0: none asked for */
+	const char *task_id;                /* NULL: none is named by id */
+	json_t *task;                       /* object that opens one, or that names one opened before; NULL: none */
+	const char *approval;               /* id; NULL: none */
+	json_t *claims;                     /* object, or NULL */
+	json_t *context;                    /* object of strings, or NULL */
+	const char *grant;                  /* the OAuth grant by which it came; NULL: none, it is a mint request */
+	const struct config_caller *client; /* who asks, by an assertion; NULL: whom the connection proves */
+	struct assertion assertion;         /* that has to be used up before anything else; key "": none */
 };
 
 /* Read a request from gate; with `with_kind` it says itself which kind of credential it is for. HM_REFUSED: `why` names

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oauth_api.h"
 
-#include "agents.h"
 #include "governed.h"
 #include "own_token.h"
 #include "revocation_api.h"
@@ -29,24 +28,8 @@ static hm_result read_form(const struct api_call *call, const char **token, stru
 }
 
 /* Whose credential it is, the caller that asked for it is not told by the credential; the ledger is. What was issued to
- * a caller is what it was given: who holds it may end it. */
-static bool is_active(const struct api_call *call, const struct own_token *token)
-{
-	const struct service *service = call->service;
-	struct hm_problem why;
-	const struct agent *agent = agents_find(service->agents, call->issuer, token->subject);
-	const struct agent *accountable = agent ? agents_accountable(service->agents, agent) : NULL;
-	if (agents_check(agent, accountable, call->now, &why) != HM_OK)
-		return false;
-	if (token->task[0] && tasks_check(tasks_find(service->tasks, token->task), call->now, &why) != HM_OK)
-		return false;
-	if (token->has_place && status_lists_value(service->status_lists, call->issuer, token->place) != STATUS_VALID)
-		return false;
-	return !revocations_cover(
-		service->revocations, call->issuer, token->id, token->subject, token->kid, token->issued);
-}
-
-/* A credential of a task is the caller's who opened that; of one without, whoever has it is as good as any. */
+ * a caller is what it was given: who holds it may end it. A credential of a task is the caller's who opened that; of
+ * one without, whoever has it is as good as any. */
 static bool is_own(const struct api_call *call, const struct own_token *token)
 {
 	const struct task *task = token->task[0] ? tasks_find(call->service->tasks, token->task) : NULL;
@@ -76,10 +59,12 @@ hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	HM_TRY(read_form(call, &text, why));
 	HM_TRY(governed_refusal(call->service, why)); /* "active" is never said of what is not known to be so */
-	bool is_ours = own_token_read(call->service, issuer_index(call), text, call->now, &token, &unread) == HM_OK;
+	unsigned issuer = issuer_index(call);
+	bool is_ours = own_token_read(call->service, issuer, text, call->now, &token, &unread) == HM_OK;
 	bool is_shown = is_ours && ((call->actor.known->roles & ROLE_AUDIT) || is_own(call, &token));
+	bool is_active = is_shown && own_token_stands(call->service, issuer, &token, call->now, &unread) == HM_OK;
 	call->status = 200;
-	call->answer = is_shown && is_active(call, &token) ? describe(&token) : json_pack("{s:b}", "active", 0);
+	call->answer = is_active ? describe(&token) : json_pack("{s:b}", "active", 0);
 	return call->answer ? HM_OK : no_memory(why);
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "own_token.h"
 
+#include "agents.h"
 #include "base64url.h"
 #include "jws_parts.h"
 #include "jws_verify.h"
+#include "revocations.h"
+#include "tasks.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,9 +92,37 @@ hm_result own_token_read(const struct service *service, unsigned issuer, const c
 		return none_of_ours(why);
 	out->payload = decode(&parts);
 	out->kid = key->jwk.kid;
+	out->use = key->config->use;
 	if (!read_claims(out) || !is_of_issuer(service, issuer, out) || out->expires <= now)
 		return none_of_ours(why);
 	return HM_OK;
+}
+
+bool own_token_is_for_only(const struct own_token *token, const char *audience)
+{
+	const json_t *aud = json_object_get(token->payload, "aud");
+	const char *text = json_string_value(json_array_size(aud) == 1 ? json_array_get(aud, 0) : aud);
+	return text && strcmp(text, audience) == 0;
+}
+
+static hm_result check_agent(const struct service *service, const char *issuer, const struct own_token *token,
+	int64_t now, struct hm_problem *why)
+{
+	const struct agent *agent = agents_find(service->agents, issuer, token->subject);
+	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, now, why);
+}
+
+hm_result own_token_stands(const struct service *service, unsigned issuer, const struct own_token *token, int64_t now,
+	struct hm_problem *why)
+{
+	const char *name = service->config->issuers[issuer].name;
+	HM_TRY(check_agent(service, name, token, now, why));
+	if (token->task[0])
+		HM_TRY(tasks_check(tasks_find(service->tasks, token->task), now, why));
+	bool has_ended =
+		(token->has_place && status_lists_value(service->status_lists, name, token->place) != STATUS_VALID) ||
+		revocations_cover(service->revocations, name, token->id, token->subject, token->kid, token->issued);
+	return has_ended ? none_of_ours(why) : HM_OK;
 }
 
 void own_token_free(struct own_token *token)

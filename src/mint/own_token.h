@@ -10,6 +10,7 @@
 struct own_token {
 	json_t *payload;                                   /* owned: the texts below are its */
 	const char *kid, *id, *subject, *task, *client_id; /* task, client_id: "": none */
+	enum key_use use;                                  /* that its key has */
 	int64_t issued, expires;                           /* issued: as it says, that is, backdated */
 	bool has_place;
 	struct status_place place;
@@ -22,6 +23,14 @@ struct own_token {
  */
 hm_result own_token_read(const struct service *service, unsigned issuer, const char *text, int64_t now,
 	struct own_token *out, struct hm_problem *why) HM_MUST_USE;
+
+/* Its audience is this, and no other. */
+bool own_token_is_for_only(const struct own_token *token, const char *audience);
+
+/* Does what it was struck for still stand? HM_REFUSED: its agent or task says no, or it was revoked. */
+hm_result own_token_stands(const struct service *service, unsigned issuer, const struct own_token *token, int64_t now,
+	struct hm_problem *why) HM_MUST_USE;
+
 void own_token_free(struct own_token *token);
 
 #define OWN_TOKEN_AUTO __attribute__((cleanup(own_token_free))) struct own_token

@@ -84,12 +84,23 @@ static const struct config_profile *find_profile(const struct config *config, co
 	return NULL;
 }
 
+/* A client assertion is for one issuer, and proves nothing at another. */
+static const struct config_caller *find_caller(const struct inquiry *inquiry, const struct config_profile *profile)
+{
+	const struct config_caller *client = inquiry->request->client;
+	if (!profile)
+		return NULL;
+	if (client)
+		return client->issuer_index == profile->issuer_index ? client : NULL;
+	return policy_find_caller(inquiry->config, profile->issuer_index, inquiry->caller);
+}
+
 static hm_result choose_profile(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
 {
 	const struct config *config = inquiry->config;
 	const struct config_profile *profile = find_profile(config, inquiry->request->profile);
-	decision->caller = profile ? policy_find_caller(config, profile->issuer_index, inquiry->caller) : NULL;
-	if (!decision->caller && !policy_knows_caller(config, inquiry->caller))
+	decision->caller = find_caller(inquiry, profile);
+	if (!decision->caller && !inquiry->request->client && !policy_knows_caller(config, inquiry->caller))
 		return hm_refuse(why, "unknown_caller", NULL, "a caller that the configuration lists");
 	if (!decision->caller)
 		return hm_refuse(why, "unknown_profile", "profile", "a profile that serves this caller");

@@ -22,6 +22,7 @@ struct policy_views {
 struct policy_granted {
 	bool approval;                            /* its approval is used up by it */
 	bool struck;                              /* it is counted with its task */
+	bool assertion;                           /* its client's assertion is used up by it */
 	bool engine;                              /* the outside decision point said yes, */
 	char decision_id[HM_DECISION_ID_MAX + 1]; /* by this name of its own */
 };

@@ -26,6 +26,7 @@ struct engine;
 struct key_life;
 struct parked_lot;
 struct revocations;
+struct assertions;
 struct status_lists;
 struct status_publisher;
 struct tasks;
@@ -61,6 +62,7 @@ struct service {
 	struct tasks *tasks;
 	struct approvals *approvals;
 	struct revocations *revocations;
+	struct assertions *assertions;
 	struct status_lists *status_lists;
 	struct status_publisher *status_publisher;
 	struct api *api;

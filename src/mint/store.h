@@ -25,6 +25,7 @@ enum record_kind {
 	RECORD_APPROVAL = 4,   /* its id */
 	RECORD_REVOCATION = 5, /* docs/governance.md */
 	RECORD_BLOCK = 6,      /* ISSUER " " LIST " " FIRST: places in a status list, and whose they are */
+	RECORD_ASSERTION = 7,  /* a client's that was used: assertions.h */
 	RECORD_KINDS
 };
 

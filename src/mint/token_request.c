@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "token_request.h"
 
+#include "client_auth.h"
 #include "form.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* A request on its way to be read. */
 struct reading {
-	const struct config *config;
+	const struct service *service;
 	const struct policy_views *views;
 	const struct policy_granted *granted;
 	const struct gate_caller *caller;
-	unsigned issuer;                    /* its place in the configuration */
-	const struct config_caller *client; /* at this issuer */
-	const char *agent;                  /* that the client is */
-	json_t *parameters;                 /* object of strings; of those that may be repeated, arrays of them */
-	json_t *audience;                   /* array */
-	unsigned grant;                     /* of enum profile_grant */
+	unsigned issuer; /* its place in the configuration */
+	struct client client;
+	const char *agent;  /* that the client is */
+	json_t *parameters; /* object of strings; of those that may be repeated, arrays of them */
+	json_t *audience;   /* array */
+	unsigned grant;     /* of enum profile_grant */
 };
 
 static void free_reading(struct reading *reading)
@@ -99,8 +100,8 @@ static hm_result find_issuer(struct reading *reading, const char *path, struct h
 {
 	static const char end[] = "/oauth2/token";
 	size_t length = strlen(path), tail = sizeof end - 1;
-	for (unsigned i = 0; i < reading->config->issuers_count; i++) {
-		const char *at = reading->config->issuers[i].path;
+	for (unsigned i = 0; i < reading->service->config->issuers_count; i++) {
+		const char *at = reading->service->config->issuers[i].path;
 		if (length == strlen(at) + tail && strncmp(path, at, length - tail) == 0 &&
 			strcmp(path + length - tail, end) == 0) {
 			reading->issuer = i;
@@ -115,24 +116,16 @@ static bool is_spiffe_id(const char *text)
 	return text && strncmp(text, "spiffe://", 9) == 0;
 }
 
-/* Whom the connection proves, and no one else: hsmint keeps no secrets that clients could show. */
-static hm_result find_client(struct reading *reading, struct hm_problem *why)
+static hm_result find_client(struct reading *reading, const struct gate_caller *connection, struct hm_problem *why)
 {
-	static const char *const others[] = {
-		"client_secret", "client_assertion", "client_assertion_type"}; /* an assertion: not offered yet */
-	const char *id = parameter(reading, "client_id");
-	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-		if (parameter(reading, others[i]))
-			return hm_refuse(why, "client_refused", others[i], "a client certificate, or the Unix socket");
-	if (reading->caller->kind == CALLER_NONE)
-		return hm_refuse(why, "client_refused", NULL, "a client certificate, or the Unix socket");
-	reading->client = policy_find_caller(reading->config, reading->issuer, reading->caller);
-	if (!reading->client)
-		return hm_refuse(why, "unknown_caller", NULL, "a caller of this issuer");
-	bool is_named = !id || strcmp(id, reading->client->name) == 0 ||
-			(reading->client->uri && strcmp(id, reading->client->uri) == 0);
-	return is_named ? HM_OK
-			: hm_refuse(why, "client_refused", "client_id", "the client that the connection proves");
+	const struct client_claim claim = {.connection = connection,
+		.id = parameter(reading, "client_id"),
+		.assertion = parameter(reading, "client_assertion"),
+		.type = parameter(reading, "client_assertion_type"),
+		.secret = parameter(reading, "client_secret"),
+		.is_used_up = reading->granted->assertion,
+		.now = reading->views->now};
+	return client_auth(reading->service, reading->issuer, &claim, &reading->client, why);
 }
 
 /* ---- what ---- */
@@ -150,7 +143,7 @@ static hm_result find_grant(struct reading *reading, struct hm_problem *why)
 
 static hm_result find_agent(struct reading *reading, struct hm_problem *why)
 {
-	const struct config_caller *client = reading->client;
+	const struct config_caller *client = reading->client.caller;
 	reading->agent = client->agent ? client->agent : is_spiffe_id(client->uri) ? client->uri : NULL;
 	return reading->agent ? HM_OK
 			      : hm_refuse(why, "grant_not_allowed", NULL, "a client that is an agent (callers: agent)");
@@ -203,14 +196,17 @@ static hm_result write_request(const struct reading *reading, const struct confi
 	if (!body)
 		return no_memory(why);
 	mint_request_free(request);
-	return mint_request_read(body, request, why);
+	hm_result result = mint_request_read(body, request, why);
+	if (reading->client.assertion.key[0])
+		request->client = reading->client.caller;
+	return result;
 }
 
 static bool is_offered(const struct reading *reading, const struct config_profile *profile)
 {
 	bool is_allowed = false;
 	for (unsigned i = 0; i < profile->callers_count; i++)
-		is_allowed |= strcmp(profile->callers[i], reading->client->name) == 0;
+		is_allowed |= strcmp(profile->callers[i], reading->client.caller->name) == 0;
 	return is_allowed && profile->issuer_index == reading->issuer && (profile->grants & reading->grant);
 }
 
@@ -220,12 +216,12 @@ static hm_result try_profile(const struct reading *reading, const struct config_
 	struct decision decision;
 	HM_TRY(write_request(reading, profile, request, why));
 	return policy_decide(
-		reading->config, reading->views, reading->granted, reading->caller, request, &decision, why);
+		reading->service->config, reading->views, reading->granted, reading->caller, request, &decision, why);
 }
 
 static hm_result choose_profile(const struct reading *reading, struct mint_request *request, struct hm_problem *why)
 {
-	const struct config *config = reading->config;
+	const struct config *config = reading->service->config;
 	struct hm_problem other;
 	bool is_first = true;
 	hm_result result = HM_REFUSED;
@@ -241,11 +237,22 @@ static hm_result choose_profile(const struct reading *reading, struct mint_reque
 			: result;
 }
 
-hm_result token_request_read(const struct config *config, const struct policy_views *views,
+static hm_result read_rest(struct reading *reading, struct mint_request *request, struct hm_problem *why)
+{
+	HM_TRY(find_grant(reading, why));
+	HM_TRY(find_agent(reading, why));
+	HM_TRY(find_audience(reading, why));
+	HM_TRY(check_parameters(reading, why));
+	HM_TRY(choose_profile(reading, request, why));
+	request->grant = "client_credentials";
+	return HM_OK;
+}
+
+hm_result token_request_read(const struct service *service, const struct policy_views *views,
 	const struct policy_granted *granted, const struct gate_request *from, struct mint_request *request,
 	struct hm_problem *why)
 {
-	READING_AUTO reading = {.config = config,
+	READING_AUTO reading = {.service = service,
 		.views = views,
 		.granted = granted,
 		.caller = &from->caller,
@@ -253,14 +260,10 @@ hm_result token_request_read(const struct config *config, const struct policy_vi
 	*request = (struct mint_request){.body = NULL};
 	HM_TRY(find_issuer(&reading, from->call.target, why));
 	HM_TRY(read_form(from->body, reading.parameters, why));
-	HM_TRY(find_client(&reading, why));
-	if (!reading.client)
-		return hm_broken(why, "a token request without a client");
-	HM_TRY(find_grant(&reading, why));
-	HM_TRY(find_agent(&reading, why));
-	HM_TRY(find_audience(&reading, why));
-	HM_TRY(check_parameters(&reading, why));
-	HM_TRY(choose_profile(&reading, request, why));
-	request->grant = "client_credentials";
-	return HM_OK;
+	HM_TRY(find_client(&reading, &from->caller, why));
+	if (reading.client.assertion.key[0] && !granted->assertion) {
+		request->assertion = reading.client.assertion;
+		return HM_OK;
+	}
+	return read_rest(&reading, request, why);
 }

@@ -9,9 +9,12 @@ import socket
 import threading
 import time
 import unittest
+from urllib.parse import urlencode
 
 from certificates import Authority
-from harness import HSMINT, PATIENCE, SANITIZED, SUBJECT, Case, edit, read, run, share_store, start_plain_dev, start_serve, wait_for
+from harness import (AUDIENCE, HSMINT, PATIENCE, SANITIZED, SUBJECT, Case, edit, read, run, share_store,
+                     start_plain_dev, start_serve, wait_for)
+from made_jwt import Signer, jwks
 from postgres import OWNER, Postgres
 
 PROFILE = "demo-task"
@@ -20,6 +23,20 @@ STALENESS = 2  # seconds; the default
 AGENT = {"agent": SUBJECT, "purpose": "testing"}
 ROUNDS = 15
 PASSWORD = "correct horse battery staple"
+
+
+def at_once(services, do):
+    """What each node answers when all are asked at once."""
+    answers = [None] * len(services)
+
+    def run_one(number, service):
+        answers[number] = do(service)
+    threads = [threading.Thread(target=run_one, args=pair) for pair in enumerate(services)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
 
 
 class StoreCase(Case):
@@ -103,17 +120,7 @@ class Several(StoreCase):
         self.mints(self.first, task["id"])
 
     def both(self, do):
-        """What each node answers when both are asked at once."""
-        answers = [None, None]
-
-        def run_one(number, service):
-            answers[number] = do(service)
-        threads = [threading.Thread(target=run_one, args=pair) for pair in enumerate((self.first, self.second))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return answers
+        return at_once((self.first, self.second), do)
 
     def test_one_reference_is_one_task_wherever_it_comes(self):
         for number in range(ROUNDS):
@@ -142,6 +149,43 @@ class Several(StoreCase):
         third = self.node(self.url, "third")
         self.assertEqual(self.mint(third, task["id"]).status, 200)
         self.refused(self.mint(third, ended["id"]), 409, "task_ended", "task")
+
+
+class AssertedTwice(StoreCase):
+    ISSUER = "https://mint.demo.test/demo"  # of both: a client does not know which node answers
+
+    def node(self, url, name="node", more=""):
+        directory = os.path.join(self.work, name)
+        start_plain_dev(directory).stop()
+        share_store(directory, url)
+        config = os.path.join(directory, "hsmint.yaml")
+        with open(os.path.join(directory, "runner.jwks"), "w") as file:
+            file.write(jwks(self.signer))
+        edit(config, re.search(r"url: \"(https[^\"]+)", read(config)).group(1), self.ISSUER)
+        edit(config, "    callers: [demo]\n    grants:", "    callers: [demo, runner]\n    grants:")
+        edit(config, "  - name: approver ", "  - {name: runner, issuer: demo, jwks: runner.jwks, roles: [mint], "
+             "agent: \"%s\"}\n  - name: approver " % SUBJECT)
+        service = start_serve(config, directory)
+        self.addCleanup(service.stop)
+        return service
+
+    def test_of_two_nodes_that_are_shown_one_assertion_one_takes_it(self):
+        self.signer = Signer("ES256", "one", iss="runner", sub="runner", aud=self.ISSUER)
+        url = self.postgres.url()
+        nodes = [self.node(url, name) for name in ("first", "second")]
+        nodes[0].command("agent", "add", SUBJECT, "--control", nodes[0].control, "--owner", "somebody", "--contact", "x",
+                         "--purpose", "testing", "--review", "30d")
+        wait_for(lambda: nodes[1].ask("GET", "/v1/agents?spiffe_id=" + SUBJECT).json["agents"], "the agent")
+        for _ in range(ROUNDS):
+            body = urlencode({"grant_type": "client_credentials", "resource": AUDIENCE,
+                              "client_assertion": self.signer.sign(), "client_assertion_type":
+                              "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"})
+            answers = at_once(nodes, lambda node, body=body: node.ask(
+                "POST", "/demo/oauth2/token", body, headers={"Content-Type": "application/x-www-form-urlencoded"}))
+            self.assertEqual(sorted(answer.status for answer in answers), [200, 400],
+                             [answer.body for answer in answers])
+            refused, = [answer for answer in answers if answer.status == 400]
+            self.assertEqual(refused.json["error"], "invalid_client")
 
 
 class Fresh(StoreCase):

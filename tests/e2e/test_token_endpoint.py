@@ -118,7 +118,7 @@ class ClientCredentials(TokenCase, SharedCase):
             metadata = self.service.ask("GET", path).json
             self.assertEqual(metadata["token_endpoint"], metadata["issuer"] + "/oauth2/token")
             self.assertEqual(metadata["grant_types_supported"], ["client_credentials"])
-            self.assertEqual(metadata["token_endpoint_auth_methods_supported"], ["tls_client_auth"])
+            self.assertEqual(metadata["token_endpoint_auth_methods_supported"], ["tls_client_auth", "spiffe_jwt"])
 
     def test_an_agent_that_is_suspended_gets_none(self):
         self.credential(self.token())

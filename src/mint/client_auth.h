@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who a client of the token endpoint is: the caller that its connection proves, or one that brings an assertion (RFC
+ * 7521, section 4.2): a JWT by a key of its own (private_key_jwt, RFC 7523), or a JWT-SVID of ours (jwt-spiffe,
+ * draft-ietf-oauth-spiffe-client-auth). Nobody has a secret here.
+ */
+#ifndef HSMINT_CLIENT_AUTH_H
+#define HSMINT_CLIENT_AUTH_H
+
+#include "assertions.h"
+#include "service.h"
+
+/* What a request to a token endpoint says of its client; each NULL when it does not say. */
+struct client_claim {
+	const struct gate_caller *connection;
+	const char *id;               /* client_id */
+	const char *assertion, *type; /* client_assertion, client_assertion_type */
+	const char *secret;           /* client_secret */
+	bool is_used_up;              /* the assertion, by this very request */
+	int64_t now;
+};
+
+struct client {
+	const struct config_caller *caller; /* at this issuer */
+	struct assertion assertion;         /* key "": the connection proves it; else it has to be used up first */
+};
+
+/* HM_REFUSED: client_refused or unknown_caller; the detail is for the log alone. */
+hm_result client_auth(const struct service *service, unsigned issuer, const struct client_claim *claim,
+	struct client *out, struct hm_problem *why) HM_MUST_USE;
+
+#endif
