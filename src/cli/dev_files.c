@@ -72,7 +72,7 @@ static const char config_text[] =
 	"    subjects: [\"spiffe://demo.test/agent/*\"]\n"
 	"    scopes: [read, write]\n"
 	"    callers: [demo]\n"
-	"    grants: [client_credentials]   # also at the token endpoint\n"
+	"    grants: [client_credentials, token_exchange]   # also at the token endpoint\n"
 	"    claims:\n"
 	"      - {name: session, type: string, size: 64}\n"
 	"      - {name: environment, type: string, enumeration: [test, staging]}\n"

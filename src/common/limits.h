@@ -122,7 +122,7 @@ enum {
 	HM_LEDGER_ROOM_BYTES = 5 * 1024 * 1024,    /* of zeros for a segment to be written over; */
 	HM_LEDGER_SEGMENT_BYTES = 4 * 1024 * 1024, /* or the segment is so long */
 	HM_ANCHOR_TOKEN_SECONDS = 60, /* a token that keeps the newest checkpoint is given one no oftener */
-	HM_HUMANS_MAX = 4,      /* members of a request that name one, by its profile; twice, as context and as claim */
+	HM_HUMANS_MAX = 5,      /* two members of a request by its profile, twice, as context and as claim; and `sub` */
 	HM_REFUSALS_MAX = 1024, /* different ones within a second that are told one by one */
 
 	/* Agents, tasks, approvals, revocation */

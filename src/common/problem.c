@@ -34,6 +34,8 @@ const struct problem_kind problem_kinds[] = {
 	{"grant_not_offered", 400, "no", "This grant is not offered"},
 	{"grant_not_allowed", 400, "no", "No profile offers this grant to this client"},
 	{"details_not_offered", 400, "no", "Authorization details are not offered"},
+	{"token_refused", 400, "no", "The subject token or the actor token is not accepted"},
+	{"delegation_refused", 400, "no", "This token may not be exchanged so"},
 	/* the members of a mint request */
 	{"unknown_member", 400, "no", "The request has a member that is not known"},
 	{"missing_member", 400, "no", "The request lacks a member"},

@@ -327,13 +327,27 @@ static bool put_asked(json_t *form, const struct mint_request *request)
 	return !failed;
 }
 
+/* Who acts for whom it is, the newest first. */
+static bool put_actors(json_t *form, const struct mint_request *request)
+{
+	if (!request->delegation)
+		return true;
+	json_t *actors = json_array();
+	bool done = json_object_set_new(form, "actors", actors) == 0 &&
+		    json_array_append_new(actors, json_string(request->subject)) == 0;
+	for (const json_t *act = request->delegation->act; act && done; act = json_object_get(act, "act"))
+		done = json_array_append(actors, json_object_get(act, "sub")) == 0;
+	return done;
+}
+
 json_t *approvals_form(const struct decision *decision, const struct mint_request *request)
 {
 	json_t *form = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s*, s:O*, s:O*}", "issuer", decision->issuer->name,
 		"caller", decision->caller->name, "profile", decision->profile->name, "kind",
-		credential_kind_name(decision->profile->kind), "subject", request->subject, "audience", "scope",
-		request->scope, "task", request->task, "claims", request->claims);
-	if (form && put_asked(form, request))
+		credential_kind_name(decision->profile->kind), "subject",
+		request->delegation ? request->delegation->sub : request->subject, "audience", "scope", request->scope,
+		"task", request->task, "claims", request->claims);
+	if (form && put_asked(form, request) && put_actors(form, request))
 		return form;
 	json_decref(form);
 	return NULL;

@@ -54,7 +54,8 @@ static const cyaml_strval_t fair_by_words[] = {
 	{"caller", FAIR_BY_CALLER}, {"issuer", FAIR_BY_ISSUER}, {"tenant", FAIR_BY_TENANT}};
 static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER_AGENT}, {"tenant", PER_TENANT}};
 static const cyaml_strval_t require_words[] = {{"task", REQUIRE_TASK}};
-static const cyaml_strval_t grant_words[] = {{"client_credentials", GRANT_CLIENT_CREDENTIALS}};
+static const cyaml_strval_t grant_words[] = {
+	{"client_credentials", GRANT_CLIENT_CREDENTIALS}, {"token_exchange", GRANT_TOKEN_EXCHANGE}};
 static const cyaml_strval_t status_words[] = {
 	{"none", STATUS_OF_NONE}, {"task", STATUS_OF_TASK}, {"credential", STATUS_OF_CREDENTIAL}};
 static const cyaml_strval_t engine_words[] = {{"authzen", ENGINE_AUTHZEN}, {"opa", ENGINE_OPA}};
@@ -164,6 +165,10 @@ static const cyaml_schema_field_t approve_fields[] = {
 	CYAML_FIELD_UINT("by", CYAML_FLAG_DEFAULT, struct config_approve, by),
 	STRING("within", struct config_approve, written_within), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t exchange_fields[] = {
+	CYAML_FIELD_UINT_PTR("depth", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_exchange, written_depth),
+	CYAML_FIELD_BOOL("impersonation", CYAML_FLAG_OPTIONAL, struct config_exchange, impersonation), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config_profile, name),
 	NAME("issuer", struct config_profile, issuer),
 	CYAML_FIELD_ENUM(
@@ -186,6 +191,8 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 		require_words, CYAML_ARRAY_LEN(require_words)),
 	CYAML_FIELD_FLAGS("grants", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, grants, grant_words,
 		CYAML_ARRAY_LEN(grant_words)),
+	CYAML_FIELD_MAPPING_PTR(
+		"exchange", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, exchange, exchange_fields),
 	CYAML_FIELD_ENUM("status", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, status, status_words,
 		CYAML_ARRAY_LEN(status_words)),
 	CYAML_FIELD_MAPPING_PTR(

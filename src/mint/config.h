@@ -132,7 +132,13 @@ enum profile_status { STATUS_OF_NONE, STATUS_OF_TASK, STATUS_OF_CREDENTIAL };
 enum profile_require { REQUIRE_TASK = 1 };
 
 /* By which OAuth grants a profile's credentials may be had at the token endpoint. */
-enum profile_grant { GRANT_CLIENT_CREDENTIALS = 1 };
+enum profile_grant { GRANT_CLIENT_CREDENTIALS = 1, GRANT_TOKEN_EXCHANGE = 2 };
+
+/* What may be had for a token (RFC 8693). */
+struct config_exchange {
+	unsigned *written_depth, depth; /* the most actors */
+	bool impersonation;             /* the credential does not say who acts */
+};
 
 /* Who asks for one of these scopes or audiences needs as many approvers. */
 struct config_approve {
@@ -158,8 +164,9 @@ struct config_profile {
 	unsigned audiences_count, subjects_count, scopes_count, callers_count, humans_count;
 	struct config_claim *claims;
 	unsigned claims_count;
-	unsigned require; /* of enum profile_require */
-	unsigned grants;  /* of enum profile_grant */
+	unsigned require;                 /* of enum profile_require */
+	unsigned grants;                  /* of enum profile_grant */
+	struct config_exchange *exchange; /* NULL: nothing is said */
 	enum profile_status status;
 	struct config_approve *approve; /* NULL: nothing needs it */
 	unsigned max_per_task;          /* credentials; 0: no limit */
@@ -244,7 +251,7 @@ struct config {
 	unsigned callers_count;
 };
 
-enum { HM_BACKDATE_DEFAULT = 5 };
+enum { HM_BACKDATE_DEFAULT = 5, EXCHANGE_DEPTH_DEFAULT = 4 };
 
 /*
  * Load and check `path`. Every relative path in the result has been made absolute. HM_REFUSED: `why->detail` is

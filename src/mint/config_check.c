@@ -731,6 +731,17 @@ static hm_result check_approve(
 	return HM_OK;
 }
 
+static hm_result check_exchange(
+	const struct config_profile *profile, struct config_exchange *exchange, const struct place *place)
+{
+	if (!(profile->grants & GRANT_TOKEN_EXCHANGE))
+		return complain(place, "exchange", "needs grants: [token_exchange]");
+	exchange->depth = exchange->written_depth ? *exchange->written_depth : EXCHANGE_DEPTH_DEFAULT;
+	if (exchange->depth < 1 || exchange->depth > HM_DEPTH_MAX)
+		return complain(place, "exchange", "depth: 1 to %d actors", HM_DEPTH_MAX);
+	return HM_OK;
+}
+
 /* What ends early must be able to say so, and what is counted by task must have one. */
 static hm_result check_governance(
 	const struct config *config, struct config_profile *profile, const struct place *place)
@@ -745,6 +756,8 @@ static hm_result check_governance(
 		return complain(place, "max_per_task", "needs require: [task]");
 	if (profile->grants && profile->kind != KIND_ACCESS_TOKEN)
 		return complain(place, "grants", "needs kind: at+jwt");
+	if (profile->exchange)
+		HM_TRY(check_exchange(profile, profile->exchange, place));
 	return profile->approve ? check_approve(profile, profile->approve, place) : HM_OK;
 }
 

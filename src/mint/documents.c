@@ -180,12 +180,23 @@ static void put_client_authentication(struct work *work, unsigned issuer)
 	hm_json_end(&work->json, ']');
 }
 
+static void put_grants(struct work *work, unsigned grants)
+{
+	hm_json_key(&work->json, "grant_types_supported");
+	hm_json_begin(&work->json, '[');
+	if (grants & GRANT_CLIENT_CREDENTIALS)
+		hm_json_string(&work->json, "client_credentials");
+	if (grants & GRANT_TOKEN_EXCHANGE)
+		hm_json_string(&work->json, "urn:ietf:params:oauth:grant-type:token-exchange");
+	hm_json_end(&work->json, ']');
+}
+
 /* RFC 8414, section 2. */
 static void put_token_endpoint(struct work *work, const struct config_issuer *issuer)
 {
 	char url[HM_URL_MAX + 32];
 	unsigned grants = grants_of(work->config, (unsigned)(issuer - work->config->issuers));
-	put_list(work, "grant_types_supported", grants & GRANT_CLIENT_CREDENTIALS ? "client_credentials" : NULL);
+	put_grants(work, grants);
 	if (!grants)
 		return;
 	snprintf(url, sizeof url, "%s/oauth2/token", issuer->url);

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "clock_watch.h"
 #include "engine.h"
+#include "exchanges.h"
 #include "http_signature.h"
 #include "ledger_restore.h"
 #include "log.h"
@@ -26,40 +27,88 @@ enum { TIDY_TICKS = 60, TIDIED_AT_ONCE = 1000 };
 
 /* ---- rows ---- */
 
-/* The key of an agent's row: ISSUER " " SPIFFE-ID. */
-static void tell_of_agent(struct service *service, const char *key)
+/* The key of an agent's row: ISSUER " " SPIFFE-ID. NULL: it is none. */
+static const char *split_agent_key(const char *key, char issuer[HM_NAME_MAX + 1])
 {
-	char issuer[HM_NAME_MAX + 1];
 	const char *space = strchr(key, ' ');
-	if (!space || (size_t)(space - key) >= sizeof issuer)
-		return;
+	if (!space || space - key > HM_NAME_MAX)
+		return NULL;
 	memcpy(issuer, key, (size_t)(space - key));
 	issuer[space - key] = 0;
-	status_lists_agent_changed(service->status_lists, issuer, space + 1);
+	return space + 1;
 }
 
+static void derive_exchange(void *context, const char *id)
+{
+	struct service *service = context;
+	const struct task *task = tasks_find(service->tasks, id);
+	if (task)
+		status_lists_task_changed(service->status_lists, task);
+}
+
+/* What its own credentials say; and, unless it is new, when all rows were taken, those of whom it let act. */
 static hm_result take_agent(struct service *service, const struct store_row *row, struct hm_problem *why)
 {
+	char issuer[HM_NAME_MAX + 1];
+	const char *spiffe_id = split_agent_key(row->key, issuer);
+	service->links_due |= spiffe_id && agents_find(service->agents, issuer, spiffe_id);
 	HM_TRY(agents_take(service->agents, row, why));
-	tell_of_agent(service, row->key);
+	if (spiffe_id)
+		status_lists_agent_changed(service->status_lists, issuer, spiffe_id);
+	return HM_OK;
+}
+
+/* Was the token that it was opened by revoked, or all of whom it is on behalf of? */
+static bool is_revoked(const struct service *service, const struct task *task)
+{
+	char id[HM_ID_MAX + 1];
+	const char *token = task_exchanged(task);
+	snprintf(id, sizeof id, "%s", token ? token : "");
+	return (token && revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, id)) ||
+	       revocations_until(service->revocations, task->issuer, task->on_behalf_of, "") >= task->opened;
+}
+
+static hm_result take_exchange(struct service *service, const struct task *task, struct hm_problem *why)
+{
+	HM_TRY(exchanges_add(service->exchanges, task, why));
+	tasks_revoke(service->tasks, task, is_revoked(service, task));
 	return HM_OK;
 }
 
 static hm_result take_task(struct service *service, const struct store_row *row, struct hm_problem *why)
 {
-	HM_TRY(tasks_take(service->tasks, row, why));
 	const struct task *task = row->kind == RECORD_TASK ? tasks_find(service->tasks, row->key) : NULL;
+	if (task && !row->body && task_is_exchange(task))
+		exchanges_remove(service->exchanges, task);
+	HM_TRY(tasks_take(service->tasks, row, why));
+	task = row->kind == RECORD_TASK ? tasks_find(service->tasks, row->key) : NULL;
+	if (task && task_is_exchange(task))
+		HM_TRY(take_exchange(service, task, why));
 	if (task)
 		status_lists_task_changed(service->status_lists, task);
 	return HM_OK;
+}
+
+static void look_at_exchange(void *context, const char *id)
+{
+	struct service *service = context;
+	const struct task *task = tasks_find(service->tasks, id);
+	if (!task || task->revoked || !is_revoked(service, task))
+		return;
+	tasks_revoke(service->tasks, task, true);
+	status_lists_task_changed(service->status_lists, task);
 }
 
 static hm_result take_revocation(struct service *service, const struct store_row *row, struct hm_problem *why)
 {
 	const struct revocation *revocation;
 	HM_TRY(revocations_take(service->revocations, row, &revocation, why));
-	if (revocation)
-		status_lists_revoked(service->status_lists, revocation);
+	if (!revocation)
+		return HM_OK;
+	status_lists_revoked(service->status_lists, revocation);
+	if (revocation->of != REVOKED_KEY)
+		exchanges_each(service->exchanges, revocation->of == REVOKED_CREDENTIAL ? revocation->name : NULL,
+			look_at_exchange, service);
 	return HM_OK;
 }
 
@@ -156,10 +205,11 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 	service->approvals = approvals_open();
 	service->revocations = revocations_open();
 	service->assertions = assertions_open();
+	service->exchanges = exchanges_open();
 	service->nonces = nonces_open();
 	service->parked = parked_open(service);
 	if (!service->agents || !service->tasks || !service->approvals || !service->revocations ||
-		!service->assertions || !service->nonces || !service->parked)
+		!service->assertions || !service->exchanges || !service->nonces || !service->parked)
 		return hm_unavailable(why, "system", "no memory");
 	service->status_lists = status_lists_open(service->agents, service->tasks, service->revocations);
 	if (!service->status_lists)
@@ -168,6 +218,7 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 		HM_TRY(engine_open(&service->loop, config->policy, &service->engine, why));
 	HM_TRY(store_open(&service->loop, config->store, config->state, &events, &service->store, why));
 	service->store_began = store_sequence(service->store);
+	service->links_due = true;
 	HM_TRY(check_own_memory(service, why));
 	HM_TRY(anchors_check_store(service, why));
 	service->api = api_open(service);
@@ -209,6 +260,15 @@ static void tidy(struct service *service)
 		changes_close(changes);
 }
 
+void governance_look_at_links(struct service *service)
+{
+	if (!service->links_due)
+		return;
+	service->links_due = false;
+	exchanges_each(service->exchanges, NULL, derive_exchange, service);
+	status_publisher_changed(service);
+}
+
 void governance_tick(struct service *service)
 {
 	service->ticks++;
@@ -235,6 +295,7 @@ void governance_close(struct service *service)
 	parked_close(service->parked);
 	store_close(service->store);
 	status_lists_close(service->status_lists);
+	exchanges_close(service->exchanges);
 	assertions_close(service->assertions);
 	revocations_close(service->revocations);
 	approvals_close(service->approvals);

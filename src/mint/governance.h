@@ -16,6 +16,9 @@ hm_result governance_open(struct service *service, struct hm_problem *why) HM_MU
 hm_result governance_check_memory(const struct service *service, const char *where, const struct checkpoint *remembered,
 	struct hm_problem *why) HM_MUST_USE;
 
+/* Called before the loop waits: what became of agents that let others act is told to the status lists. */
+void governance_look_at_links(struct service *service);
+
 /* Called each second. */
 void governance_tick(struct service *service);
 

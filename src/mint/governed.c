@@ -28,6 +28,11 @@ struct policy_views governed_views(const struct service *service)
 	return (struct policy_views){service->agents, service->tasks, service->approvals, hm_time()};
 }
 
+static hm_result revoked_meanwhile(struct hm_problem *why)
+{
+	return hm_refuse(why, "revoked_meanwhile", NULL, "a new request: what it was struck for was revoked");
+}
+
 /* ---- what is missing ---- */
 
 static hm_result need_changes(struct governed_needs *needs, struct hm_problem *why)
@@ -60,7 +65,8 @@ static hm_result need_task(const struct service *service, const struct decision 
 	HM_TRY(need_changes(needs, why));
 	needs->acts.task = true;
 	return tasks_open_one(service->tasks, service->agents, decision->issuer->name, decision->caller->name,
-		request->subject, request->task, "task.", now, needs->changes, needs->acts.task_id, why);
+		request->subject, request->task, request->delegation ? TASK_BY_EXCHANGE : TASK_BY_MINT, now,
+		needs->changes, needs->acts.task_id, why);
 }
 
 static hm_result need_place(struct service *service, const struct decision *decision,
@@ -103,6 +109,14 @@ static hm_result need_approval(const struct decision *decision, struct governed_
 	return written(approvals_put_used(needs->changes, decision->approval), why);
 }
 
+/* What all of a subject or a key was revoked until is a second: what is struck within it would be covered. */
+static hm_result check_second(const struct service *service, const struct decision *decision,
+	const struct mint_request *request, const char *kid, struct hm_problem *why)
+{
+	int64_t until = revocations_until(service->revocations, decision->issuer->name, request->subject, kid);
+	return until < decision->now ? HM_OK : revoked_meanwhile(why);
+}
+
 void governed_needs_free(struct governed_needs *needs)
 {
 	changes_close(needs->changes);
@@ -113,6 +127,7 @@ hm_result governed_prepare(struct service *service, const struct decision *decis
 	const char *kid, int64_t expires, struct governed_needs *needs, struct hm_problem *why)
 {
 	int64_t now = hm_time();
+	HM_TRY(check_second(service, decision, request, kid, why));
 	HM_TRY(need_agent(decision, request, now, needs, why));
 	HM_TRY(need_task(service, decision, request, now, needs, why));
 	HM_TRY(need_count(decision, needs, why));
@@ -142,6 +157,7 @@ void governed_remember(struct pending *pending, const struct decision *decision,
 	snprintf(pending->issuer, sizeof pending->issuer, "%s", decision->issuer->name);
 	snprintf(pending->subject, sizeof pending->subject, "%s", request->subject);
 	snprintf(pending->task, sizeof pending->task, "%s", decision->task ? decision->task->id : "");
+	pending->is_exchange = request->delegation;
 	pending->has_place = needs->has_place;
 	pending->place = needs->place;
 }
@@ -152,9 +168,11 @@ static hm_result check_agent(const struct service *service, const struct pending
 	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, hm_time(), why);
 }
 
-static hm_result revoked_meanwhile(struct hm_problem *why)
+static hm_result check_task(const struct service *service, const struct pending *pending, struct hm_problem *why)
 {
-	return hm_refuse(why, "revoked_meanwhile", NULL, "a new request: what it was struck for was revoked");
+	const struct task *task = tasks_find(service->tasks, pending->task);
+	HM_TRY(tasks_check(task, hm_time(), why));
+	return delegation_links(service->agents, task, hm_time(), why);
 }
 
 hm_result governed_still(const struct service *service, const struct pending *pending, struct hm_problem *why)
@@ -162,7 +180,7 @@ hm_result governed_still(const struct service *service, const struct pending *pe
 	HM_TRY(governed_refusal(service, why));
 	HM_TRY(check_agent(service, pending, why));
 	if (pending->task[0])
-		HM_TRY(tasks_check(tasks_find(service->tasks, pending->task), hm_time(), why));
+		HM_TRY(check_task(service, pending, why));
 	if (revocations_cover(service->revocations, pending->issuer, pending->id_text, pending->subject, pending->kid,
 		    pending->issued))
 		return revoked_meanwhile(why);

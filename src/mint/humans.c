@@ -81,6 +81,10 @@ hm_result humans_find(const char *state, const struct config_profile *profile, c
 	struct humans *humans, struct hm_problem *why)
 {
 	*humans = (struct humans){.count = 0};
+	if (request->delegation && delegation_is_of_person(request->delegation)) {
+		HM_TRY(add(state, request->delegation->sub, humans, why));
+		humans->in_claims = true; /* as `sub` */
+	}
 	for (unsigned i = 0; i < profile->humans_count; i++) {
 		const char *context = json_string_value(json_object_get(request->context, profile->humans[i]));
 		const char *claim = json_string_value(json_object_get(request->claims, profile->humans[i]));

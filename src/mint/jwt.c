@@ -54,12 +54,23 @@ static void put_status(struct hm_json *json, const char *issuer_url, const struc
 	hm_json_end(json, '}');
 }
 
+/* RFC 8693, section 4.1: who acts now, and within, who did before. At most HM_DEPTH_MAX deep. */
+static void put_actor(struct hm_json *json, const char *sub, const json_t *before)
+{
+	hm_json_key(json, "act");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, "sub", sub);
+	if (before)
+		put_actor(json, json_string_value(json_object_get(before, "sub")), json_object_get(before, "act"));
+	hm_json_end(json, '}');
+}
+
 static void put_payload(struct hm_json *json, const struct decision *decision, const struct mint_request *request,
 	const char *id, const struct jwt_times *times, const struct status_place *place)
 {
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, "iss", decision->issuer->url); /* first: the token process looks for it here */
-	hm_json_member_string(json, "sub", request->subject);
+	hm_json_member_string(json, "sub", request->delegation ? request->delegation->sub : request->subject);
 	put_audience(json, request);
 	hm_json_member_number(json, "exp", times->expires);
 	hm_json_member_number(json, "nbf", times->issued - decision->backdate);
@@ -67,6 +78,8 @@ static void put_payload(struct hm_json *json, const struct decision *decision, c
 	hm_json_member_string(json, "jti", id);
 	if (decision->profile->kind == KIND_ACCESS_TOKEN) /* RFC 9068, section 2.2: the agent is the client */
 		hm_json_member_string(json, "client_id", request->subject);
+	if (request->delegation && !(decision->profile->exchange && decision->profile->exchange->impersonation))
+		put_actor(json, request->subject, request->delegation->act);
 	if (request->scope)
 		hm_json_member_string(json, "scope", request->scope);
 	if (decision->task)

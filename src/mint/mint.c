@@ -35,10 +35,14 @@ static void refuse_pending(struct service *service, const struct pending *pendin
 
 /* Who is shown a credential knows when it was issued by what it says itself: dated back to before a revocation of its
  * subject or key, it would be covered by that. */
-static unsigned backdate(const struct service *service, const struct decision *decision, const char *subject,
-	const char *kid, int64_t issued)
+static unsigned backdate(const struct service *service, const struct decision *decision,
+	const struct mint_request *request, const char *kid, int64_t issued)
 {
-	int64_t since = issued - revocations_until(service->revocations, decision->issuer->name, subject, kid);
+	const char *issuer = decision->issuer->name;
+	int64_t until = revocations_until(service->revocations, issuer, request->subject, kid), other = -1;
+	if (request->delegation)
+		other = revocations_until(service->revocations, issuer, request->delegation->sub, kid);
+	int64_t since = issued - (other > until ? other : until);
 	if (since > decision->backdate || since < 1)
 		return decision->backdate;
 	return (unsigned)since - 1;
@@ -53,7 +57,7 @@ static hm_result fill(const struct service *service, struct pending *pending, co
 		return hm_broken(why, "getrandom gave too little");
 	struct jwt_times times = {.issued = decision->now};
 	times.expires = times.issued + decision->lifetime;
-	dated.backdate = backdate(service, decided, request->subject, key->jwk.kid, times.issued);
+	dated.backdate = backdate(service, decided, request, key->jwk.kid, times.issued);
 	HM_TRY(jwt_build(decision, request, key->header, pending->id_text, &times,
 		pending->has_place ? &pending->place : NULL, pending->jwt, &pending->tbs_length, why));
 	pending->kind = decision->profile->kind;

@@ -76,6 +76,8 @@ static void put_credential(const struct pending *pending, struct hm_json *json)
 static void put_access_token(const struct pending *pending, struct hm_json *json)
 {
 	hm_json_member_string(json, "access_token", pending->jwt);
+	if (pending->is_exchange) /* RFC 8693, section 2.2.1 */
+		hm_json_member_string(json, "issued_token_type", "urn:ietf:params:oauth:token-type:access_token");
 	hm_json_member_string(json, "token_type", "Bearer");
 	hm_json_member_number(json, "expires_in", pending->expires - pending->issued);
 }

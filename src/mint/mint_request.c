@@ -172,4 +172,6 @@ void mint_request_free(struct mint_request *request)
 {
 	json_decref(request->body);
 	request->body = NULL;
+	delegation_free(request->delegation);
+	request->delegation = NULL;
 }

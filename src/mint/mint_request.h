@@ -5,6 +5,7 @@
 
 #include "assertions.h"
 #include "buffer.h"
+#include "delegation.h"
 #include "limits.h"
 #include "result.h"
 #include <jansson.h>
@@ -26,6 +27,7 @@ struct mint_request {
 	json_t *context;                    /* object of strings, or NULL */
 	const char *grant;                  /* the OAuth grant by which it came; NULL: none, it is a mint request */
 	const struct config_caller *client; /* who asks, by an assertion; NULL: whom the connection proves */
+	struct delegation *delegation;      /* owned: on whose behalf it is; NULL: the agent's own */
 	struct assertion assertion;         /* that has to be used up before anything else; key "": none */
 };
 

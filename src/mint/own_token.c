@@ -3,6 +3,7 @@
 
 #include "agents.h"
 #include "base64url.h"
+#include "delegation.h"
 #include "jws_parts.h"
 #include "jws_verify.h"
 #include "revocations.h"
@@ -66,6 +67,7 @@ static bool read_claims(struct own_token *out)
 			&out->subject, "iat", &issued, "exp", &expires, "task", &out->task, "client_id",
 			&out->client_id, "status", "status_list", "idx", &list_index, "uri", &uri) != 0)
 		return false;
+	out->agent = out->client_id[0] ? out->client_id : out->subject; /* RFC 9068: the agent is the client */
 	out->issued = issued;
 	out->expires = expires;
 	const char *list = uri ? strrchr(uri, '/') : NULL;
@@ -108,8 +110,26 @@ bool own_token_is_for_only(const struct own_token *token, const char *audience)
 static hm_result check_agent(const struct service *service, const char *issuer, const struct own_token *token,
 	int64_t now, struct hm_problem *why)
 {
-	const struct agent *agent = agents_find(service->agents, issuer, token->subject);
+	const struct agent *agent = agents_find(service->agents, issuer, token->agent);
 	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, now, why);
+}
+
+static hm_result check_task(
+	const struct service *service, const struct own_token *token, int64_t now, struct hm_problem *why)
+{
+	const struct task *task = tasks_find(service->tasks, token->task);
+	if (!token->task[0])
+		return HM_OK;
+	HM_TRY(tasks_check(task, now, why));
+	return delegation_links(service->agents, task, now, why);
+}
+
+static bool is_revoked(const struct service *service, const char *issuer, const struct own_token *token)
+{
+	const struct revocations *revocations = service->revocations;
+	return (token->has_place && status_lists_value(service->status_lists, issuer, token->place) != STATUS_VALID) ||
+	       revocations_cover(revocations, issuer, token->id, token->subject, token->kid, token->issued) ||
+	       revocations_cover(revocations, issuer, token->id, token->agent, token->kid, token->issued);
 }
 
 hm_result own_token_stands(const struct service *service, unsigned issuer, const struct own_token *token, int64_t now,
@@ -117,12 +137,8 @@ hm_result own_token_stands(const struct service *service, unsigned issuer, const
 {
 	const char *name = service->config->issuers[issuer].name;
 	HM_TRY(check_agent(service, name, token, now, why));
-	if (token->task[0])
-		HM_TRY(tasks_check(tasks_find(service->tasks, token->task), now, why));
-	bool has_ended =
-		(token->has_place && status_lists_value(service->status_lists, name, token->place) != STATUS_VALID) ||
-		revocations_cover(service->revocations, name, token->id, token->subject, token->kid, token->issued);
-	return has_ended ? none_of_ours(why) : HM_OK;
+	HM_TRY(check_task(service, token, now, why));
+	return is_revoked(service, name, token) ? none_of_ours(why) : HM_OK;
 }
 
 void own_token_free(struct own_token *token)

@@ -10,6 +10,7 @@
 struct own_token {
 	json_t *payload;                                   /* owned: the texts below are its */
 	const char *kid, *id, *subject, *task, *client_id; /* task, client_id: "": none */
+	const char *agent;                                 /* to whom it was issued */
 	enum key_use use;                                  /* that its key has */
 	int64_t issued, expires;                           /* issued: as it says, that is, backdated */
 	bool has_place;

@@ -39,10 +39,11 @@ struct pending {
 	bool goes_first;       /* it waits before all lines */
 	bool moved;            /* it was with another token before */
 	bool is_signed;        /* it waits for its entry alone */
+	bool is_exchange;      /* it came for another token */
+	uint8_t operation;     /* enum gate_operation: how it is answered */
 
 	uint64_t gate_request;    /* the id of gate's frame */
 	uint64_t gate_generation; /* which gate asked; another one's connections are gone */
-	uint8_t operation;        /* enum gate_operation: how it is answered */
 	uint64_t deadline_ms;     /* on the loop's clock; set by pending_take */
 	uint64_t wanted_until_ms; /* the latest deadline of those who wait for it */
 
@@ -77,6 +78,8 @@ struct pending {
 	bool has_place;           /* in a status list */
 	struct status_place place;
 
+	size_t tbs_length;
+
 	/* its entry in the ledger */
 	uint64_t ticket;                           /* of the newest that tells of it; 0: none does yet */
 	struct receipt receipt;                    /* of the one that tells of the credential */
@@ -84,8 +87,7 @@ struct pending {
 	struct humans humans;                      /* whom it names */
 	char entry[HM_LEDGER_ENTRY_MAX];
 
-	size_t tbs_length;
-	char jwt[HM_JWT_MAX]; /* what is signed; then a dot and the signature behind it */
+	char jwt[HM_JWT_MAX]; /* what is signed, tbs_length; then a dot and the signature behind it */
 };
 
 struct pending_pool; /* opaque; made by pending_open, released by pending_close */

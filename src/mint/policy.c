@@ -298,7 +298,8 @@ static hm_result find_task(
 	const struct tasks *tasks = inquiry->views->tasks;
 	if (request->task) {
 		HM_TRY(tasks_read_one(tasks, inquiry->views->agents, decision->issuer->name, decision->caller->name,
-			request->subject, request->task, inquiry->views->now, form, &decision->task, why));
+			request->subject, request->task, request->delegation ? TASK_BY_EXCHANGE : TASK_BY_MINT,
+			inquiry->views->now, form, &decision->task, why));
 		decision->opens_task = !decision->task;
 		return HM_OK;
 	}
@@ -335,6 +336,26 @@ static hm_result check_task(const struct inquiry *inquiry, struct decision *deci
 	if (left < decision->lifetime)
 		decision->lifetime = (unsigned)left;
 	return HM_OK;
+}
+
+/* On behalf of another: no more than that one's token, for no longer, and while all between stand. */
+static hm_result check_delegation(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct delegation *delegation = inquiry->request->delegation;
+	const struct config_exchange *exchange = decision->profile->exchange;
+	const struct agent_limits *limits = decision->accountable->limits;
+	unsigned depth = exchange ? exchange->depth : EXCHANGE_DEPTH_DEFAULT;
+	if (!delegation)
+		return delegation_links(inquiry->views->agents, decision->task, inquiry->views->now, why);
+	if (limits && limits->depth < depth)
+		depth = limits->depth;
+	HM_TRY(delegation_check(delegation, inquiry->request, depth, why));
+	if (exchange && exchange->impersonation && delegation->act)
+		return hm_refuse(why, "delegation_refused", "subject_token", "a token in which nobody acts yet");
+	int64_t left = delegation->expires - inquiry->views->now;
+	if (left < decision->lifetime)
+		decision->lifetime = (unsigned)left;
+	return delegation_links(inquiry->views->agents, decision->task, inquiry->views->now, why);
 }
 
 static hm_result check_count(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
@@ -376,7 +397,7 @@ static const struct {
 } rules[] = {{"profile", choose_profile}, {"subject", check_subject}, {"audience", check_audiences},
 	{"scope", check_scope}, {"lifetime", choose_lifetime}, {"claims", check_claims}, {"tenant", choose_tenant},
 	{"agent", check_agent}, {"agent limits", check_agent_limits}, {"task", check_task},
-	{"credentials of the task", check_count}, {"approval", check_approval}};
+	{"delegation", check_delegation}, {"credentials of the task", check_count}, {"approval", check_approval}};
 
 static hm_result apply(const struct inquiry *inquiry, struct decision *decision, policy_step *step, void *context,
 	struct hm_problem *why)

@@ -144,6 +144,17 @@ static size_t put_fixed(struct hm_json *json, const char *name, const char *text
 	return json->out.used - HASH_TEXT - 1;
 }
 
+/* The newest first. */
+static void put_actors(struct hm_json *json, const struct mint_request *request)
+{
+	hm_json_key(json, "actors");
+	hm_json_begin(json, '[');
+	hm_json_string(json, request->subject);
+	for (const json_t *act = request->delegation->act; act; act = json_object_get(act, "act"))
+		hm_json_string(json, json_string_value(json_object_get(act, "sub")));
+	hm_json_end(json, ']');
+}
+
 hm_result record_prepare(struct pending *pending, const char *state, const struct decision *decision,
 	const struct mint_request *request, const char *idempotency_key, struct hm_problem *why)
 {
@@ -152,6 +163,8 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	HM_TRY(humans_find(state, decision->profile, request, &pending->humans, why));
 	HM_TRY(hash_tbs(pending, tbs, why));
 	hm_json_begin(&json, '{');
+	if (request->delegation)
+		put_actors(&json, request);
 	if (decision->agent)
 		hm_json_member_string(&json, "agent", decision->agent->id);
 	if (decision->approval)
@@ -162,6 +175,8 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	put_context(&json, decision->profile, request->context);
 	put_optional(&json, "decision", decision->decision_id);
 	hm_json_member_number(&json, "expires", pending->expires);
+	if (request->delegation)
+		hm_json_member_string(&json, "from", request->delegation->from);
 	put_optional(&json, "grant", request->grant);
 	put_humans(&json, &pending->humans);
 	hm_json_member_string(&json, "id", pending->id_text);
@@ -170,6 +185,8 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	hm_json_member_string(&json, "issuer", decision->issuer->name);
 	pending->entry_kid = put_fixed(&json, "kid", pending->kid);
 	hm_json_member_string(&json, "kind", credential_kind_name(pending->kind));
+	if (request->delegation && !delegation_is_of_person(request->delegation))
+		hm_json_member_string(&json, "on_behalf_of", request->delegation->sub);
 	hm_json_member_string(&json, "owner", decision->accountable->owner);
 	hm_json_member_string(&json, "profile", pending->profile);
 	put_optional(&json, "scope", request->scope);

@@ -268,6 +268,7 @@ static void gather(const struct service *service)
 static void on_prepare(uv_prepare_t *prepare)
 {
 	struct service *service = prepare->data;
+	governance_look_at_links(service);
 	ledger_write_waiting(service->ledger);
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_flush(service->tokens[i]);

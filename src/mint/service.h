@@ -27,6 +27,7 @@ struct key_life;
 struct parked_lot;
 struct revocations;
 struct assertions;
+struct exchanges;
 struct status_lists;
 struct status_publisher;
 struct tasks;
@@ -63,6 +64,7 @@ struct service {
 	struct approvals *approvals;
 	struct revocations *revocations;
 	struct assertions *assertions;
+	struct exchanges *exchanges;
 	struct status_lists *status_lists;
 	struct status_publisher *status_publisher;
 	struct api *api;
@@ -72,6 +74,7 @@ struct service {
 	unsigned ticks;            /* seconds it has run */
 	bool is_tidying;           /* rows that nothing needs are being deleted */
 	bool has_bad_row;          /* the store holds what is not understood */
+	bool links_due;            /* an agent changed: what it let others do is to be looked at */
 	uint64_t store_began;      /* its sequence at the start */
 	struct clock_watch *clock; /* clock_watch.h */
 	struct ledger *ledger;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "delegation.h"
 #include "status_inside.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,13 +83,25 @@ static enum status_value value_of_status(enum agent_status status)
 	return status == AGENT_ACTIVE ? STATUS_VALID : status == AGENT_SUSPENDED ? STATUS_SUSPENDED : STATUS_INVALID;
 }
 
-static enum status_value value_of_agent(const struct status_lists *lists, const struct status_block *block)
+static enum status_value value_of(const struct status_lists *lists, const char *issuer, const char *spiffe_id)
 {
-	const struct agent *agent = agents_find(lists->agents, status_block_issuer(lists, block), block->agent);
+	const struct agent *agent = agents_find(lists->agents, issuer, spiffe_id);
 	const struct agent *accountable = agent ? agents_accountable(lists->agents, agent) : NULL;
 	if (!accountable)
 		return STATUS_INVALID;
 	return worse(value_of_status(agent->status), value_of_status(accountable->status));
+}
+
+/* Of those whose tokens were exchanged for it. */
+static enum status_value value_of_links(const struct status_lists *lists, const struct task *task)
+{
+	enum status_value value = STATUS_VALID;
+	for (; task; task = task->parent) {
+		const char *agent = delegation_link(task);
+		if (agent)
+			value = worse(value, value_of(lists, task->issuer, agent));
+	}
+	return value;
 }
 
 /* What expired needs no word: no credential outlived it. */
@@ -99,7 +112,7 @@ static enum status_value value_of_task(const struct status_lists *lists, const s
 	if (!block->task[0])
 		return STATUS_VALID;
 	const struct task *task = tasks_find(lists->tasks, block->task);
-	return task ? values[task_effective(task, 0)] : STATUS_INVALID;
+	return task ? worse(values[task_effective(task, 0)], value_of_links(lists, task)) : STATUS_INVALID;
 }
 
 static bool is_revoked(const struct status_lists *lists, const struct status_block *block)
@@ -114,7 +127,7 @@ enum status_value status_block_value(const struct status_lists *lists, const str
 {
 	if (block->ended || is_revoked(lists, block))
 		return STATUS_INVALID;
-	return worse(value_of_task(lists, block), value_of_agent(lists, block));
+	return worse(value_of_task(lists, block), value_of(lists, status_block_issuer(lists, block), block->agent));
 }
 
 static void set_place(struct status_list *list, unsigned index, enum status_value value)

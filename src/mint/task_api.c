@@ -143,8 +143,8 @@ static hm_result open_with(struct api_call *call, const char *agent, json_t *mem
 		return no_memory(why);
 	(void)json_object_del(members, "agent");
 	(void)json_object_del(members, "issuer");
-	HM_TRY(tasks_open_form(tasks, call->service->agents, call->issuer, call->actor.name, agent, members, "",
-		call->now, call->changes, &form, id, why));
+	HM_TRY(tasks_open_form(tasks, call->service->agents, call->issuer, call->actor.name, agent, members,
+		TASK_BY_CALL, call->now, call->changes, &form, id, why));
 	const struct task *known = tasks_find(tasks, id);
 	if (!known) {
 		call->entry_type = "task";

@@ -14,7 +14,7 @@
 
 struct opening {
 	json_t *members;
-	const char *prefix;
+	enum task_way way;
 	int64_t now;
 	struct hm_problem *why;
 };
@@ -28,7 +28,7 @@ static hm_result HM_PRINTF(4, 5)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	snprintf(field, sizeof field, "%s%s", opening->prefix, member);
+	snprintf(field, sizeof field, "%s%s", opening->way == TASK_BY_MINT ? "task." : "", member);
 	return hm_refuse(opening->why, code, field, "%s", text);
 }
 
@@ -42,6 +42,16 @@ static hm_result take_text(
 	*text = json_string_value(value);
 	if (!task_is_text(*text, json_string_length(value), (size_t)most))
 		return refuse(opening, "invalid_member", member, "1 to %d bytes without control characters", most);
+	return HM_OK;
+}
+
+/* What an exchange opens is found by its ref: nobody else may name a task so. */
+static hm_result take_ref(const struct opening *opening, const char *member, json_t *value, const char **ref)
+{
+	HM_TRY(take_text(opening, member, value, HM_REF_MAX, ref));
+	bool is_of_exchange = strncmp(*ref, TASK_EXCHANGE_REF, strlen(TASK_EXCHANGE_REF)) == 0;
+	if (is_of_exchange && opening->way != TASK_BY_EXCHANGE)
+		return refuse(opening, "invalid_member", member, "one that does not begin with " TASK_EXCHANGE_REF);
 	return HM_OK;
 }
 
@@ -116,7 +126,7 @@ static hm_result take_member(
 	if (strcmp(member, "on_behalf_of") == 0)
 		return take_text(opening, member, value, HM_OWNER_MAX, &task->on_behalf_of);
 	if (strcmp(member, "ref") == 0)
-		return take_text(opening, member, value, HM_REF_MAX, &task->ref);
+		return take_ref(opening, member, value, &task->ref);
 	if (strcmp(member, "audiences") == 0)
 		return take_list(opening, member, value, &audiences_rule, task->audiences, &task->audiences_count);
 	if (strcmp(member, "scopes") == 0)
@@ -139,7 +149,7 @@ static hm_result take_members(const struct opening *opening, struct task_form *f
 	json_object_foreach(opening->members, name, value) HM_TRY(take_member(opening, name, value, form, &lifetime));
 	if (!*form->task.purpose)
 		return refuse(opening, "missing_member", "purpose", "what the agent is doing");
-	if (*opening->prefix && !*form->task.ref)
+	if (opening->way != TASK_BY_CALL && !*form->task.ref)
 		return refuse(opening, "missing_member", "ref", "a name of the caller's own for the task");
 	if (lifetime && form->task.expires)
 		return refuse(opening, "invalid_member", "lifetime", "either expires or lifetime");
@@ -212,14 +222,21 @@ static hm_result check_agent(const struct opening *opening, const struct agents 
 		limits->scopes_count, "agent");
 }
 
-/* A parent that another caller opened is as if it was not there. */
+/* A parent that another caller opened is as if it was not there; but whoever exchanges a token of that caller's was
+ * given it. */
+static bool may_be_parent(const struct opening *opening, const struct task *parent, const struct task *task)
+{
+	return parent && strcmp(parent->issuer, task->issuer) == 0 &&
+	       (opening->way == TASK_BY_EXCHANGE || strcmp(parent->caller, task->caller) == 0);
+}
+
 static hm_result find_parent(const struct opening *opening, const struct tasks *tasks, struct task_form *form)
 {
 	unsigned depth = 1;
 	if (!*form->parent)
 		return HM_OK;
 	const struct task *parent = tasks_find(tasks, form->parent);
-	if (!parent || strcmp(parent->issuer, form->task.issuer) != 0 || strcmp(parent->caller, form->task.caller) != 0)
+	if (!may_be_parent(opening, parent, &form->task))
 		return refuse(opening, "unknown_task", "parent", "a task of this caller that is open");
 	if (tasks_check(parent, opening->now, opening->why) != HM_OK) {
 		const struct hm_problem problem = *opening->why;
@@ -338,12 +355,12 @@ static hm_result read_form(const struct opening *opening, const struct tasks *ta
 }
 
 hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents, const char *issuer,
-	const char *caller, const char *agent, json_t *members, const char *prefix, int64_t now,
-	struct changes *changes, struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why)
+	const char *caller, const char *agent, json_t *members, enum task_way way, int64_t now, struct changes *changes,
+	struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why)
 {
 	uint8_t digest[32];
 	const struct task_node *named;
-	const struct opening opening = {.members = members, .prefix = prefix, .now = now, .why = why};
+	const struct opening opening = {.members = members, .way = way, .now = now, .why = why};
 	begin_form(form, issuer, caller, agent, now);
 	HM_TRY(read_form(&opening, tasks, agents, form, digest, &named));
 	if (named && task_is_there(&named->task)) {
@@ -361,12 +378,12 @@ hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents
 }
 
 hm_result tasks_read_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
-	const char *agent, json_t *members, int64_t now, struct task_form *form, const struct task **known,
-	struct hm_problem *why)
+	const char *agent, json_t *members, enum task_way way, int64_t now, struct task_form *form,
+	const struct task **known, struct hm_problem *why)
 {
 	uint8_t digest[32];
 	const struct task_node *named;
-	const struct opening opening = {.members = members, .prefix = "task.", .now = now, .why = why};
+	const struct opening opening = {.members = members, .way = way, .now = now, .why = why};
 	begin_form(form, issuer, caller, agent, now);
 	HM_TRY(read_form(&opening, tasks, agents, form, digest, &named));
 	*known = named && task_is_there(&named->task) ? &named->task : NULL;
@@ -374,9 +391,9 @@ hm_result tasks_read_one(const struct tasks *tasks, const struct agents *agents,
 }
 
 hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
-	const char *agent, json_t *members, const char *prefix, int64_t now, struct changes *changes,
+	const char *agent, json_t *members, enum task_way way, int64_t now, struct changes *changes,
 	char id[HM_ID_MAX + 1], struct hm_problem *why)
 {
 	struct task_form form;
-	return tasks_open_form(tasks, agents, issuer, caller, agent, members, prefix, now, changes, &form, id, why);
+	return tasks_open_form(tasks, agents, issuer, caller, agent, members, way, now, changes, &form, id, why);
 }

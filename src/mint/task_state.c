@@ -5,6 +5,8 @@
 static enum task_state own_state(const struct task *task, int64_t now)
 {
 	bool has_ended = task->state == TASK_COMPLETED || task->state == TASK_CANCELLED;
+	if (!has_ended && task->revoked)
+		return TASK_CANCELLED;
 	return !has_ended && task->expires <= now ? TASK_EXPIRED : (enum task_state)task->state;
 }
 

@@ -258,7 +258,25 @@ hm_result tasks_take(struct tasks *tasks, const struct store_row *row, struct hm
 	return row->body ? put_task(tasks, row, why) : delete_task(tasks, row->key, why);
 }
 
+void tasks_revoke(struct tasks *tasks, const struct task *task, bool is_revoked)
+{
+	struct task_node *node = tasks_node(tasks, task->id);
+	if (node)
+		node->task.revoked = is_revoked;
+}
+
 /* ---- looking ---- */
+
+bool task_is_exchange(const struct task *task)
+{
+	return strncmp(task->ref, TASK_EXCHANGE_REF, strlen(TASK_EXCHANGE_REF)) == 0;
+}
+
+const char *task_exchanged(const struct task *task)
+{
+	const char *id = task->ref + strlen(TASK_EXCHANGE_REF);
+	return task_is_exchange(task) && strcspn(id, ":") == HM_ID_MAX ? id : NULL;
+}
 
 const struct task *tasks_find(const struct tasks *tasks, const char *id)
 {

@@ -20,6 +20,7 @@ struct task {
 	char id[HM_ID_MAX + 1];
 	uint8_t state;                            /* of enum task_state: its own, never TASK_EXPIRED */
 	bool held;                                /* paused by somebody proven to mint: only such a one resumes it */
+	bool revoked;                             /* the token was that it was opened by: tasks_revoke */
 	uint8_t audiences_count, scopes_count;    /* 0: as the agent's */
 	unsigned struck;                          /* credentials, where a profile counts them */
 	int64_t opened, expires, ended;           /* seconds since 1970; ended: 0: it is not */
@@ -69,22 +70,38 @@ hm_result tasks_check(const struct task *task, int64_t now, struct hm_problem *w
 unsigned tasks_list(const struct tasks *tasks, const char *issuer, const char *caller, const char *after,
 	const struct task **found, unsigned most, char next[HM_ID_MAX + 1]);
 
+/* By what a task is opened: a call, a mint request that carries it, the exchange of a token. */
+enum task_way { TASK_BY_CALL, TASK_BY_MINT, TASK_BY_EXCHANGE };
+
+/* The ref of a task that the exchange of a token opened begins with this, and goes on with the token's id. */
+#define TASK_EXCHANGE_REF "exchange:"
+
+/* The id of that token, HM_ID_MAX characters; NULL: no exchange opened it, or the token is none of ours. */
+const char *task_exchanged(const struct task *task);
+
+/* Whether a token exchange opened it. */
+bool task_is_exchange(const struct task *task);
+
+/* The token that it was opened by was revoked, or is not: with it the task ends, as if it was cancelled. */
+void tasks_revoke(struct tasks *tasks, const struct task *task, bool is_revoked);
+
 /*
  * What opens a task, from JSON as in POST /v1/tasks, there without `agent` and `issuer`, or the member `task` of a mint
  * request: checked for form and against its agent and parent. `*id` gets its new id. With a ref that is known and the
  * same content nothing is added, and `*id` is that of the known one, whatever its state: tasks_find finds it. Fields at
- * fault begin with `prefix`; with one ("task.") a ref is required. HM_REFUSED: a member at fault, task_mismatch for
+ * fault begin with "task." where a mint request carries it, and then a ref is required. The parent of what an exchange
+ * opens may be another caller's; refs of exchanges are theirs alone. HM_REFUSED: a member at fault, task_mismatch for
  * another content, the parent's state, task_too_deep; whether the agent may have credentials is not asked here.
  */
 hm_result tasks_open_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
-	const char *agent, json_t *members, const char *prefix, int64_t now, struct changes *changes,
+	const char *agent, json_t *members, enum task_way way, int64_t now, struct changes *changes,
 	char id[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
 
 /* The same questions of what a mint request carries, and nothing is changed: `*known` is the task that its ref names,
  * or NULL when there is none yet; then `form` has it as it would be opened. */
 hm_result tasks_read_one(const struct tasks *tasks, const struct agents *agents, const char *issuer, const char *caller,
-	const char *agent, json_t *members, int64_t now, struct task_form *form, const struct task **known,
-	struct hm_problem *why) HM_MUST_USE;
+	const char *agent, json_t *members, enum task_way way, int64_t now, struct task_form *form,
+	const struct task **known, struct hm_problem *why) HM_MUST_USE;
 
 /* The change that counts one credential more. False: no memory. */
 bool tasks_put_struck(struct changes *changes, const struct task *task) HM_MUST_USE;

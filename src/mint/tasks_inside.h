@@ -91,7 +91,7 @@ void task_ref_key(const struct task *task, char key[TASK_REF_KEY_MAX + 1]);
 /* tasks_open_one, with the task as it will be: its texts are those of `members` and the arguments. `*form` says nothing
  * when the ref is known: the task of `id` is there. */
 hm_result tasks_open_form(const struct tasks *tasks, const struct agents *agents, const char *issuer,
-	const char *caller, const char *agent, json_t *members, const char *prefix, int64_t now,
-	struct changes *changes, struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
+	const char *caller, const char *agent, json_t *members, enum task_way way, int64_t now, struct changes *changes,
+	struct task_form *form, char id[HM_ID_MAX + 1], struct hm_problem *why) HM_MUST_USE;
 
 #endif

@@ -2,9 +2,15 @@
 #include "token_request.h"
 
 #include "client_auth.h"
+#include "exchange.h"
 #include "form.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define ACCESS_TOKEN_TYPE "urn:ietf:params:oauth:token-type:access_token"
+#define JWT_TYPE          "urn:ietf:params:oauth:token-type:jwt"
+
+struct grant;
 
 /* A request on its way to be read. */
 struct reading {
@@ -14,16 +20,20 @@ struct reading {
 	const struct gate_caller *caller;
 	unsigned issuer; /* its place in the configuration */
 	struct client client;
-	const char *agent;  /* that the client is */
-	json_t *parameters; /* object of strings; of those that may be repeated, arrays of them */
-	json_t *audience;   /* array */
-	unsigned grant;     /* of enum profile_grant */
+	const char *agent;             /* that the client is, or that acts by its own token */
+	struct own_token actor;        /* that token */
+	struct delegation *delegation; /* owned */
+	json_t *parameters;            /* object of strings; of those that may be repeated, arrays of them */
+	json_t *audience;              /* array */
+	const struct grant *grant;
 };
 
 static void free_reading(struct reading *reading)
 {
 	json_decref(reading->parameters);
 	json_decref(reading->audience);
+	own_token_free(&reading->actor);
+	delegation_free(reading->delegation);
 }
 #define READING_AUTO __attribute__((cleanup(free_reading))) struct reading
 
@@ -130,23 +140,58 @@ static hm_result find_client(struct reading *reading, const struct gate_caller *
 
 /* ---- what ---- */
 
+static const struct grant {
+	const char *type; /* as requests have it */
+	const char *name; /* as the configuration and the ledger have it */
+	enum profile_grant grant;
+} grants[] = {{"client_credentials", "client_credentials", GRANT_CLIENT_CREDENTIALS},
+	{"urn:ietf:params:oauth:grant-type:token-exchange", "token_exchange", GRANT_TOKEN_EXCHANGE}};
+
 static hm_result find_grant(struct reading *reading, struct hm_problem *why)
 {
 	const char *type = parameter(reading, "grant_type");
 	if (!type)
-		return hm_refuse(why, "missing_member", "grant_type", "client_credentials");
-	if (strcmp(type, "client_credentials") != 0)
-		return hm_refuse(why, "grant_not_offered", "grant_type", "client_credentials");
-	reading->grant = GRANT_CLIENT_CREDENTIALS;
-	return HM_OK;
+		return hm_refuse(why, "missing_member", "grant_type", "client_credentials, or that of token exchange");
+	for (size_t i = 0; i < sizeof grants / sizeof *grants && !reading->grant; i++)
+		if (strcmp(type, grants[i].type) == 0)
+			reading->grant = &grants[i];
+	return reading->grant ? HM_OK
+			      : hm_refuse(why, "grant_not_offered", "grant_type",
+					"client_credentials, or that of token exchange");
 }
 
+static bool is_exchange(const struct reading *reading)
+{
+	return reading->grant->grant == GRANT_TOKEN_EXCHANGE;
+}
+
+/* RFC 8693, section 2.1: who acts is the client, unless there is a token of somebody else's. */
 static hm_result find_agent(struct reading *reading, struct hm_problem *why)
 {
 	const struct config_caller *client = reading->client.caller;
+	const char *token = parameter(reading, "actor_token"), *type = parameter(reading, "actor_token_type");
+	if (is_exchange(reading) && (token || type)) {
+		HM_TRY(exchange_actor(
+			reading->service, reading->issuer, token, type, reading->views->now, &reading->actor, why));
+		reading->agent = reading->actor.subject;
+		return HM_OK;
+	}
 	reading->agent = client->agent ? client->agent : is_spiffe_id(client->uri) ? client->uri : NULL;
 	return reading->agent ? HM_OK
 			      : hm_refuse(why, "grant_not_allowed", NULL, "a client that is an agent (callers: agent)");
+}
+
+static hm_result find_delegation(struct reading *reading, struct hm_problem *why)
+{
+	const char *wanted = parameter(reading, "requested_token_type");
+	if (!is_exchange(reading))
+		return HM_OK;
+	if (wanted && strcmp(wanted, ACCESS_TOKEN_TYPE) != 0 && strcmp(wanted, JWT_TYPE) != 0)
+		return hm_refuse(why, "invalid_member", "requested_token_type", ACCESS_TOKEN_TYPE);
+	if (parameter(reading, "task"))
+		return hm_refuse(why, "invalid_member", "task", "none: an exchange opens a task of its own");
+	return exchange_subject(reading->service, reading->issuer, parameter(reading, "subject_token"),
+		parameter(reading, "subject_token_type"), reading->views->now, &reading->delegation, why);
 }
 
 /* RFC 8707, section 2: absolute, and without a fragment. */
@@ -190,15 +235,20 @@ static hm_result check_parameters(const struct reading *reading, struct hm_probl
 static hm_result write_request(const struct reading *reading, const struct config_profile *profile,
 	struct mint_request *request, struct hm_problem *why)
 {
-	json_t *body = json_pack("{s:s, s:s, s:O, s:s*, s:s*, s:s*}", "profile", profile->name, "subject",
-		reading->agent, "audience", reading->audience, "scope", parameter(reading, "scope"), "task",
-		parameter(reading, "task"), "approval", parameter(reading, "approval"));
+	json_t *task = reading->delegation ? delegation_task(reading->delegation, reading->views->tasks, reading->agent)
+					   : json_string(parameter(reading, "task"));
+	if (reading->delegation && !task)
+		return no_memory(why);
+	json_t *body = json_pack("{s:s, s:s, s:O, s:s*, s:o*, s:s*}", "profile", profile->name, "subject",
+		reading->agent, "audience", reading->audience, "scope", parameter(reading, "scope"), "task", task,
+		"approval", parameter(reading, "approval"));
 	if (!body)
 		return no_memory(why);
 	mint_request_free(request);
 	hm_result result = mint_request_read(body, request, why);
 	if (reading->client.assertion.key[0])
 		request->client = reading->client.caller;
+	request->delegation = delegation_hold(reading->delegation);
 	return result;
 }
 
@@ -207,7 +257,7 @@ static bool is_offered(const struct reading *reading, const struct config_profil
 	bool is_allowed = false;
 	for (unsigned i = 0; i < profile->callers_count; i++)
 		is_allowed |= strcmp(profile->callers[i], reading->client.caller->name) == 0;
-	return is_allowed && profile->issuer_index == reading->issuer && (profile->grants & reading->grant);
+	return is_allowed && profile->issuer_index == reading->issuer && (profile->grants & reading->grant->grant);
 }
 
 static hm_result try_profile(const struct reading *reading, const struct config_profile *profile,
@@ -241,10 +291,11 @@ static hm_result read_rest(struct reading *reading, struct mint_request *request
 {
 	HM_TRY(find_grant(reading, why));
 	HM_TRY(find_agent(reading, why));
+	HM_TRY(find_delegation(reading, why));
 	HM_TRY(find_audience(reading, why));
 	HM_TRY(check_parameters(reading, why));
 	HM_TRY(choose_profile(reading, request, why));
-	request->grant = "client_credentials";
+	request->grant = reading->grant->name;
 	return HM_OK;
 }
 

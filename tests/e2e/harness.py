@@ -386,7 +386,11 @@ class SharedCase(Case):
     @classmethod
     def setUpClass(cls):
         cls.shared = tempfile.mkdtemp(prefix="hsmint-")
-        cls.service = (start_unsigned if cls.unsigned else start_dev)(os.path.join(cls.shared, "dev"))
+        cls.service = cls.start_shared(os.path.join(cls.shared, "dev"))
+
+    @classmethod
+    def start_shared(cls, directory):
+        return (start_unsigned if cls.unsigned else start_dev)(directory)
 
     @classmethod
     def tearDownClass(cls):

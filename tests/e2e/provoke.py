@@ -21,6 +21,8 @@ from http_signature import Signer
 
 MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
 TOKEN = "/demo/oauth2/token"
+EXCHANGE = ("grant_type=urn:ietf:params:oauth:grant-type:token-exchange&resource=" + AUDIENCE + "&subject_token=%s"
+            "&subject_token_type=urn:ietf:params:oauth:token-type:access_token")
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
@@ -69,7 +71,7 @@ class Provoked:
     def __init__(self, method, path, answer):
         self.method, self.path, self.answer = method, path, answer
         self.problem = answer.json
-        if "error" in self.problem:  # in OAuth's words
+        if "error_description" in self.problem:  # in OAuth's words
             self.problem = {"code": self.problem["error_description"].partition(":")[0]}
 
 
@@ -77,6 +79,7 @@ class Provoker:
     """A service whose configuration has something for each code, and a way to each code: provoke(code)."""
 
     used = shared = None  # an approval that was used, and a credential with a place that others share
+    exchanged = None  # a token in which as many act as may
 
     def __init__(self, directory):
         dev = os.path.join(directory, "dev")
@@ -144,11 +147,22 @@ class Provoker:
     OAUTH = {"client_refused": "grant_type=client_credentials&client_id=somebody",
              "grant_not_offered": "grant_type=password",
              "grant_not_allowed": "grant_type=client_credentials&resource=x:y",  # by a caller that no profile offers it
-             "details_not_offered": "grant_type=client_credentials&resource=x:y&authorization_details=%5B%5D"}
+             "details_not_offered": "grant_type=client_credentials&resource=x:y&authorization_details=%5B%5D",
+             "token_refused": EXCHANGE % "x",
+             "delegation_refused": EXCHANGE}
 
     def token(self, form):
         certificate = self.filler if form == self.OAUTH["grant_not_allowed"] else None
+        if form == EXCHANGE:
+            form = EXCHANGE % self.exchanged_often()
         return self.ask("POST", TOKEN, form, {"Content-Type": "application/x-www-form-urlencoded"}, certificate)
+
+    def exchanged_often(self):
+        if not self.exchanged:
+            self.exchanged = self.service.mint().json["credential"]
+            for _ in range(4):
+                self.exchanged = self.token(EXCHANGE % self.exchanged).answer.json["access_token"]
+        return self.exchanged
 
     # ---- by the members of a request ----
 

@@ -22,8 +22,8 @@ class Assertions(TokenCase, Case):
         self.signer = Signer("ES256", "runner-1", iss="runner", sub="runner")
         self.give_keys(self.signer)
         self.config = os.path.join(self.directory, "hsmint.yaml")
-        edit(self.config, "    callers: [demo]\n    grants: [client_credentials]   #",
-             "    callers: [demo, runner]\n    grants: [client_credentials]   #")
+        edit(self.config, "    callers: [demo]\n    grants: [client_credentials, token_exchange]",
+             "    callers: [demo, runner]\n    grants: [client_credentials, token_exchange]")
         edit(self.config, "audiences: [\"https://api.demo.test\", \"spiffe",
              "audiences: [\"https://*\", \"https://*/demo\", \"spiffe")
         edit(self.config, "  - name: approver ",

@@ -117,7 +117,8 @@ class ClientCredentials(TokenCase, SharedCase):
         for path in ("/demo/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/demo"):
             metadata = self.service.ask("GET", path).json
             self.assertEqual(metadata["token_endpoint"], metadata["issuer"] + "/oauth2/token")
-            self.assertEqual(metadata["grant_types_supported"], ["client_credentials"])
+            self.assertEqual(metadata["grant_types_supported"],
+                             ["client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"])
             self.assertEqual(metadata["token_endpoint_auth_methods_supported"], ["tls_client_auth", "spiffe_jwt"])
 
     def test_an_agent_that_is_suspended_gets_none(self):

@@ -153,7 +153,7 @@ Test(documents, discovery_names_the_token_endpoint_of_an_issuer_that_offers_a_gr
 				     "\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
 				     "\"response_types_supported\":[],"
 				     "\"token_endpoint\":\"https://mint.test/a/b/oauth2/token\","
-				     "\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\"],"
+				     "\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\",\"spiffe_jwt\"],"
 				     "\"grant_types_supported\":[\"client_credentials\"]}";
 	expect_published("/.well-known/oauth-authorization-server/a/b", wanted);
 	json_t *other = published("/.well-known/oauth-authorization-server");

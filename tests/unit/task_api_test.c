@@ -603,7 +603,7 @@ static hm_result open_one(const char *members, char id[HM_ID_MAX + 1], struct ch
 	*changes = changes_open();
 	why = (struct hm_problem){0};
 	hm_result result = tasks_open_one(
-		service->tasks, service->agents, "a", "broker", agent, object, "task.", now, *changes, id, &why);
+		service->tasks, service->agents, "a", "broker", agent, object, TASK_BY_MINT, now, *changes, id, &why);
 	json_decref(object);
 	return result;
 }

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "delegation.h"
+
+#include "identity.h"
+#include "base64url.h"
+#include "mint_request.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct delegation *delegation_hold(struct delegation *delegation)
+{
+	if (delegation)
+		delegation->holders++;
+	return delegation;
+}
+
+void delegation_free(struct delegation *delegation)
+{
+	if (!delegation || delegation->holders--)
+		return;
+	json_decref(delegation->payload);
+	free(delegation);
+}
+
+static bool is_agent(const char *text)
+{
+	return strncmp(text, "spiffe://", 9) == 0;
+}
+
+bool delegation_is_of_person(const struct delegation *delegation)
+{
+	return !is_agent(delegation->sub);
+}
+
+/* ---- the next actor's task ---- */
+
+/* One caller may exchange a token for several actors: each has a task of its own. */
+static bool write_ref(const struct delegation *delegation, const char *actor, char ref[HM_REF_MAX + 1])
+{
+	struct identity identity;
+	struct hm_problem why;
+	char name[44];
+	if (identity_of_words("actor", actor, NULL, NULL, &identity, &why) != HM_OK)
+		return false;
+	name[base64url_encode(identity.bytes, sizeof identity.bytes, name)] = 0;
+	return snprintf(ref, HM_REF_MAX + 1, TASK_EXCHANGE_REF "%s:%s", delegation->from, name) <= HM_REF_MAX;
+}
+
+/* All of it comes of the token, so that each of its exchanges says the same. */
+json_t *delegation_task(const struct delegation *delegation, const struct tasks *tasks, const char *actor)
+{
+	char ref[HM_REF_MAX + 1];
+	const struct task *parent = delegation->task[0] ? tasks_find(tasks, delegation->task) : NULL;
+	if (!write_ref(delegation, actor, ref))
+		return NULL;
+	return json_pack("{s:s, s:s, s:s, s:I, s:s*}", "ref", ref, "purpose",
+		parent ? parent->purpose : "acting on behalf of somebody", "on_behalf_of", delegation->sub, "expires",
+		(json_int_t)delegation->expires, "parent", parent ? parent->id : NULL);
+}
+
+/* ---- no more than the token had ---- */
+
+static bool has_audience(const json_t *audience, const char *wanted)
+{
+	size_t i;
+	const json_t *value;
+	if (json_is_string(audience))
+		return strcmp(json_string_value(audience), wanted) == 0;
+	json_array_foreach(audience, i, value)
+	{
+		if (json_is_string(value) && strcmp(json_string_value(value), wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+static hm_result check_audiences(
+	const struct delegation *delegation, const struct mint_request *request, struct hm_problem *why)
+{
+	for (unsigned i = 0; delegation->audience && i < request->audience_count; i++)
+		if (!has_audience(delegation->audience, request->audiences[i]))
+			return hm_refuse(why, "audience_not_allowed", "audience", "audiences of the subject token");
+	return HM_OK;
+}
+
+static bool has_scope(const char *scopes, const char *wanted, size_t length)
+{
+	while (*scopes) {
+		size_t end = strcspn(scopes, " ");
+		if (end == length && memcmp(scopes, wanted, length) == 0)
+			return true;
+		scopes += scopes[end] ? end + 1 : end;
+	}
+	return false;
+}
+
+/* A provider's token has scopes of the provider's: what they may be here, the profile says. */
+static hm_result check_scopes(
+	const struct delegation *delegation, const struct mint_request *request, struct hm_problem *why)
+{
+	const char *scope = delegation->scope ? request->scope : NULL;
+	while (scope && *scope) {
+		size_t length = strcspn(scope, " ");
+		if (!has_scope(delegation->scope, scope, length))
+			return hm_refuse(why, "scope_not_allowed", "scope", "scopes of the subject token");
+		scope += scope[length] ? length + 1 : length;
+	}
+	return HM_OK;
+}
+
+/* RFC 8693, section 4.4: whom the token lets act. One that cannot be understood lets nobody. */
+static hm_result check_may_act(
+	const struct delegation *delegation, const struct mint_request *request, struct hm_problem *why)
+{
+	const json_t *may_act = json_object_get(delegation->payload, "may_act");
+	const char *actor = json_string_value(json_object_get(may_act, "sub"));
+	if (!may_act || (json_object_size(may_act) == 1 && actor && strcmp(actor, request->subject) == 0))
+		return HM_OK;
+	return hm_refuse(why, "delegation_refused", "subject_token", "the actor that its may_act names");
+}
+
+hm_result delegation_check(
+	const struct delegation *delegation, const struct mint_request *request, unsigned depth, struct hm_problem *why)
+{
+	if (delegation->depth >= depth)
+		return hm_refuse(why, "delegation_refused", "subject_token", "a chain of at most %u actors", depth);
+	HM_TRY(check_may_act(delegation, request, why));
+	HM_TRY(check_audiences(delegation, request, why));
+	return check_scopes(delegation, request, why);
+}
+
+/* ---- everybody between ---- */
+
+static hm_result check_agent(
+	const struct agents *agents, const char *issuer, const char *spiffe_id, int64_t now, struct hm_problem *why)
+{
+	const struct agent *agent = agents_find(agents, issuer, spiffe_id);
+	return agents_check(agent, agent ? agents_accountable(agents, agent) : NULL, now, why);
+}
+
+/* The agent of the task above, or, where that token had none, whom it was for, unless that is a person. */
+const char *delegation_link(const struct task *task)
+{
+	const char *agent = task->parent ? task->parent->agent : task->on_behalf_of;
+	return task_is_exchange(task) && is_agent(agent) ? agent : NULL;
+}
+
+hm_result delegation_links(const struct agents *agents, const struct task *task, int64_t now, struct hm_problem *why)
+{
+	for (; task; task = task->parent) {
+		const char *agent = delegation_link(task);
+		if (agent)
+			HM_TRY(check_agent(agents, task->issuer, agent, now, why));
+	}
+	return HM_OK;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKEN_TYPE "urn:ietf:params:oauth:token-type:"
+
+/* RFC 8693, section 2.2.2, has invalid_request for all of it; more would help who tries. */
+static hm_result refuse(struct hm_problem *why, const char *field)
+{
+	return hm_refuse(why, "token_refused", field, "a token that is in force, of whom this issuer trusts");
+}
+
+static bool is_type(const char *type, const char *name)
+{
+	size_t length = strlen(TOKEN_TYPE);
+	return strncmp(type, TOKEN_TYPE, length) == 0 && strcmp(type + length, name) == 0;
+}
+
+static hm_result check_type(
+	const char *type, const char *first, const char *second, const char *field, struct hm_problem *why)
+{
+	if (!type)
+		return hm_refuse(why, "missing_member", field, TOKEN_TYPE "%s", first);
+	if (is_type(type, first) || is_type(type, second))
+		return HM_OK;
+	return hm_refuse(why, "invalid_member", field, TOKEN_TYPE "%s or %s", first, second);
+}
+
+/* ---- ours ---- */
+
+/* Of what we signed it has the form that jwt.c gives it; but nothing relies on that. */
+static bool read_actors(struct delegation *out)
+{
+	out->act = json_object_get(out->payload, "act");
+	for (const json_t *act = out->act; act; act = json_object_get(act, "act"))
+		if (++out->depth > HM_DEPTH_MAX || !json_is_string(json_object_get(act, "sub")))
+			return false;
+	return true;
+}
+
+static struct delegation *of_own(struct own_token *token)
+{
+	struct delegation *out = calloc(1, sizeof *out);
+	if (!out)
+		return NULL;
+	const char *scope = json_string_value(json_object_get(token->payload, "scope"));
+	*out = (struct delegation){.payload = json_incref(token->payload),
+		.sub = token->subject,
+		.scope = scope ? scope : "",
+		.audience = json_object_get(token->payload, "aud"),
+		.task = token->task,
+		.from = token->id,
+		.expires = token->expires};
+	return out;
+}
+
+/* Who holds a token that is bound to a key has still to prove that key. */
+static bool is_bound(const struct own_token *token)
+{
+	return json_object_get(token->payload, "cnf");
+}
+
+static hm_result read_own(const struct service *service, unsigned issuer, const char *text, int64_t now,
+	struct delegation **out, struct hm_problem *why)
+{
+	OWN_TOKEN_AUTO token = {.payload = NULL};
+	if (own_token_read(service, issuer, text, now, &token, why) != HM_OK || token.use != KEY_USE_ACCESS_TOKEN ||
+		is_bound(&token) || own_token_stands(service, issuer, &token, now, why) != HM_OK)
+		return refuse(why, "subject_token");
+	*out = of_own(&token);
+	if (!*out)
+		return hm_broken(why, "no memory for a token");
+	if (read_actors(*out))
+		return HM_OK;
+	delegation_free(*out);
+	*out = NULL;
+	return refuse(why, "subject_token");
+}
+
+hm_result exchange_subject(const struct service *service, unsigned issuer, const char *text, const char *type,
+	int64_t now, struct delegation **out, struct hm_problem *why)
+{
+	*out = NULL;
+	if (!text)
+		return hm_refuse(why, "missing_member", "subject_token", "the token that is exchanged");
+	HM_TRY(check_type(type, "access_token", "jwt", "subject_token_type", why));
+	return read_own(service, issuer, text, now, out, why);
+}
+
+/* ---- who acts ---- */
+
+hm_result exchange_actor(const struct service *service, unsigned issuer, const char *text, const char *type,
+	int64_t now, struct own_token *out, struct hm_problem *why)
+{
+	*out = (struct own_token){.payload = NULL};
+	if (!text)
+		return hm_refuse(why, "missing_member", "actor_token", "it and actor_token_type together");
+	HM_TRY(check_type(type, "jwt", "jwt", "actor_token_type", why));
+	bool is_good = own_token_read(service, issuer, text, now, out, why) == HM_OK && out->use == KEY_USE_JWT_SVID &&
+		       own_token_is_for_only(out, service->config->issuers[issuer].url) &&
+		       own_token_stands(service, issuer, out, now, why) == HM_OK;
+	return is_good ? HM_OK : refuse(why, "actor_token");
+}

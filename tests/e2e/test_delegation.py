@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Token exchange: who acts on whose behalf, with less at each step, and what ends with what."""
+import json
+import os
+import time
+import unittest
+import zlib
+from urllib.parse import urlencode, urlsplit
+
+from harness import AUDIENCE, SharedCase, decode, edit, start_dev, start_serve, unbase64, verify, wait_for
+from made_jwt import Signer, base64url, jwks, part
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+TYPE = "urn:ietf:params:oauth:token-type:"
+OTHER = "https://tools.demo.test/mcp"
+AGENTS = ("planner", "researcher", "tool")
+PROFILE = """  - name: hops
+    issuer: demo
+    kind: at+jwt
+    key: demo-access
+    lifetime: {default: 300, maximum: 900}
+    audiences: ["https://api.demo.test", "https://tools.demo.test/*"]
+    subjects: ["spiffe://demo.test/agent/*"]
+    scopes: [read, write, search, admin]
+    callers: [planner, researcher, tool, demo]
+    grants: [client_credentials, token_exchange]
+    status: credential
+    exchange: {depth: 3}
+callers:
+"""
+
+
+def agent(name):
+    return "spiffe://demo.test/agent/" + name
+
+
+class Chain(SharedCase):
+    @classmethod
+    def start_shared(cls, directory):
+        """A service with three agents, each a client with a key of its own."""
+        start_dev(directory).stop()
+        cls.signers = {name: Signer("ES256", name, iss=name, sub=name) for name in AGENTS}
+        config = os.path.join(directory, "hsmint.yaml")
+        for name, signer in cls.signers.items():
+            with open(os.path.join(directory, name + ".jwks"), "w") as file:
+                file.write(jwks(signer))
+        edit(config, "audiences: [\"https://api.demo.test\", \"spiffe",
+             "audiences: [\"https://*\", \"https://*/demo\", \"spiffe")
+        edit(config, "callers:\n  - name: demo\n", PROFILE + "  - name: demo\n")
+        edit(config, "  - name: approver ", "".join(
+            "  - {name: %s, issuer: demo, jwks: %s.jwks, agent: \"%s\", roles: [mint]}\n" % (name, name, agent(name))
+            for name in AGENTS) + "  - name: approver ")
+        service = start_serve(config, directory)
+        issuer = service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
+        for signer in cls.signers.values():
+            signer.claims["aud"] = issuer
+        cls.issuer = issuer
+        return service
+
+    def post(self, client, parameters):
+        form = {"client_assertion": self.signers[client].sign(),
+                "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", **parameters}
+        body = urlencode([(name, value) for name, values in form.items() if values is not None
+                          for value in (values if isinstance(values, list) else [values])])
+        return self.service.ask("POST", "/demo/oauth2/token", body, headers=FORM)
+
+    def exchange(self, client, token, **more):
+        return self.post(client, {"grant_type": EXCHANGE, "subject_token": token, "resource": AUDIENCE,
+                                  "subject_token_type": TYPE + "access_token", **more})
+
+    def first(self, client="planner", **more):
+        answer = self.post(client, {"grant_type": "client_credentials", "resource": [AUDIENCE, OTHER],
+                                    "scope": "read write search", **more})
+        return self.granted(answer)
+
+    def granted(self, answer):
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json["access_token"]
+
+    def assert_error(self, answer, error, code):
+        self.assertEqual((answer.status, answer.json["error"]), (400, error), answer.body)
+        self.assertEqual(answer.json["error_description"].partition(":")[0], code)
+        self.assertEqual(self.service.leaks(answer.body.decode()), [])
+
+    def assert_token_refused(self, answer):
+        self.assert_error(answer, "invalid_request", "token_refused")
+
+    def hops(self):
+        """Tokens of planner, researcher and tool."""
+        tokens = [self.first()]
+        for client, scope in (("researcher", "read search"), ("tool", "search")):
+            tokens.append(self.granted(self.exchange(client, tokens[-1], resource=[AUDIENCE, OTHER], scope=scope)))
+        return tokens
+
+    def active(self, token):
+        answer = self.service.ask("POST", "/oauth2/introspect", urlencode({"token": token}), headers=FORM)
+        return answer.json["active"]
+
+    def listed(self, token):
+        """What the status list says of it."""
+        place = decode(token)[1]["status"]["status_list"]
+        answer = self.service.ask("GET", urlsplit(place["uri"]).path)
+        if answer.status != 200:
+            return None
+        bits = zlib.decompress(unbase64(decode(answer.body.decode())[1]["status_list"]["lst"]))
+        return bits[place["idx"] // 4] >> place["idx"] % 4 * 2 & 3
+
+    def revoke(self, token):
+        path = os.path.join(self.work, "token")
+        with open(path, "w") as file:
+            file.write(token)
+        self.service.command("revoke", "--token", path, "--control", self.service.control)
+
+    def entries(self):
+        found = self.service.command("ledger", "find", os.path.join(self.service.directory, "ledger"))
+        return [json.loads(line)["entry"] for line in found.stdout.splitlines()]
+
+
+class Hops(Chain):
+    def test_each_hop_says_who_acts_and_for_whom(self):
+        tokens = self.hops()
+        jwks_now = self.service.ask("GET", "/demo/.well-known/jwks.json").body
+        for token in tokens:
+            verify(token, jwks_now, self.work)
+        planner, researcher, tool = [decode(token)[1] for token in tokens]
+        self.assertNotIn("act", planner)
+        self.assertEqual((researcher["sub"], researcher["client_id"]), (agent("planner"), agent("researcher")))
+        self.assertEqual(researcher["act"], {"sub": agent("researcher")})
+        self.assertEqual((tool["sub"], tool["client_id"]), (agent("planner"), agent("tool")))
+        self.assertEqual(tool["act"], {"sub": agent("tool"), "act": {"sub": agent("researcher")}})
+        self.assertEqual(tool["scope"], "search")
+        self.assertLessEqual(tool["exp"], researcher["exp"])
+        self.assertLessEqual(researcher["exp"], planner["exp"])
+        task = self.service.ask("GET", "/v1/tasks/" + tool["task"]).json
+        self.assertEqual((task["agent"], task["parent"]), (agent("tool"), researcher["task"]))
+
+    def test_the_answer_says_what_was_issued(self):
+        answer = self.exchange("researcher", self.first(), requested_token_type=TYPE + "access_token")
+        self.assertEqual(answer.json["issued_token_type"], TYPE + "access_token")
+        self.assertEqual(answer.json["token_type"], "Bearer")
+        self.assertLessEqual(answer.json["expires_in"], 300)
+        self.assertEqual(answer.json["task"], decode(answer.json["access_token"])[1]["task"])
+
+    def test_one_token_exchanged_again_is_the_same_task(self):
+        token = self.first()
+        tasks = {self.exchange("researcher", token).json["task"] for _ in range(3)}
+        self.assertEqual(len(tasks), 1)
+        self.assertNotIn(self.exchange("tool", token).json["task"], tasks)
+        self.assertNotIn(self.exchange("researcher", self.first()).json["task"], tasks)
+
+    def test_it_lives_no_longer_than_the_token(self):
+        token = self.first()
+        exp = decode(token)[1]["exp"]
+        wait_for(lambda: time.time() > exp - 298, "a second or two")
+        self.assertLessEqual(decode(self.granted(self.exchange("researcher", token)))[1]["exp"], exp)
+
+    def test_its_entry_tells_the_chain(self):
+        planner, researcher, tool = self.hops()
+        of = {entry["id"]: entry for entry in self.entries() if entry["type"] == "credential"}
+        entry = of[decode(tool)[1]["jti"]]
+        self.assertEqual(entry["from"], decode(researcher)[1]["jti"])
+        self.assertEqual(entry["actors"], [agent("tool"), agent("researcher")])
+        self.assertEqual((entry["subject"], entry["on_behalf_of"], entry["grant"]),
+                         (agent("tool"), agent("planner"), "token_exchange"))
+        self.assertEqual(of[entry["from"]]["from"], decode(planner)[1]["jti"])
+        self.assertNotIn("from", of[decode(planner)[1]["jti"]])
+
+    def test_an_actor_may_be_proven_by_a_token_of_its_own(self):
+        svid = self.service.mint(profile="demo-svid", subject=agent("helper"), audience=self.issuer).json["credential"]
+        answer = self.exchange("planner", self.first(), actor_token=svid, actor_token_type=TYPE + "jwt")
+        self.assertEqual(decode(self.granted(answer))[1]["act"], {"sub": agent("helper")})
+
+
+class Refusals(Chain):
+    def test_nothing_is_widened_at_any_hop(self):
+        """Ten ways at each hop."""
+        planner, researcher, tool = self.hops()
+        now = int(time.time())
+        for name, token, scope in (("researcher", planner, "read search"), ("tool", researcher, "search"),
+                                   ("planner", tool, "search")):
+            header, payload, signature = token.split(".")
+            claims = decode(token)[1]
+            forged = dict(claims, scope="admin", act={"sub": agent("planner")})
+            with self.subTest(name):
+                for more, error, code in (
+                        ({"scope": "admin"}, "invalid_scope", "scope_not_allowed"),
+                        ({"scope": scope + " admin"}, "invalid_scope", "scope_not_allowed"),
+                        ({"scope": scope + "\u00a0admin"}, "invalid_scope", None),
+                        ({"scope": scope + "\tadmin"}, "invalid_scope", None),
+                        ({"scope": scope.upper()}, "invalid_scope", "scope_not_allowed"),
+                        ({"resource": "https://evil.test"}, "invalid_target", "audience_not_allowed"),
+                        ({"resource": [AUDIENCE, "https://tools.demo.test/other"]}, "invalid_target",
+                         "audience_not_allowed"),
+                        ({"resource": AUDIENCE + "/"}, "invalid_target", "audience_not_allowed"),
+                        ({"subject_token": "%s.%s.%s" % (header, part(forged), signature)}, "invalid_request",
+                         "token_refused"),
+                        ({"subject_token": "%s.%s.%s" % (header, part(dict(claims, exp=now + 9999)), signature)},
+                         "invalid_request", "token_refused")):
+                    answer = self.exchange(name, token, **more)
+                    self.assertEqual((answer.status, answer.json["error"]), (400, error), (more, answer.body))
+                    if code:
+                        self.assertEqual(answer.json["error_description"].partition(":")[0], code)
+
+    def test_what_is_no_access_token_of_this_issuer_in_force_is_refused(self):
+        token = self.first()
+        svid = self.service.mint(profile="demo-svid", subject=agent("planner"), audience=AUDIENCE).json["credential"]
+        place = urlsplit(decode(token)[1]["status"]["status_list"]["uri"]).path
+        wait_for(lambda: self.listed(token) == 0, "the list")
+        status = self.service.ask("GET", place).body.decode()
+        header, payload, signature = token.split(".")
+        for other in ("x", "a.b.c", token + "x", token[:-4] + "AAAA", token + "." + signature, svid, status,
+                      "%s.%s.%s" % (part({"alg": "none"}), payload, ""),
+                      "%s.%s.%s" % (part({"alg": "none", "typ": "at+jwt"}), payload, signature),
+                      self.signers["researcher"].sign(), "%s.%s.%s" % (header, payload, base64url(b"\0" * 64))):
+            with self.subTest(other):
+                self.assert_token_refused(self.exchange("researcher", other))
+        for type, code in ((None, "missing_member"), (TYPE + "refresh_token", "invalid_member"),
+                           (TYPE + "saml2", "invalid_member"), ("access_token", "invalid_member")):
+            self.assert_error(self.exchange("researcher", token, subject_token_type=type), "invalid_request", code)
+        self.assert_error(self.exchange("researcher", None), "invalid_request", "missing_member")
+        for more in ({"requested_token_type": TYPE + "refresh_token"}, {"task": decode(token)[1]["jti"]}):
+            self.assert_error(self.exchange("researcher", token, **more), "invalid_request", "invalid_member")
+
+    def test_an_actor_is_who_it_proves_to_be(self):
+        token = self.first()
+        access = self.first("tool")
+        svid = self.service.mint(profile="demo-svid", subject=agent("tool"), audience=AUDIENCE).json["credential"]
+        for actor in ("x", access, svid, self.signers["tool"].sign()):
+            self.assert_token_refused(
+                self.exchange("researcher", token, actor_token=actor, actor_token_type=TYPE + "jwt"))
+        self.assert_error(self.exchange("researcher", token, actor_token=svid), "invalid_request", "missing_member")
+        self.assert_error(self.exchange("researcher", token, actor_token_type=TYPE + "jwt"), "invalid_request",
+                          "missing_member")
+
+    def test_a_chain_is_no_longer_than_the_profile_and_the_agent_let_it_be(self):
+        token = self.first()
+        for name in ("researcher", "tool", "researcher"):
+            token = self.granted(self.exchange(name, token))
+        self.assert_error(self.exchange("tool", token), "invalid_request", "delegation_refused")
+
+    def test_refs_of_exchanges_are_nobodys_to_take(self):
+        answer = self.service.ask("POST", "/v1/tasks", {"agent": agent("demo"), "purpose": "p", "ref": "exchange:x"})
+        self.refused(answer, 400, "invalid_member", "ref")
+        answer = self.service.mint(task={"ref": "exchange:x", "purpose": "p"})
+        self.refused(answer, 400, "invalid_member", "task.ref")
+
+
+class Ends(Chain):
+    @staticmethod
+    def let_the_second_pass():
+        now = int(time.time())
+        wait_for(lambda: time.time() >= now + 1, "the next second")
+
+    def assert_ended(self, tokens):
+        for token in tokens:
+            self.assertFalse(self.active(token))
+            self.assert_token_refused(self.exchange("researcher", token))
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+
+    def test_with_a_token_ends_all_that_came_of_it(self):
+        tokens, others = self.hops(), self.hops()
+        self.revoke(tokens[0])
+        self.assert_ended(tokens)
+        for token in others:
+            self.assertTrue(self.active(token))
+        self.revoke(others[1])
+        self.assertTrue(self.active(others[0]))
+        self.assert_ended(others[1:])
+
+    def test_what_was_ended_stays_so_over_a_restart(self):
+        tokens = self.hops()
+        self.revoke(tokens[0])
+        self.service.kill()
+        type(self).service = start_serve(os.path.join(self.service.directory, "hsmint.yaml"), self.service.directory)
+        self.assert_ended(tokens)
+
+    def test_who_is_suspended_suspends_those_who_act_for_it(self):
+        tokens = self.hops()
+        for name, hurt in (("planner", tokens), ("researcher", tokens[1:])):
+            found = self.service.ask("GET", "/v1/agents?spiffe_id=" + agent(name)).json["agents"]
+            self.service.command("agent", "suspend", found[0]["id"], "--control", self.service.control)
+            for token in tokens:
+                self.assertEqual(self.active(token), token not in hurt)
+                wait_for(lambda token=token: self.listed(token) == (2 if token in hurt else 0), "the list")
+            self.assert_token_refused(self.exchange("tool", tokens[1]))
+            self.service.command("agent", "resume", found[0]["id"], "--control", self.service.control)
+            for token in tokens:
+                self.assertTrue(self.active(token))
+                wait_for(lambda token=token: self.listed(token) == 0, "the list")
+
+    def test_a_subject_that_is_revoked_ends_what_is_on_its_behalf(self):
+        tokens = self.hops()
+        self.service.command("revoke", "--subject", agent("planner"), "--control", self.service.control)
+        self.assert_ended(tokens)
+        self.let_the_second_pass()
+        self.assertTrue(self.active(self.first()))
+
+    def test_who_asks_within_the_second_of_such_a_revocation_is_told_so(self):
+        for _ in range(4):
+            self.service.command("revoke", "--subject", agent("planner"), "--control", self.service.control)
+            answer = self.post("planner", {"grant_type": "client_credentials", "resource": AUDIENCE})
+            if answer.status == 200:  # it was the next one already
+                self.assertTrue(self.active(answer.json["access_token"]))
+            else:
+                self.assert_error(answer, "invalid_request", "revoked_meanwhile")
+        self.let_the_second_pass()
+
+    def test_a_paused_task_pauses_those_below(self):
+        task = self.service.ask("POST", "/v1/tasks", {"agent": agent("demo"), "purpose": "p"}).json["id"]
+        body = urlencode({"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "read", "task": task})
+        first = self.granted(self.service.ask("POST", "/demo/oauth2/token", body, headers=FORM))
+        below = self.granted(self.exchange("researcher", first, scope="read"))
+        act = lambda word: self.service.ask("POST", "/v1/tasks/%s/%s" % (task, word), {})
+        self.assertEqual(act("pause").status, 200)
+        self.assertEqual((self.active(first), self.active(below)), (False, False))
+        self.assertEqual(act("resume").status, 200)
+        self.assertEqual((self.active(first), self.active(below)), (True, True))
+        self.assertEqual(act("complete").status, 200)
+        self.assertEqual((self.active(first), self.active(below)), (False, False))
+        self.assert_token_refused(self.exchange("tool", below))
+
+
+if __name__ == "__main__":
+    unittest.main()
