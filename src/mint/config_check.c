@@ -2,16 +2,14 @@
 #include "config_check.h"
 
 #include "base64url.h"
-#include "config_where.h"
+#include "config_place.h"
 #include "file.h"
 #include "identity.h"
 #include "note.h"
 #include "postgres.h"
 #include "spiffe.h"
 #include <arpa/inet.h>
-#include <libgen.h>
 #include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +20,6 @@ enum { STUCK_DEFAULT = 10, STUCK_MIN = 2, STUCK_MAX = 600 }; /* seconds */
 enum {
 	PUBLISH_AHEAD_DEFAULT = 60 * 60,
 	PUBLISH_AHEAD_MIN = 5 * HM_JWKS_AGE,
-	PERIOD_MAX = 10 * 366 * 24 * 60 * 60,
 	STALENESS_DEFAULT = 2, /* seconds */
 	DECISION_MS_DEFAULT = 500
 };
@@ -35,56 +32,7 @@ enum { USER_TYPE_DEFAULT = 1 }; /* CKU_USER */
 #define TPM_PERSISTENT_FIRST 0x81000000u /* TPM 2.0 Library, part 2, TPM_HC */
 #define TPM_PERSISTENT_LAST  0x81ffffffu
 
-/* Where a complaint belongs: list[index].member of the file. */
-struct place {
-	const char *path, *list;
-	int index;
-	struct hm_problem *why;
-};
-
-static hm_result HM_PRINTF(3, 4) complain(const struct place *place, const char *member, const char *format, ...)
-{
-	char text[256];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
-	va_end(args);
-	return hm_refuse(place->why, "config", NULL, "%s:%u: %s%s%s: %s", place->path,
-		config_line(place->path, place->list, place->index, member), place->list, member ? "." : "",
-		member ? member : "", text);
-}
-
-/* ---- paths ---- */
-
-static hm_result make_absolute(const struct place *place, const char *member, char **value)
-{
-	char directory[HM_PATH_MAX], joined[HM_PATH_MAX];
-	char *absolute;
-	if ((*value)[0] == '/')
-		return HM_OK;
-	snprintf(directory, sizeof directory, "%s", place->path);
-	char *from = realpath(dirname(directory), NULL);
-	int wanted = from ? snprintf(joined, sizeof joined, "%s/%s", from, *value) : -1;
-	free(from);
-	if (wanted < 0 || (size_t)wanted >= sizeof joined || !(absolute = strdup(joined)))
-		return complain(place, member, "no usable path comes of '%.64s'", *value);
-	free(*value);
-	*value = absolute;
-	return HM_OK;
-}
-
 /* ---- small rules ---- */
-
-static bool is_name(const char *text)
-{
-	return text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == 0 &&
-	       text[0] != '.';
-}
-
-static hm_result check_name(const struct place *place, const char *name)
-{
-	return is_name(name) ? HM_OK : complain(place, "name", "'%.64s': letters, digits, '.', '_' and '-'", name);
-}
 
 static bool is_hex(const char *text, size_t most)
 {
@@ -183,14 +131,6 @@ static hm_result check_issuer(struct config *config, unsigned index, const struc
 				place, "trust_domain", "'%.64s' is another issuer's already", issuer->trust_domain);
 	}
 	return HM_OK;
-}
-
-static hm_result find_issuer(const struct config *config, const struct place *place, const char *name, unsigned *index)
-{
-	for (*index = 0; *index < config->issuers_count; ++*index)
-		if (strcmp(config->issuers[*index].name, name) == 0)
-			return HM_OK;
-	return complain(place, "issuer", "there is no issuer '%.64s'", name);
 }
 
 /* ---- tokens and keys ---- */
@@ -346,24 +286,6 @@ static hm_result hash_attestation(struct config_key *key, const struct place *pl
 	if (EVP_Digest(data, length, key->attestation_sha256, NULL, EVP_sha256(), NULL) != 1)
 		return hm_broken(place->why, "SHA-256 failed");
 	return HM_OK;
-}
-
-/* A number and one of s, m, h, d; seconds. */
-static bool parse_period(const char *text, unsigned *seconds)
-{
-	static const struct {
-		const char *unit;
-		unsigned seconds;
-	} units[] = {{"s", 1}, {"m", 60}, {"h", 60 * 60}, {"d", 24 * 60 * 60}};
-	char *end;
-	unsigned long number = strtoul(text, &end, 10);
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (*text >= '0' && *text <= '9' && strcmp(end, units[i].unit) == 0 &&
-			number <= PERIOD_MAX / units[i].seconds) {
-			*seconds = (unsigned)number * units[i].seconds;
-			return true;
-		}
-	return false;
 }
 
 /* A verifier that keeps the key set as long as it may, and asks some times in vain, still knows a key before it signs.
