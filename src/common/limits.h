@@ -75,6 +75,18 @@ enum {
 	HM_KEY_SET_KEYS_MAX = 64,     /* and keys, those included that are ignored, */
 	HM_KEY_SET_VALUES_MAX = 4096, /* and values and names */
 
+	/* Those whose word we take */
+	HM_TRUST_MAX = 64,                 /* in one configuration */
+	HM_FOREIGN_SUBJECT_MAX = 255,      /* of who is no SPIFFE ID: OpenID Connect Core 1.0, section 2 */
+	HM_TRUST_FETCHES = 2,              /* key sets asked for at once, */
+	HM_TRUST_FETCH_MS = 10 * 1000,     /* and for so long */
+	HM_TRUST_REFRESH_SECONDS = 5 * 60, /* after which one is asked for again that does not say when, */
+	HM_TRUST_REFRESH_SECONDS_MIN = 60, /* and one that does */
+	HM_TRUST_REFRESH_SECONDS_MAX = 60 * 60,
+	HM_TRUST_AGAIN_SECONDS = 10,         /* between attempts: after a failure, and for a kid that is not known */
+	HM_TRUST_AWAY_SECONDS = 6 * 60 * 60, /* for which keys are good though nobody gives newer ones */
+	HM_TRUST_LIFETIME_SECONDS = 60 * 60, /* of a token, where the configuration does not say */
+
 	/* Tokens */
 	HM_TOKENS_MAX = 16,
 	HM_KEYS_MAX = 64,

@@ -37,6 +37,8 @@ static const cyaml_strval_t use_words[] = {{"access-token", KEY_USE_ACCESS_TOKEN
 	{"checkpoint", KEY_USE_CHECKPOINT}, {"status-list", KEY_USE_STATUS_LIST}};
 static const cyaml_strval_t algorithm_words[] = {{"ES256", KEY_ES256}, {"ES384", KEY_ES384}, {"RS256", KEY_RS256},
 	{"PS256", KEY_PS256}, {"Ed25519", KEY_ED25519}};
+static const cyaml_strval_t algorithms_words[] = {{"ES256", 1 << KEY_ES256}, {"ES384", 1 << KEY_ES384},
+	{"RS256", 1 << KEY_RS256}, {"PS256", 1 << KEY_PS256}, {"Ed25519", 1 << KEY_ED25519}};
 static const cyaml_strval_t key_rights_words[] = {{"use", KEY_RIGHTS_USE}, {"manage", KEY_RIGHTS_MANAGE}};
 static const cyaml_strval_t sessions_words[] = {{"read-only", SESSIONS_READ_ONLY}, {"read-write", SESSIONS_READ_WRITE}};
 static const cyaml_strval_t attribute_words[] = {{"CKA_TOKEN", CUSTODY_TOKEN}, {"CKA_PRIVATE", CUSTODY_PRIVATE},
@@ -251,6 +253,19 @@ static const cyaml_schema_field_t policy_fields[] = {CYAML_FIELD_ENUM("engine", 
 	OPTIONAL_STRING("certificate", struct config_policy, certificate),
 	OPTIONAL_STRING("key", struct config_policy, key), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t trust_fields[] = {NAME("name", struct config_trust, name),
+	NAME("issuer", struct config_trust, issuer), OPTIONAL_STRING("provider", struct config_trust, provider),
+	OPTIONAL_STRING("trust_domain", struct config_trust, trust_domain),
+	OPTIONAL_LIST("audiences", struct config_trust, audiences, &text_entry, HM_AUDIENCES_MAX),
+	CYAML_FIELD_FLAGS("algorithms", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_trust, algorithms,
+		algorithms_words, CYAML_ARRAY_LEN(algorithms_words)),
+	OPTIONAL_STRING("keys", struct config_trust, keys), OPTIONAL_STRING("keys_url", struct config_trust, keys_url),
+	OPTIONAL_STRING("ca", struct config_trust, ca), OPTIONAL_STRING("subject", struct config_trust, subject),
+	OPTIONAL_STRING("groups", struct config_trust, groups),
+	OPTIONAL_STRING("max_lifetime", struct config_trust, written_max_lifetime), CYAML_FIELD_END};
+static const cyaml_schema_value_t trust_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_trust, trust_fields)};
+
 static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING("listen", CYAML_FLAG_DEFAULT, struct config, listen, listen_fields),
 	STRING("state", struct config, state), OPTIONAL_STRING("store", struct config, store),
@@ -261,6 +276,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	LIST("keys", struct config, keys, &key_entry, 1, HM_KEYS_MAX),
 	LIST("profiles", struct config, profiles, &profile_entry, 1, HM_PROFILES_MAX),
 	LIST("callers", struct config, callers, &caller_entry, 1, HM_CALLERS_MAX),
+	OPTIONAL_LIST("trust", struct config, trust, &trust_entry, HM_TRUST_MAX),
 	CYAML_FIELD_MAPPING_PTR(
 		"policy", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config, policy, policy_fields),
 	CYAML_FIELD_END};
@@ -338,6 +354,7 @@ static const struct {
 	{"self_check", self_check_words, CYAML_ARRAY_LEN(self_check_words)},
 	{"use", use_words, CYAML_ARRAY_LEN(use_words)},
 	{"algorithm", algorithm_words, CYAML_ARRAY_LEN(algorithm_words)},
+	{"algorithms", algorithms_words, CYAML_ARRAY_LEN(algorithms_words)},
 	{"hash", hash_words, CYAML_ARRAY_LEN(hash_words)},
 	{"sessions", sessions_words, CYAML_ARRAY_LEN(sessions_words)},
 	{"key_rights", key_rights_words, CYAML_ARRAY_LEN(key_rights_words)},

@@ -230,6 +230,23 @@ struct config_policy {
 	char *ca, *certificate, *key;
 };
 
+/* Whose word an issuer takes: an identity provider's, or that of another SPIFFE trust domain. */
+struct config_trust {
+	char *name, *issuer;
+	char *provider;     /* `iss` of its tokens; NULL: it is a trust domain */
+	char *trust_domain; /* NULL: it is a provider */
+	char **audiences;   /* of which a token has one; none: of the issuer's URL alone */
+	unsigned audiences_count;
+	unsigned algorithms; /* a bit for each enum key_algorithm */
+	char *keys;          /* a file; NULL: they are of keys_url */
+	char *keys_url, *ca; /* ca: NULL: the system's */
+	char *subject;       /* the claim that names who it is about */
+	char *groups;        /* the claim that names its groups; NULL: none does */
+	char *written_max_lifetime;
+	unsigned max_lifetime; /* seconds */
+	unsigned issuer_index;
+};
+
 struct config {
 	uint8_t sha256[32]; /* of the file */
 	struct config_listen listen;
@@ -249,6 +266,8 @@ struct config {
 	unsigned profiles_count;
 	struct config_caller *callers;
 	unsigned callers_count;
+	struct config_trust *trust;
+	unsigned trust_count;
 };
 
 enum { HM_BACKDATE_DEFAULT = 5, EXCHANGE_DEPTH_DEFAULT = 4 };

@@ -3,6 +3,7 @@
 
 #include "base64url.h"
 #include "config_place.h"
+#include "config_trust.h"
 #include "file.h"
 #include "identity.h"
 #include "note.h"
@@ -872,5 +873,6 @@ hm_result config_check(struct config *config, const char *path, struct hm_proble
 	HM_TRY(check_store(config, path, why));
 	HM_TRY(check_policy(config, path, why));
 	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
+	HM_TRY(check_each(config, path, "trust", config->trust_count, config_check_trust, why));
 	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
 }
