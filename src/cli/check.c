@@ -3,6 +3,7 @@
 
 #include "config.h"
 #include "credentials.h"
+#include "trust.h"
 #include <getopt.h>
 #include <stdio.h>
 
@@ -42,9 +43,13 @@ static hm_result check(const char *path, struct hm_problem *why)
 {
 	struct config *config;
 	struct gate_sockets sockets = NO_SOCKETS;
+	struct trusts *trusts = NULL;
 	HM_TRY(config_load(path, &config, why));
 	warn(&config->ledger);
 	hm_result result = config->listen.tls ? credentials_load(config->listen.tls, &sockets, why) : HM_OK;
+	if (result == HM_OK)
+		result = trusts_open(NULL, config, &trusts, why);
+	trusts_close(trusts);
 	config_free(config);
 	return result;
 }

@@ -2,12 +2,13 @@
 #include "http_client.h"
 
 #include "limits.h"
+#include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { CONNECT_SECONDS = 5, WHOLE_SECONDS = 20 };
 
@@ -81,6 +82,37 @@ static size_t receive(char *data, size_t one, size_t length, void *context)
 	return length;
 }
 
+/* RFC 9111, section 5.2.2 */
+static void read_cache_control(const char *value, long *max_age)
+{
+	static const char age[] = "max-age=";
+	for (; *value; value += strcspn(value, ","), value += *value == ',') {
+		value += strspn(value, " \t");
+		if (strncasecmp(value, "no-store", 8) == 0 || strncasecmp(value, "no-cache", 8) == 0) {
+			*max_age = 0;
+			return;
+		}
+		if (strncasecmp(value, age, sizeof age - 1) == 0 && isdigit((unsigned char)value[sizeof age - 1]))
+			*max_age = strtol(value + sizeof age - 1, NULL, 10);
+	}
+}
+
+static long max_age_of(CURL *curl)
+{
+	struct curl_header *header;
+	long max_age = -1;
+	for (size_t i = 0; curl_easy_header(curl, "Cache-Control", i, CURLH_HEADER, -1, &header) == CURLHE_OK; i++)
+		read_cache_control(header->value, &max_age);
+	return max_age;
+}
+
+static int stops(void *context, curl_off_t down, curl_off_t downloaded, curl_off_t up, curl_off_t uploaded)
+{
+	const atomic_bool *stop = context;
+	(void)down, (void)downloaded, (void)up, (void)uploaded;
+	return atomic_load(stop);
+}
+
 /* Nothing of the environment or of files may steer it. */
 static bool set_up(struct http_client *client)
 {
@@ -126,6 +158,11 @@ static bool set_way(struct http_client *client, const struct http_way *way)
 		failed |= curl_easy_setopt(client->curl, CURLOPT_UNIX_SOCKET_PATH, way->socket);
 	if (way->whole_ms)
 		failed |= curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, way->whole_ms);
+	if (way->stop) {
+		failed |= curl_easy_setopt(client->curl, CURLOPT_NOPROGRESS, 0L);
+		failed |= curl_easy_setopt(client->curl, CURLOPT_XFERINFOFUNCTION, stops);
+		failed |= curl_easy_setopt(client->curl, CURLOPT_XFERINFODATA, (void *)way->stop);
+	}
 	return client->headers && failed == CURLE_OK;
 }
 
@@ -197,7 +234,8 @@ static hm_result perform(
 		return hm_unavailable(
 			why, "ledger", "%s: %s", url, client->detail[0] ? client->detail : curl_easy_strerror(failure));
 	}
-	*answer = (struct http_answer){.status = (int)status, .body = body.bytes, .length = body.length};
+	*answer = (struct http_answer){
+		.status = (int)status, .body = body.bytes, .length = body.length, .max_age = max_age_of(client->curl)};
 	if (type && strlen(type) < sizeof answer->type)
 		memcpy(answer->type, type, strlen(type) + 1);
 	return HM_OK;

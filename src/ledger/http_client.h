@@ -4,6 +4,8 @@
 #define HSMINT_HTTP_CLIENT_H
 
 #include "result.h"
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct http_client; /* opaque; made by http_client_open, released by http_client_close */
@@ -27,6 +29,7 @@ struct http_way {
 	const char *socket;       /* of a server on this machine; NULL: by the URL's host */
 	long whole_ms;            /* that an answer may take; 0: 20 s */
 	const char *content_type; /* of what is posted; NULL: text */
+	const atomic_bool *stop;  /* once it is true an answer is given up, within about a second; NULL: none is */
 };
 hm_result http_client_open_by(const char *url, const struct http_identity *identity, const struct http_way *way,
 	struct http_client **client, struct hm_problem *why) HM_MUST_USE;
@@ -36,6 +39,7 @@ struct http_answer {
 	char *body; /* with a NUL behind; http_answer_free releases it */
 	size_t length;
 	char type[64]; /* Content-Type as it was sent; "": none, or longer */
+	long max_age;  /* seconds for which Cache-Control lets it be kept; -1: nothing is said of that */
 };
 
 /* Ask for `path` ("/checkpoint"). A body longer than `most` bytes is not taken. HM_UNAVAILABLE: no whole answer; one

@@ -9,6 +9,7 @@
 #include "policy.h"
 #include "problem.h"
 #include "replay.h"
+#include "trust.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -132,6 +133,28 @@ static void put_clock(const struct service *service, struct hm_json *json)
 	hm_json_end(json, '}');
 }
 
+/* Of keys that are asked for. */
+static void put_trust(const struct service *service, struct hm_json *json)
+{
+	const struct config *config = service->config;
+	hm_json_key(json, "trust");
+	hm_json_begin(json, '[');
+	for (unsigned i = 0; i < config->trust_count && service->trusts; i++) {
+		struct trust_facts facts = trust_facts(service->trusts, i);
+		if (!facts.is_url)
+			continue;
+		hm_json_begin(json, '{');
+		hm_json_member_string(json, "issuer", config->trust[i].issuer);
+		hm_json_member_string(json, "name", config->trust[i].name);
+		hm_json_member_number(json, "keys", facts.keys);
+		if (facts.age_ms >= 0)
+			hm_json_member_number(json, "age_s", facts.age_ms / 1000);
+		hm_json_member_string(json, "last_error", facts.fault);
+		hm_json_end(json, '}');
+	}
+	hm_json_end(json, ']');
+}
+
 static void put_readiness(const struct service *service, struct hm_json *json)
 {
 	char reason[HM_NAME_MAX + 128];
@@ -169,6 +192,7 @@ size_t report_status(const struct service *service, char *text, size_t size)
 	for (unsigned i = 0; i < service->config->issuers_count; i++)
 		put_issuer(service, i, &json);
 	hm_json_end(&json, ']');
+	put_trust(service, &json);
 	hm_json_member_number(&json, "minted", (int64_t)service->counters.minted_total);
 	hm_json_member_number(&json, "replayed", (int64_t)service->counters.replayed_total);
 	hm_json_member_number(&json, "refused", (int64_t)service->counters.refused_total);
@@ -324,6 +348,20 @@ static void put_ledger_metrics(const struct service *service, struct hm_writer *
 	line(w, "hsmint_ledger_checkpoint_seconds %" PRId64, facts.signed_at);
 }
 
+static void put_trust_metrics(const struct service *service, const struct gate_caller *caller, struct hm_writer *w)
+{
+	const struct config *config = service->config;
+	family(w, "hsmint_trust_keys_age_seconds", "gauge",
+		"Since the keys of somebody trusted were asked for; -1: there are none.");
+	for (unsigned i = 0; i < config->trust_count && service->trusts; i++) {
+		struct trust_facts facts = trust_facts(service->trusts, i);
+		if (facts.is_url && audits_issuer(service, caller, config->trust[i].issuer_index))
+			line(w, "hsmint_trust_keys_age_seconds{issuer=\"%s\",name=\"%s\"} %" PRId64,
+				config->trust[i].issuer, config->trust[i].name,
+				facts.age_ms < 0 ? -1 : facts.age_ms / 1000);
+	}
+}
+
 static void put_clock_metrics(const struct service *service, struct hm_writer *w)
 {
 	family(w, "hsmint_clock_stepped", "gauge", "1 while wall time is not believed, and nothing is struck.");
@@ -358,6 +396,7 @@ size_t report_metrics(const struct service *service, const struct gate_caller *c
 	put_token_metrics(service, caller, &w);
 	put_key_metrics(service, caller, &w);
 	put_ledger_metrics(service, &w);
+	put_trust_metrics(service, caller, &w);
 	put_clock_metrics(service, &w);
 	put_gate_metrics(service, &w);
 	return w.failed ? 0 : w.used;

@@ -26,6 +26,7 @@
 #include "replay.h"
 #include "report.h"
 #include "signing.h"
+#include "trust.h"
 #include "unlock.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -245,6 +246,8 @@ static void on_gate_ended(void *context)
 	service->gate = NULL;
 	control_close(service->control);
 	service->control = NULL;
+	trusts_close(service->trusts);
+	service->trusts = NULL;
 	governance_end(service, on_store_ended, service);
 }
 
@@ -285,6 +288,8 @@ static void on_tick(uv_timer_t *tick)
 	for (unsigned i = 0; i < service->token_count; i++)
 		token_tick(service->tokens[i]);
 	replays_expire(service->replays, uv_now(&service->loop));
+	if (service->trusts)
+		trusts_tick(service->trusts, hm_boot_ms());
 	if (service->documents_due)
 		(void)!service_publish_documents(service, &why); /* what failed was told when it did */
 	key_life_tick(service);
@@ -462,6 +467,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->sockets = service->before = NO_SOCKETS;
 	HM_TRY(config_load(options->config_path, &service->config, why));
 	service->started_with = service->config;
+	HM_TRY(trusts_open(&service->loop, service->config, &service->trusts, why));
 	HM_TRY(service_lock_state(service->config->state, &service->lock, why));
 	HM_TRY(key_life_open(service, why));
 	HM_TRY(open_sockets(service, options->tcp_listener, &control, why));
@@ -487,6 +493,7 @@ static hm_result open_service(struct service *service, const struct service_opti
 	service->control = control_open(service, control);
 	if (!service->gate || !service->control)
 		return hm_unavailable(why, "system", "no memory");
+	trusts_tick(service->trusts, hm_boot_ms());
 	service_update_readiness(service);
 	return HM_OK;
 }
@@ -533,6 +540,15 @@ static hm_result check_unchanged(const struct config *old, const struct config *
 	return HM_OK;
 }
 
+/* Whoever gave keys gives them again, and until then those are good that it gave before. */
+static void give_trusts(struct service *service, struct trusts *trusts)
+{
+	trusts_take_over(trusts, service->trusts);
+	trusts_close(service->trusts);
+	service->trusts = trusts;
+	trusts_tick(trusts, hm_boot_ms());
+}
+
 /* What gate took last is kept until its word on these: when it is yet to come for those of another reload, they go. */
 static void give_certificates(struct service *service, const struct gate_sockets *sockets)
 {
@@ -547,21 +563,26 @@ static void give_certificates(struct service *service, const struct gate_sockets
 hm_result service_reload(struct service *service, struct hm_problem *why)
 {
 	struct config *new = NULL;
+	struct trusts *trusts = NULL;
 	if (service->stopping)
 		return hm_refuse(why, "reload_refused", NULL, "nothing any more: the service is stopping");
 	struct gate_sockets sockets = service->sockets;
 	hm_result result = config_load(service->config_path, &new, why);
 	if (result == HM_OK)
 		result = check_unchanged(service->config, new, why);
+	if (result == HM_OK)
+		result = trusts_open(&service->loop, new, &trusts, why);
 	if (result == HM_OK && new->listen.tls)
 		result = credentials_load(new->listen.tls, &sockets, why);
 	if (result != HM_OK) {
+		trusts_close(trusts);
 		config_free(new);
 		why->code = "reload_refused";
 		return result;
 	}
 	documents_withdraw(service->config, new, service->publications, publish, service);
 	record_tick(service); /* what it has of callers is of the configuration before */
+	give_trusts(service, trusts);
 	if (service->config != service->started_with)
 		config_free(service->config);
 	service->config = new;
@@ -605,6 +626,7 @@ static void close_service(struct service *service)
 	rates_close(service->profile_rates);
 	publications_close(service->publications);
 	unlocks_close(service->unlocks);
+	trusts_close(service->trusts);
 	if (service->config != service->started_with)
 		config_free(service->config);
 	config_free(service->started_with);
@@ -623,8 +645,9 @@ int service_run(const struct service_options *options)
 
 	hm_log_open("mint");
 	process_harden();
-	/* A witness that is slow, or somebody who reads the ledger, must not keep its writer waiting for a thread. */
-	setenv("UV_THREADPOOL_SIZE", "8", 1);
+	/* A witness or provider that is slow, or somebody who reads the ledger, must not keep its writer waiting for a
+	 * thread. */
+	setenv("UV_THREADPOOL_SIZE", "10", 1);
 	if (open_service(&service, options, &why) != HM_OK) {
 		fprintf(stderr, "hsmint: %s\n", why.detail);
 		return 1; /* children, if any, end at the end of their sockets */

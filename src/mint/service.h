@@ -35,6 +35,7 @@ struct anchors;
 struct ledger_heads;
 struct ledger_serve;
 struct refusals;
+struct trusts;  /* trust.h */
 struct rates;   /* rate.h */
 struct replays; /* replay.h */
 
@@ -71,6 +72,7 @@ struct service {
 	struct nonces *nonces;
 	struct parked_lot *parked;
 	struct engine *engine;     /* NULL: nobody else is asked */
+	struct trusts *trusts;     /* NULL: the end has begun, and nobody calls any more */
 	unsigned ticks;            /* seconds it has run */
 	bool is_tidying;           /* rows that nothing needs are being deleted */
 	bool has_bad_row;          /* the store holds what is not understood */

@@ -55,11 +55,10 @@ void trusted_token_free(struct trusted_token *token);
 
 /* Of the keys of one of `config->trust`. */
 struct trust_facts {
-	bool is_url;       /* else a file, and nothing below is said */
-	int64_t age_ms;    /* since they were asked for, as far as that gave any; -1: there are none yet */
+	bool is_url;       /* else a file, of which only `keys` is said */
 	unsigned keys;     /* of use to us */
-	const char *fault; /* why the last attempt gave none; "": it gave some, or there was none */
-	bool is_usable;    /* there are some, and not too old */
+	int64_t age_ms;    /* since they were asked for; -1: there are none, or none any more */
+	const char *fault; /* why the last attempt gave none; "": it gave some, or is to come */
 };
 struct trust_facts trust_facts(const struct trusts *trusts, unsigned index);
 
