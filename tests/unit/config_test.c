@@ -1053,3 +1053,98 @@ Test(config, governance_that_cannot_work_is_refused)
 		cr_expect(strstr(why.detail, cases[i].said), "%s: %s", cases[i].text, why.detail);
 	}
 }
+
+/* ---- trust ---- */
+
+/* Behind the good configuration; what follows is line 79. */
+#define TRUST "  origin: mint.test/ledger\ntrust:\n"
+#define WHO   "  - {name: idp, issuer: a, provider: https://idp.test/, keys: idp.json"
+#define OTHER "  - {name: other, issuer: a, trust_domain: other.test, keys: other.json"
+
+Test(config, whose_word_is_taken_is_read_with_defaults_that_are_strict)
+{
+	cr_assert_eq(load_with(77, TRUST WHO "}\n" OTHER "}"), HM_OK, "%s", why.detail);
+	cr_assert_eq(config->trust_count, 2);
+	const struct config_trust *idp = &config->trust[0];
+	cr_expect_str_eq(idp->provider, "https://idp.test/");
+	cr_expect_eq(idp->issuer_index, 0);
+	expect_path(idp->keys, "idp.json");
+	cr_expect_str_eq(idp->subject, "sub");
+	cr_expect_null(idp->groups);
+	cr_expect_eq(idp->audiences_count, 0);
+	cr_expect_eq(idp->max_lifetime, 3600);
+	cr_expect_eq(idp->algorithms,
+		1U << KEY_ES256 | 1U << KEY_ES384 | 1U << KEY_RS256 | 1U << KEY_PS256 | 1U << KEY_ED25519);
+	cr_expect_str_eq(config->trust[1].trust_domain, "other.test");
+	cr_assert_eq(
+		load_with(77, TRUST "  - {name: ci, issuer: b, provider: https://ci.test, keys_url: "
+				    "\"https://ci.test/jwks?v=1\", ca: ca.pem, audiences: [mint], algorithms: [RS256, "
+				    "Ed25519], subject: email, groups: roles, max_lifetime: 10m}"),
+		HM_OK, "%s", why.detail);
+	const struct config_trust *ci = &config->trust[0];
+	cr_expect_str_eq(ci->keys_url, "https://ci.test/jwks?v=1");
+	expect_path(ci->ca, "ca.pem");
+	cr_expect_str_eq(ci->audiences[0], "mint");
+	cr_expect_eq(ci->algorithms, 1U << KEY_RS256 | 1U << KEY_ED25519);
+	cr_expect_str_eq(ci->subject, "email");
+	cr_expect_str_eq(ci->groups, "roles");
+	cr_expect_eq(ci->max_lifetime, 600);
+}
+
+Test(config, two_issuers_may_trust_the_same_and_call_it_the_same)
+{
+	cr_expect_eq(load_with(77, TRUST WHO "}\n  - {name: idp, issuer: b, provider: https://idp.test/, keys: k}"),
+		HM_OK, "%s", why.detail);
+	cr_expect_eq(load_with(77, TRUST "  - {name: b, issuer: a, trust_domain: b.test, keys: k}"), HM_OK, "%s",
+		why.detail);
+}
+
+static const struct {
+	const char *text;
+	int told;
+	const char *word;
+} untrusted[] = {
+	{WHO ", colour: red}", 79, "colour"},
+	{WHO ", algorithms: [HS256]}", 79, "algorithms"},
+	{WHO ", algorithms: [none]}", 79, "ES256, ES384, RS256, PS256, Ed25519"},
+	{"  - {name: i/dp, issuer: a, provider: https://idp.test, keys: k}", 79, "trust.name"},
+	{"  - {name: \"i:dp\", issuer: a, provider: https://idp.test, keys: k}", 79, "trust.name"},
+	{"  - {name: idp, issuer: c, provider: https://idp.test, keys: k}", 79, "there is no issuer 'c'"},
+	{"  - {name: idp, issuer: a, keys: k}", 79, "one of provider and trust_domain"},
+	{WHO ", trust_domain: other.test}", 79, "one of provider and trust_domain"},
+	{"  - {name: idp, issuer: a, provider: http://idp.test, keys: k}", 79, "trust.provider"},
+	{"  - {name: idp, issuer: a, provider: https://, keys: k}", 79, "trust.provider"},
+	{"  - {name: idp, issuer: a, provider: \"https://idp.test/?a\", keys: k}", 79, "trust.provider"},
+	{"  - {name: idp, issuer: a, provider: \"https://mint.test/a\", keys: k}", 79, "is issuer 'a' itself"},
+	{"  - {name: idp, issuer: a, trust_domain: a.test, keys: k}", 79, "is issuer 'a' itself"},
+	{"  - {name: idp, issuer: a, trust_domain: \"Other.test\", keys: k}", 79, "is not a SPIFFE trust domain"},
+	{WHO "}\n" WHO "}", 80, "'idp' is taken already"},
+	{WHO "}\n  - {name: b, issuer: a, provider: https://idp.test/, keys: k}", 80, "is that of 'idp' already"},
+	{OTHER "}\n  - {name: b, issuer: a, trust_domain: other.test, keys: k}", 80, "is that of 'other' already"},
+	{"  - {name: idp, issuer: a, provider: https://idp.test}", 79, "one of keys and keys_url"},
+	{WHO ", keys_url: https://idp.test/k}", 79, "one of keys and keys_url"},
+	{"  - {name: idp, issuer: a, provider: https://idp.test, keys_url: http://127.0.0.1/k}", 79, "trust.keys_url"},
+	{"  - {name: idp, issuer: a, provider: https://idp.test, keys_url: \"https://me@idp.test\"}", 79,
+		"trust.keys_url"},
+	{WHO ", ca: ca.pem}", 79, "needs keys_url"},
+	{OTHER ", subject: email}", 79, "trust.subject"},
+	{OTHER ", groups: roles}", 79, "trust.groups"},
+	{WHO ", groups: "
+	     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}", /* 65 */
+		79, "trust.groups"},
+	{WHO ", max_lifetime: 0s}", 79, "1s to 24h"},
+	{WHO ", max_lifetime: 25h}", 79, "1s to 24h"},
+	{WHO ", max_lifetime: \"3600\"}", 79, "1s to 24h"},
+};
+
+Test(config, whose_word_cannot_be_taken_is_refused_with_the_line)
+{
+	for (size_t i = 0; i < sizeof untrusted / sizeof *untrusted; i++) {
+		char text[1024], place[80];
+		snprintf(text, sizeof text, TRUST "%s", untrusted[i].text);
+		snprintf(place, sizeof place, "%s:%d: ", path, untrusted[i].told);
+		cr_expect_eq(load_with(77, text), HM_REFUSED, "%s", untrusted[i].text);
+		cr_expect_eq(strncmp(why.detail, place, strlen(place)), 0, "%s: %s", untrusted[i].text, why.detail);
+		cr_expect_not_null(strstr(why.detail, untrusted[i].word), "%s: %s", untrusted[i].text, why.detail);
+	}
+}
