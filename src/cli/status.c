@@ -106,6 +106,17 @@ static void print_issuer(const json_t *issuer)
 		text(key, "name"), text(key, "state"), text(key, "use"), text(key, "token"), text(key, "kid"));
 }
 
+static void print_trust(const json_t *trust)
+{
+	const json_t *age = json_object_get(trust, "age_s");
+	printf("issuer %s trusts %s  keys %" JSON_INTEGER_FORMAT, text(trust, "issuer"), text(trust, "name"),
+		number(trust, "keys"));
+	if (age)
+		printf("  asked for %" JSON_INTEGER_FORMAT " s ago", json_integer_value(age));
+	const char *error = text(trust, "last_error");
+	printf("%s%s\n", *error ? "\n  last error: " : "", error);
+}
+
 static int print_status(const char *reply)
 {
 	size_t i;
@@ -117,6 +128,7 @@ static int print_status(const char *reply)
 	print_clock(json_object_get(status, "clock"));
 	json_array_foreach(json_object_get(status, "tokens"), i, part) print_token(part);
 	json_array_foreach(json_object_get(status, "issuers"), i, part) print_issuer(part);
+	json_array_foreach(json_object_get(status, "trust"), i, part) print_trust(part);
 	json_decref(status);
 	return flush_output();
 }
