@@ -23,10 +23,10 @@ struct source {
 	/* Of a URL. The worker has all behind `is_asking` while that is true. */
 	struct http_client *client; /* NULL: of a file */
 	char url[HM_URL_MAX + 1];
-	const char *path;             /* in the URL, and its query */
-	int64_t asked_ms;             /* when those in `keys` were asked for */
-	int64_t ended_ms, due_ms;     /* the last attempt, and the next */
-	char fault[HM_URL_MAX + 256]; /* of the last attempt; "": none */
+	const char *path;                                   /* in the URL, and its query */
+	int64_t asked_ms;                                   /* when those in `keys` were asked for */
+	int64_t ended_ms, due_ms;                           /* the last attempt, and the next */
+	char fault[sizeof((struct hm_problem *)0)->detail]; /* of the last attempt; "": none */
 	bool is_asking;
 	int64_t began_ms;
 	hm_result result;
@@ -53,7 +53,7 @@ static hm_result read_set(const struct source *source, const char *place, const 
 {
 	struct hm_problem fault;
 	hm_result result = key_set_read(text, length, source->kind, keys, &fault);
-	return result == HM_OK ? HM_OK : hm_refuse(why, "config", NULL, "%.200s: %.180s", place, fault.detail);
+	return result == HM_OK ? HM_OK : hm_refuse(why, "config", NULL, "%s: %s", place, fault.detail);
 }
 
 static hm_result read_file(struct source *source, struct hm_problem *why)
@@ -120,10 +120,19 @@ static void take(struct source *source)
 	source->due_ms = source->began_ms + seconds * SECOND;
 }
 
+/* libcurl may tell what the other side said: it goes to JSON and terminals. */
+static void make_plain(char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			*text = '?';
+}
+
 /* What was fetched before stays good for a while. */
 static void keep(struct source *source)
 {
 	const struct config_trust *config = source->config;
+	make_plain(source->why.detail);
 	if (!source->fault[0]) /* and not each time until it is back */
 		hm_log(HM_WARNING, "trust_keys_failed", "issuer=%s name=%s detail=\"%s\"", config->issuer, config->name,
 			source->why.detail);
@@ -211,21 +220,27 @@ static bool ask_for_more(struct source *source)
 	return true;
 }
 
+static hm_result be_unavailable(const struct source *source, const char *what, struct hm_problem *why)
+{
+	hm_result result = hm_unavailable(why, TRUST_UNAVAILABLE, "%s '%s'%s%s", what, source->config->name,
+		source->fault[0] ? ": " : "", source->fault);
+	if (source->fault[0])
+		why->retry_after = hm_retry_after((double)(source->due_ms - source->trusts->now_ms) / SECOND);
+	return result;
+}
+
 hm_result trusts_keys(
 	struct trusts *trusts, unsigned index, const char *kid, const struct key_set **keys, struct hm_problem *why)
 {
 	struct source *source = &trusts->sources[index];
-	const char *name = source->config->name;
 	*keys = source->keys;
 	if (!source->client)
 		return HM_OK;
 	if (!source->keys)
-		return hm_unavailable(why, TRUST_UNAVAILABLE, "there are no keys of '%s': %.300s", name,
-			source->fault[0] ? source->fault : "they have not been fetched yet");
-	if (!kid[0] || key_set_find(source->keys, kid) || !ask_for_more(source))
-		return HM_OK;
-	return hm_unavailable(why, TRUST_UNAVAILABLE, "the keys of '%s' do not have the token's; newer ones: %.280s",
-		name, source->fault[0] ? source->fault : "asked for");
+		return be_unavailable(source, "there are no keys yet, or no longer, of", why);
+	if (kid[0] && !key_set_find(source->keys, kid) && ask_for_more(source))
+		return be_unavailable(source, "the token's key is not there, and newer ones are asked for, of", why);
+	return HM_OK;
 }
 
 /* ---- from begin to end ---- */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those whose word is taken: keys at URLs by a driver to which hours pass at once, and what the service says of them."""
+"""Those whose word is taken: keys at URLs, by a driver to which hours pass at once, and what the service says of them."""
 import json
 import os
 import shutil
@@ -38,8 +38,8 @@ def write(path, data):
 
 class Driver:
     def __init__(self, config):
-        self.process = subprocess.Popen([DRIVER, config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                        text=True)
+        self.process = subprocess.Popen([DRIVER, config], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
         self.started = self.process.stdout.readline().split(" ", 1)
 
     def ask(self, line):
@@ -93,9 +93,9 @@ class KeysAtUrls(unittest.TestCase):
             self.driver.process.communicate()
         shutil.rmtree(self.work)
 
-    def start(self, path="/keys?v=1", ca=None, url=None, first=True, more=""):
-        write(self.config, CONFIG + '  - {name: idp, issuer: a, provider: "https://idp.test", keys_url: "%s%s", ca: "%s"%s}\n' %
-              (url or self.server.url, path, ca or self.authority.cert, more))
+    def start(self, path="/keys?v=1", ca=None, url=None, first=True):
+        write(self.config, CONFIG + '  - {name: idp, issuer: a, provider: "https://idp.test", keys_url: "%s%s", ca: "%s"}\n' %
+              (url or self.server.url, path, ca or self.authority.cert))
         self.driver = Driver(self.config)
         self.assertEqual(self.driver.started[0], "ok", self.driver.started)
         if first:
@@ -125,12 +125,13 @@ class KeysAtUrls(unittest.TestCase):
     def test_before_they_have_come_a_token_may_be_good_later(self):
         self.server.hangs.set()
         self.start(first=False)
-        self.expect(self.old, "unavailable", "not been fetched yet")
+        self.expect(self.old, "unavailable", "no keys yet")
 
     def test_they_are_asked_for_again_when_their_time_is_over(self):
-        for header, seconds in ((None, REFRESH), ("max-age=600", 600), ("public, MAX-AGE=600", 600), ("max-age=1", REFRESH_MIN),
-                                ("no-store", REFRESH_MIN), ("max-age=86400", REFRESH_MAX), ("max-age=-1", REFRESH),
-                                ("s-maxage=600", REFRESH), ("max-age=99999999999999999999999", REFRESH_MAX)):
+        for header, seconds in ((None, REFRESH), ("max-age=600", 600), ("public, MAX-AGE=600", 600),
+                                ("max-age=1", REFRESH_MIN), ("no-store", REFRESH_MIN), ("max-age=86400", REFRESH_MAX),
+                                ("max-age=-1", REFRESH), ("s-maxage=600", REFRESH),
+                                ("max-age=99999999999999999999999", REFRESH_MAX)):
             with self.subTest(header):
                 self.server.paths.clear()
                 self.server.headers = {"Cache-Control": header} if header else {}
@@ -250,6 +251,14 @@ class KeysAtUrls(unittest.TestCase):
         self.expect(self.old, "unavailable", "127.0.0.1")
         self.assertEqual(self.asked(), 0)
 
+    def test_what_a_server_says_of_itself_is_told_in_plain_characters(self):
+        files = self.authority.issue("n\u00e4me", [], usage="serverAuth")
+        self.server.close()
+        self.server = KeyServer(*files)
+        fault = self.start().facts()[2]
+        self.assertIn("me'", fault)
+        self.assertTrue(fault.isascii())
+
     def test_while_it_is_away_its_keys_are_good_for_some_hours_and_then_refusals_say_why(self):
         driver = self.start()
         self.server.status = 503
@@ -257,7 +266,8 @@ class KeysAtUrls(unittest.TestCase):
         self.expect(self.old, "ok")
         self.expect(self.new, "unavailable", "status 503")
         driver.time_passes(1)
-        self.expect(self.old, "unavailable", "status 503")
+        said = driver.verify(self.token(self.old))
+        self.assertRegex(" ".join(said), r"^unavailable %d .*status 503" % (AGAIN - 1))
         self.assertEqual(driver.facts()[:2], (0, -1))
         self.server.status = 200
         driver.time_passes(AGAIN)
@@ -280,18 +290,28 @@ class KeysAtUrls(unittest.TestCase):
         driver.end()
         self.assertLess(time.monotonic() - begin, 8)
 
+    def start_several(self, urls):
+        entry = '  - {name: n%d, issuer: a, provider: "https://%d.test", keys_url: "%s", ca: "%s"}\n'
+        write(self.config, CONFIG + "".join(entry % (i, i, url, self.authority.cert) for i, url in enumerate(urls)))
+        self.driver = Driver(self.config)
+        return self.driver
+
+    def test_two_are_asked_at_once_and_no_more(self):
+        self.server.hangs.set()
+        driver = self.start_several([self.server.url] * 4)
+        driver.ask("begin")
+        wait_for(lambda: self.asked() >= 2, "two requests")
+        driver.end()  # which takes until all that were begun have been given up
+        self.assertEqual(self.asked(), 2)
+
     def test_those_that_hang_keep_the_others_waiting_no_longer_than_that(self):
         good = KeyServer(*self.server_files)
         self.addCleanup(good.close)
         good.body = key_set(self.new)
         self.server.hangs.set()
-        entry = '  - {name: n%d, issuer: a, provider: "https://%d.test", keys_url: "%s", ca: "%s"}\n'
-        write(self.config, CONFIG + "".join(entry % (i, i, self.server.url, self.authority.cert) for i in range(3)) +
-              entry % (9, 9, good.url, self.authority.cert))
-        self.driver = Driver(self.config)
-        self.driver.time_passes(0)
-        self.assertEqual(self.driver.verify(self.new.sign(iss="https://9.test", sub="x", aud="https://mint.test/a")),
-                         ["ok", "n9 x"])
+        self.start_several([self.server.url] * 3 + [good.url]).time_passes(0)
+        self.assertEqual(self.driver.verify(self.new.sign(iss="https://3.test", sub="x", aud="https://mint.test/a")),
+                         ["ok", "n3 x"])
 
     # ---- reload ----
 
@@ -330,8 +350,8 @@ class KeysAtUrls(unittest.TestCase):
 
     def test_the_bundle_of_a_trust_domain_is_fetched_the_same_way(self):
         self.server.body = key_set(self.old, use="jwt-svid")
-        write(self.config, CONFIG + '  - {name: other, issuer: a, trust_domain: other.test, keys_url: "%s", ca: "%s"}\n' %
-              (self.server.url, self.authority.cert))
+        entry = '  - {name: other, issuer: a, trust_domain: other.test, keys_url: "%s", ca: "%s"}\n'
+        write(self.config, CONFIG + entry % (self.server.url, self.authority.cert))
         self.driver = Driver(self.config)
         self.driver.time_passes(0)
         token = self.old.sign(sub="spiffe://other.test/agent", aud="https://mint.test/a")
@@ -360,7 +380,8 @@ class InTheService(unittest.TestCase):
         shutil.rmtree(cls.work)
 
     def trust(self, entry):
-        write(self.config, self.before + "\ntrust:\n  - {name: idp, issuer: demo, provider: \"https://idp.test\", %s}\n" % entry)
+        write(self.config, self.before +
+              "\ntrust:\n  - {name: idp, issuer: demo, provider: \"https://idp.test\", %s}\n" % entry)
 
     def check(self):
         return run([HSMINT, "check", "--config", self.config], check=False)

@@ -4,7 +4,8 @@
  *
  *   pass SECONDS     so much time passes, and whoever is asked has answered or failed
  *   begin            as with each second of the service, without waiting for answers
- *   verify TOKEN     by the first issuer: ok NAME SUBJECT, or refused or unavailable, and why
+ *   verify TOKEN     by the first issuer: ok NAME SUBJECT; refused, and why; unavailable, for how many seconds (0: not
+ *                    known), and why
  *   facts            of the first one that is trusted: its keys, their age in seconds, and the fault
  *   reload           the configuration is read again
  *
@@ -33,11 +34,15 @@ static void verify(const char *text)
 {
 	TRUSTED_TOKEN_AUTO token;
 	struct hm_problem why;
-	char who[HM_NAME_MAX + HM_SPIFFE_ID_MAX + 2];
+	char who[HM_NAME_MAX + HM_SPIFFE_ID_MAX + 2]; /* or why not */
 	hm_result result = trust_verify(trusts, 0, text, strlen(text), hm_time(), &token, &why);
 	if (result == HM_OK)
 		snprintf(who, sizeof who, "%s %s", token.by->name, token.subject);
-	answer(result, result == HM_OK ? who : why.detail);
+	else if (result == HM_UNAVAILABLE)
+		snprintf(who, sizeof who, "%u %s", why.retry_after, why.detail);
+	else
+		snprintf(who, sizeof who, "%s", why.detail);
+	answer(result, who);
 	uv_run(&loop, UV_RUN_NOWAIT);
 }
 
