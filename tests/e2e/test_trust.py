@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those whose word is taken: keys at URLs, by a driver to which hours pass at once, and what the service says of them."""
+"""Those whose word is taken: keys at URLs, by a driver to which hours pass at once, and the service."""
 import json
 import os
 import shutil
@@ -94,8 +94,8 @@ class KeysAtUrls(unittest.TestCase):
         shutil.rmtree(self.work)
 
     def start(self, path="/keys?v=1", ca=None, url=None, first=True):
-        write(self.config, CONFIG + '  - {name: idp, issuer: a, provider: "https://idp.test", keys_url: "%s%s", ca: "%s"}\n' %
-              (url or self.server.url, path, ca or self.authority.cert))
+        entry = '  - {name: idp, issuer: a, provider: "https://idp.test", keys_url: "%s%s", ca: "%s"}\n'
+        write(self.config, CONFIG + entry % (url or self.server.url, path, ca or self.authority.cert))
         self.driver = Driver(self.config)
         self.assertEqual(self.driver.started[0], "ok", self.driver.started)
         if first:
