@@ -299,7 +299,7 @@ class KeysAtUrls(unittest.TestCase):
     def test_two_are_asked_at_once_and_no_more(self):
         self.server.hangs.set()
         driver = self.start_several([self.server.url] * 4)
-        driver.ask("begin")
+        driver.ask("begin 0")
         wait_for(lambda: self.asked() >= 2, "two requests")
         driver.end()  # which takes until all that were begun have been given up
         self.assertEqual(self.asked(), 2)
@@ -312,6 +312,23 @@ class KeysAtUrls(unittest.TestCase):
         self.start_several([self.server.url] * 3 + [good.url]).time_passes(0)
         self.assertEqual(self.driver.verify(self.new.sign(iss="https://3.test", sub="x", aud="https://mint.test/a")),
                          ["ok", "n3 x"])
+
+    def test_those_that_hang_each_time_keep_nobody_from_its_turn(self):
+        good = KeyServer(*self.server_files)
+        self.addCleanup(good.close)
+        self.server.hangs.set()
+        driver = self.start_several([self.server.url] * 4 + [good.url])
+
+        def goes_on(condition):
+            wait_for(lambda: driver.ask("begin 0") and condition(), "others to be asked")
+
+        goes_on(lambda: self.asked() == 2)
+        self.server.hang_up.release(2)
+        goes_on(lambda: self.asked() == 4)
+        driver.ask("begin %d" % AGAIN)  # the first two are due again, and the last one still waits
+        self.server.hang_up.release(2)
+        goes_on(lambda: good.paths)
+        self.assertLessEqual(self.asked(), 5)
 
     # ---- reload ----
 

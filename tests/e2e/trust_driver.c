@@ -3,7 +3,7 @@
  * Those whom a configuration trusts, moved by lines on standard input, each answered by one line:
  *
  *   pass SECONDS     so much time passes, and whoever is asked has answered or failed
- *   begin            as with each second of the service, without waiting for answers
+ *   begin SECONDS    the same, without waiting for that
  *   verify TOKEN     by the first issuer: ok NAME SUBJECT; refused, and why; unavailable, for how many seconds (0: not
  *                    known), and why
  *   facts            of the first one that is trusted: its keys, their age in seconds, and the fault
@@ -89,10 +89,10 @@ static void obey(const char *path, const char *line)
 		answer(result, why.detail);
 		return;
 	}
-	bool is_pass = strncmp(line, "pass ", 5) == 0;
-	now_ms += is_pass ? atoll(line + 5) * 1000 : 0;
+	const char *seconds = strchr(line, ' ');
+	now_ms += seconds ? atoll(seconds) * 1000 : 0;
 	trusts_tick(trusts, now_ms);
-	uv_run(&loop, is_pass ? UV_RUN_DEFAULT : UV_RUN_NOWAIT);
+	uv_run(&loop, strncmp(line, "pass ", 5) == 0 ? UV_RUN_DEFAULT : UV_RUN_NOWAIT);
 	answer(HM_OK, "");
 }
 

@@ -47,7 +47,7 @@ class KeyServer:
         self.paths = []
         self.hangs = threading.Event()
         self.hanging = threading.Event()  # somebody waits
-        self.goes_on = threading.Event()
+        self.hang_up = threading.Semaphore(0)  # on as many of them as it is released
         outside = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ class KeyServer:
         self.paths.append(handler.path)
         if self.hangs.is_set():
             self.hanging.set()
-            self.goes_on.wait(60)
+            self.hang_up.acquire(timeout=60)
             return
         handler.send_response(self.status)
         for name, value in self.headers.items():
@@ -79,6 +79,6 @@ class KeyServer:
         handler.wfile.write(self.body)
 
     def close(self):
-        self.goes_on.set()
+        self.hang_up.release(100)
         self.server.shutdown()
         self.server.server_close()
