@@ -406,6 +406,9 @@ class InTheService(unittest.TestCase):
     def reload(self):
         return self.service.command("reload", "--control", self.service.control, check=False)
 
+    def told(self):
+        return self.service.status()["trust"][0]
+
     def test_a_fault_in_trust_is_told_by_check_and_by_reload_with_file_and_line(self):
         self.trust("keys: idp.json, keys_url: https://idp.test")
         for told in (self.check(), self.reload()):
@@ -431,12 +434,24 @@ class InTheService(unittest.TestCase):
         self.trust('keys_url: "%s/keys", ca: "%s"' % (self.server.url, self.ca))
         self.assertEqual(self.check().stdout, "ok\n")
         self.assertEqual(self.reload().returncode, 0)
-        found = wait_for(lambda: (lambda trust: trust["keys"] and trust)(self.service.status()["trust"][0]), "keys")
+        wait_for(lambda: self.told()["keys"], "keys")
+        found = self.told()
         self.assertEqual((found["issuer"], found["name"], found["last_error"]), ("demo", "idp", ""))
         self.assertLess(found["age_s"], PATIENCE)
         self.assertIn("trusts idp", self.service.command("status", "--control", self.service.control).stdout)
         metrics = self.service.ask("GET", "/metrics").body.decode()
         self.assertRegex(metrics, r'hsmint_trust_keys_age_seconds\{issuer="demo",name="idp"\} \d+')
+
+    def test_a_reload_loses_no_keys_and_a_provider_that_is_back_is_noticed(self):
+        self.trust('keys_url: "%s/back", ca: "%s"' % (self.server.url, self.ca))
+        self.assertEqual(self.reload().returncode, 0)
+        wait_for(lambda: self.told()["keys"], "keys")
+        self.server.status = 500
+        self.assertEqual(self.reload().returncode, 0)
+        wait_for(lambda: "status 500" in self.told()["last_error"], "a failure")
+        self.assertEqual(self.told()["keys"], 1)
+        self.server.status = 200
+        wait_for(lambda: not self.told()["last_error"], "the next attempt", PATIENCE + AGAIN)
 
     def test_a_provider_that_hangs_keeps_the_service_neither_from_minting_nor_from_ending(self):
         directory = os.path.join(self.work, "hang")
