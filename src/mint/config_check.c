@@ -207,7 +207,7 @@ static hm_result find_custodian(const struct config *config, const struct place 
 
 static hm_result check_custodians(const struct config *config, struct config_token *token, const struct place *place)
 {
-	if (token->custodians_count < CUSTODIANS_MIN)
+	if (!token->custodians || token->custodians_count < CUSTODIANS_MIN)
 		return complain(place, token->custodians ? "custodians" : "login", "%d to %d custodians",
 			CUSTODIANS_MIN, HM_PIN_PARTS_MAX);
 	for (unsigned i = 0; i < token->custodians_count; i++) {
