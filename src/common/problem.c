@@ -35,6 +35,7 @@ const struct problem_kind problem_kinds[] = {
 	{"grant_not_allowed", 400, "no", "No profile offers this grant to this client"},
 	{"details_not_offered", 400, "no", "Authorization details are not offered"},
 	{"token_refused", 400, "no", "The subject token or the actor token is not accepted"},
+	{"trust_unavailable", 503, "after", "The keys of whoever signed the token are not there"},
 	{"delegation_refused", 400, "no", "This token may not be exchanged so"},
 	/* the members of a mint request */
 	{"unknown_member", 400, "no", "The request has a member that is not known"},

@@ -3,7 +3,9 @@
 
 #include "foreign_jwt.h"
 #include "own_token.h"
+#include "pattern.h"
 #include "policy.h"
+#include "trust.h"
 #include <string.h>
 
 static hm_result refuse(struct hm_problem *why, const char *field, const char *wanted)
@@ -60,6 +62,35 @@ static hm_result verify_own_key(const struct client_claim *claim, const struct c
 	return assertion_of(issuer->name, caller->name, jwt.id, jwt.expires + HM_LEEWAY_MAX, &out->assertion, why);
 }
 
+/* ---- by the word of somebody trusted: a CI job's token in place of a secret ---- */
+
+static const struct config_caller *find_by_trust(
+	const struct config *config, unsigned issuer, const struct trusted_token *token)
+{
+	for (unsigned i = 0; i < config->callers_count; i++) {
+		const struct config_caller *caller = &config->callers[i];
+		if (caller->issuer_index == issuer && caller->trust && strcmp(caller->trust, token->by->name) == 0 &&
+			pattern_matches(caller->subject, token->subject, strlen(token->subject)))
+			return caller;
+	}
+	return NULL;
+}
+
+static hm_result by_trust(const struct service *service, unsigned issuer, const struct client_claim *claim,
+	struct client *out, struct hm_problem *why)
+{
+	TRUSTED_TOKEN_AUTO token = {.by = NULL};
+	hm_result result = trust_verify(
+		service->trusts, issuer, claim->assertion, strlen(claim->assertion), claim->now, &token, why);
+	if (result == HM_UNAVAILABLE)
+		return result;
+	out->caller = result == HM_OK ? find_by_trust(service->config, issuer, &token) : NULL;
+	if (!out->caller || !token.jwt.id[0] || json_object_get(token.jwt.payload, "cnf"))
+		return refuse(why, "client_assertion", "a token, with jti, about a caller of this issuer");
+	return assertion_of(service->config->issuers[issuer].name, out->caller->name, token.jwt.id,
+		token.jwt.expires + HM_LEEWAY_MAX, &out->assertion, why);
+}
+
 static hm_result by_own_key(const struct service *service, unsigned issuer, const struct client_claim *claim,
 	struct client *out, struct hm_problem *why)
 {
@@ -68,7 +99,7 @@ static hm_result by_own_key(const struct service *service, unsigned issuer, cons
 		return hm_refuse(why, "client_refused", "client_assertion", "%.120s", why->detail);
 	out->caller = find_with_keys(service->config, issuer, said.issuer);
 	if (!out->caller)
-		return refuse(why, "client_assertion", "iss: the name of a caller with jwks");
+		return by_trust(service, issuer, claim, out, why);
 	return verify_own_key(claim, &service->config->issuers[issuer], out->caller, out, why);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who a client of the token endpoint is: the caller that its connection proves, or one that brings an assertion (RFC
- * 7521, section 4.2): a JWT by a key of its own (private_key_jwt, RFC 7523), or a JWT-SVID of ours (jwt-spiffe,
- * draft-ietf-oauth-spiffe-client-auth). Nobody has a secret here.
+ * 7521, section 4.2): a JWT by a key of its own (private_key_jwt, RFC 7523) or by somebody whom the
+ * issuer trusts (a CI job's), or a JWT-SVID of ours (jwt-spiffe, draft-ietf-oauth-spiffe-client-auth). Nobody has a
+ * secret here.
  */
 #ifndef HSMINT_CLIENT_AUTH_H
 #define HSMINT_CLIENT_AUTH_H

@@ -169,7 +169,9 @@ static const cyaml_schema_field_t approve_fields[] = {
 
 static const cyaml_schema_field_t exchange_fields[] = {
 	CYAML_FIELD_UINT_PTR("depth", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_exchange, written_depth),
-	CYAML_FIELD_BOOL("impersonation", CYAML_FLAG_OPTIONAL, struct config_exchange, impersonation), CYAML_FIELD_END};
+	CYAML_FIELD_BOOL("impersonation", CYAML_FLAG_OPTIONAL, struct config_exchange, impersonation),
+	OPTIONAL_LIST("trust", struct config_exchange, trust, &text_entry, HM_TRUST_MAX),
+	OPTIONAL_LIST("groups", struct config_exchange, groups, &text_entry, HM_PATTERNS_MAX), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config_profile, name),
 	NAME("issuer", struct config_profile, issuer),
@@ -209,7 +211,8 @@ static const cyaml_schema_field_t caller_fields[] = {NAME("name", struct config_
 		"uri", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uri, 1, HM_SPIFFE_ID_MAX),
 	OPTIONAL_STRING("spki", struct config_caller, spki),
 	CYAML_FIELD_UINT_PTR("uid", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, uid),
-	OPTIONAL_STRING("jwks", struct config_caller, jwks),
+	OPTIONAL_STRING("jwks", struct config_caller, jwks), OPTIONAL_STRING("trust", struct config_caller, trust),
+	OPTIONAL_STRING("subject", struct config_caller, subject),
 	CYAML_FIELD_FLAGS(
 		"roles", CYAML_FLAG_STRICT, struct config_caller, roles, role_words, CYAML_ARRAY_LEN(role_words)),
 	CYAML_FIELD_FLOAT_PTR("rate", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_caller, rate),

@@ -138,6 +138,8 @@ enum profile_grant { GRANT_CLIENT_CREDENTIALS = 1, GRANT_TOKEN_EXCHANGE = 2 };
 struct config_exchange {
 	unsigned *written_depth, depth; /* the most actors */
 	bool impersonation;             /* the credential does not say who acts */
+	char **trust, **groups;         /* whose tokens besides ours, and of which groups of theirs (none: any) */
+	unsigned trust_count, groups_count;
 };
 
 /* Who asks for one of these scopes or audiences needs as many approvers. */
@@ -182,6 +184,7 @@ struct config_caller {
 	char *spki;                               /* base64url of SHA-256 of its SubjectPublicKeyInfo */
 	uint32_t *uid;                            /* of the Unix peer */
 	char *jwks;                               /* a file: its public keys, by which it signs assertions */
+	char *trust, *subject;                    /* whose tokens prove it, about whom: a pattern */
 	unsigned roles;                           /* of enum role */
 	double *rate;                             /* credentials a second; NULL: no limit */
 	unsigned *written_burst, *written_weight; /* NULL: nothing is written, and config_check says what holds */

@@ -438,6 +438,30 @@ static hm_result read_keys(struct config_caller *caller, const struct place *pla
 	return caller->keys->count ? HM_OK : complain(place, "jwks", "a JWK Set with a key that signs");
 }
 
+static bool is_trusted(const struct config *config, unsigned issuer, const char *name)
+{
+	for (unsigned i = 0; i < config->trust_count; i++)
+		if (config->trust[i].issuer_index == issuer && strcmp(config->trust[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Who is proven by another's word is named exactly enough for that to mean something. */
+static hm_result check_caller_trust(
+	const struct config *config, const struct config_caller *caller, const struct place *place)
+{
+	if (!caller->trust && !caller->subject)
+		return HM_OK;
+	if (!caller->trust || !caller->subject)
+		return complain(place, caller->trust ? "trust" : "subject", "trust and subject go together");
+	if (strcmp(caller->subject, "*") == 0)
+		return complain(place, "subject", "a pattern that is more than '*'");
+	return is_trusted(config, caller->issuer_index, caller->trust)
+		       ? HM_OK
+		       : complain(place, "trust", "issuer '%.64s' trusts nobody of the name '%.64s'", caller->issuer,
+				 caller->trust);
+}
+
 static hm_result check_caller(struct config *config, unsigned index, const struct place *place)
 {
 	struct config_caller *caller = &config->callers[index];
@@ -445,9 +469,10 @@ static hm_result check_caller(struct config *config, unsigned index, const struc
 	HM_TRY(find_issuer(config, place, caller->issuer, &caller->issuer_index));
 	HM_TRY(check_rate(place, caller->rate, caller->written_burst, &caller->burst));
 	HM_TRY(set_turns(caller, place));
-	if (!caller->uri && !caller->spki && !caller->uid && !caller->jwks)
-		return complain(place, NULL, "a caller needs a uri, an spki, a uid or jwks");
+	if (!caller->uri && !caller->spki && !caller->uid && !caller->jwks && !caller->trust)
+		return complain(place, NULL, "a caller needs a uri, an spki, a uid, jwks or trust");
 	HM_TRY(read_keys(caller, place));
+	HM_TRY(check_caller_trust(config, caller, place));
 	if (caller->spki && base64url_decode(caller->spki, strlen(caller->spki), caller->spki_sha256,
 				    sizeof caller->spki_sha256) != sizeof caller->spki_sha256)
 		return complain(place, "spki", "the base64url of the SHA-256 of a SubjectPublicKeyInfo: 43 characters");
@@ -654,11 +679,15 @@ static hm_result check_approve(
 	return HM_OK;
 }
 
-static hm_result check_exchange(
-	const struct config_profile *profile, struct config_exchange *exchange, const struct place *place)
+static hm_result check_exchange(const struct config *config, const struct config_profile *profile,
+	struct config_exchange *exchange, const struct place *place)
 {
 	if (!(profile->grants & GRANT_TOKEN_EXCHANGE))
 		return complain(place, "exchange", "needs grants: [token_exchange]");
+	for (unsigned i = 0; i < exchange->trust_count; i++)
+		if (!is_trusted(config, profile->issuer_index, exchange->trust[i]))
+			return complain(place, "exchange", "trust: issuer '%.64s' trusts nobody of the name '%.64s'",
+				profile->issuer, exchange->trust[i]);
 	exchange->depth = exchange->written_depth ? *exchange->written_depth : EXCHANGE_DEPTH_DEFAULT;
 	if (exchange->depth < 1 || exchange->depth > HM_DEPTH_MAX)
 		return complain(place, "exchange", "depth: 1 to %d actors", HM_DEPTH_MAX);
@@ -680,7 +709,7 @@ static hm_result check_governance(
 	if (profile->grants && profile->kind != KIND_ACCESS_TOKEN)
 		return complain(place, "grants", "needs kind: at+jwt");
 	if (profile->exchange)
-		HM_TRY(check_exchange(profile, profile->exchange, place));
+		HM_TRY(check_exchange(config, profile, profile->exchange, place));
 	return profile->approve ? check_approve(profile, profile->approve, place) : HM_OK;
 }
 
@@ -872,7 +901,7 @@ hm_result config_check(struct config *config, const char *path, struct hm_proble
 	HM_TRY(check_ledger(config, path, why));
 	HM_TRY(check_store(config, path, why));
 	HM_TRY(check_policy(config, path, why));
-	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
 	HM_TRY(check_each(config, path, "trust", config->trust_count, config_check_trust, why));
+	HM_TRY(check_each(config, path, "callers", config->callers_count, check_caller, why));
 	return check_each(config, path, "profiles", config->profiles_count, check_profile, why);
 }

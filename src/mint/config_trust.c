@@ -106,6 +106,8 @@ hm_result config_check_trust(struct config *config, unsigned index, const struct
 {
 	struct config_trust *trust = &config->trust[index];
 	HM_TRY(check_name(place, trust->name));
+	if (strcmp(trust->name, "spiffe") == 0) /* whom it names, NAME:SUBJECT, must not read as an agent of ours */
+		return complain(place, "name", "another than spiffe");
 	HM_TRY(find_issuer(config, place, trust->issuer, &trust->issuer_index));
 	HM_TRY(check_who(config, trust, place));
 	HM_TRY(check_keys(trust, place));

@@ -3,6 +3,7 @@
 
 #include "identity.h"
 #include "base64url.h"
+#include "config.h"
 #include "mint_request.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,9 +121,46 @@ static hm_result check_may_act(
 	return hm_refuse(why, "delegation_refused", "subject_token", "the actor that its may_act names");
 }
 
-hm_result delegation_check(
-	const struct delegation *delegation, const struct mint_request *request, unsigned depth, struct hm_problem *why)
+static bool is_listed(char *const *list, unsigned count, const char *text)
 {
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(list[i], text) == 0)
+			return true;
+	return false;
+}
+
+static bool is_in_group(const struct config_exchange *exchange, const json_t *groups)
+{
+	size_t i;
+	const json_t *group;
+	json_array_foreach(groups, i, group)
+	{
+		if (is_listed(exchange->groups, exchange->groups_count, json_string_value(group)))
+			return true;
+	}
+	return exchange->groups_count == 0;
+}
+
+/* Ours are exchanged wherever tokens are; others' where the profile names who made them. */
+static hm_result check_provider(
+	const struct delegation *delegation, const struct config_exchange *exchange, struct hm_problem *why)
+{
+	if (!delegation->by)
+		return HM_OK;
+	if (!exchange || !is_listed(exchange->trust, exchange->trust_count, delegation->by->name))
+		return hm_refuse(why, "delegation_refused", "subject_token", "a token of whom the profile trusts");
+	return is_in_group(exchange, delegation->groups)
+		       ? HM_OK
+		       : hm_refuse(why, "delegation_refused", "subject_token", "somebody of a group of the profile's");
+}
+
+hm_result delegation_check(const struct delegation *delegation, const struct mint_request *request,
+	const struct config_exchange *exchange, unsigned depth, struct hm_problem *why)
+{
+	HM_TRY(check_provider(delegation, exchange, why));
+	if (exchange && exchange->impersonation && delegation->act)
+		return hm_refuse(why, "delegation_refused", "subject_token", "a token in which nobody acts yet");
+
 	if (delegation->depth >= depth)
 		return hm_refuse(why, "delegation_refused", "subject_token", "a chain of at most %u actors", depth);
 	HM_TRY(check_may_act(delegation, request, why));

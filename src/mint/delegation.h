@@ -10,6 +10,8 @@
 #include "tasks.h"
 #include <jansson.h>
 
+struct config_exchange; /* config.h */
+struct config_trust;
 struct mint_request; /* mint_request.h */
 
 enum { DELEGATION_FROM_MAX = 43 };
@@ -24,7 +26,11 @@ struct delegation {
 	const char *scope;      /* "": none; NULL: it bounds none */
 	const json_t *audience; /* a string or an array; NULL: it bounds none */
 	const char *task;       /* "": none */
-	const char *from;       /* its id */
+	const char *from;       /* its id; of one that is not ours `from_room`, a hash of what names it */
+	char from_room[DELEGATION_FROM_MAX + 1];
+	const struct config_trust *by; /* whose it is; NULL: ours */
+	const json_t *groups;          /* of whom it is on behalf, as that one says; NULL: none */
+	char person[HM_OWNER_MAX + 1]; /* and `sub` then: NAME:SUBJECT */
 	int64_t expires;
 };
 
@@ -38,10 +44,10 @@ void delegation_free(struct delegation *delegation);               /* when all w
  * that follows. A new reference; NULL: no memory. */
 json_t *delegation_task(const struct delegation *delegation, const struct tasks *tasks, const char *actor);
 
-/* Is what is asked no more than the token had? HM_REFUSED: delegation_refused, audience_not_allowed,
- * scope_not_allowed. `depth`: the most actors. */
-hm_result delegation_check(const struct delegation *delegation, const struct mint_request *request, unsigned depth,
-	struct hm_problem *why) HM_MUST_USE;
+/* Is what is asked no more than the token had, and does the profile (NULL: it says nothing) let it be exchanged?
+ * HM_REFUSED: delegation_refused, audience_not_allowed, scope_not_allowed. `depth`: the most actors. */
+hm_result delegation_check(const struct delegation *delegation, const struct mint_request *request,
+	const struct config_exchange *exchange, unsigned depth, struct hm_problem *why) HM_MUST_USE;
 
 /* The agent whose token was exchanged when the task was opened; NULL: none was, or a person's. */
 const char *delegation_link(const struct task *task);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exchange.h"
 
+#include "base64url.h"
+#include "identity.h"
+#include "trust.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,14 +84,60 @@ static hm_result read_own(const struct service *service, unsigned issuer, const 
 	return refuse(why, "subject_token");
 }
 
+/* ---- of whom this issuer trusts ---- */
+
+/* A jti is said to be unique; where there is none, whom it is about and when it was made. */
+static hm_result name_token(const struct trusted_token *token, struct delegation *out, struct hm_problem *why)
+{
+	char times[64];
+	struct identity identity;
+	snprintf(times, sizeof times, "%" PRId64 " %" PRId64, token->jwt.issued, token->jwt.expires);
+	bool has_id = token->jwt.id[0];
+	HM_TRY(identity_of_words(has_id ? "token" : "token without id", token->by->name,
+		has_id ? token->jwt.id : token->subject, has_id ? NULL : times, &identity, why));
+	out->from_room[base64url_encode(identity.bytes, sizeof identity.bytes, out->from_room)] = 0;
+	out->from = out->from_room;
+	return HM_OK;
+}
+
+/* Who acted before according to somebody else, we cannot show: such chains are not continued. */
+static hm_result read_theirs(const struct service *service, unsigned issuer, const char *text, int64_t now,
+	struct delegation **out, struct hm_problem *why)
+{
+	TRUSTED_TOKEN_AUTO token = {.by = NULL};
+	hm_result result = trust_verify(service->trusts, issuer, text, strlen(text), now, &token, why);
+	if (result == HM_UNAVAILABLE)
+		return result;
+	if (result != HM_OK || json_object_get(token.jwt.payload, "act") || json_object_get(token.jwt.payload, "cnf"))
+		return refuse(why, "subject_token");
+	struct delegation *made = calloc(1, sizeof *made);
+	if (!made)
+		return hm_broken(why, "no memory for a token");
+	*made = (struct delegation){.payload = json_incref(token.jwt.payload),
+		.by = token.by,
+		.groups = token.groups,
+		.task = "",
+		.expires = token.jwt.expires};
+	int length = snprintf(made->person, sizeof made->person, "%s:%s", token.by->name, token.subject);
+	made->sub = made->person;
+	result = length < (int)sizeof made->person ? name_token(&token, made, why) : refuse(why, "subject_token");
+	if (result != HM_OK)
+		delegation_free(made);
+	else
+		*out = made;
+	return result;
+}
+
 hm_result exchange_subject(const struct service *service, unsigned issuer, const char *text, const char *type,
 	int64_t now, struct delegation **out, struct hm_problem *why)
 {
 	*out = NULL;
 	if (!text)
 		return hm_refuse(why, "missing_member", "subject_token", "the token that is exchanged");
-	HM_TRY(check_type(type, "access_token", "jwt", "subject_token_type", why));
-	return read_own(service, issuer, text, now, out, why);
+	if (type && is_type(type, "access_token"))
+		return read_own(service, issuer, text, now, out, why);
+	HM_TRY(check_type(type, "id_token", "jwt", "subject_token_type", why));
+	return read_theirs(service, issuer, text, now, out, why);
 }
 
 /* ---- who acts ---- */

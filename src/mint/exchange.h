@@ -7,8 +7,9 @@
 #include "own_token.h"
 
 /*
- * The token that is exchanged: an access token of this issuer's that is in force. HM_REFUSED: token_refused; which of
- * the reasons it was, only the log is told. Free `*out` with delegation_free; NULL in any case but HM_OK.
+ * The token that is exchanged: by its type an access token of this issuer's that is in force, or a JWT of somebody whom
+ * this issuer trusts. HM_REFUSED: token_refused; which of the reasons it was, nobody is told. HM_UNAVAILABLE:
+ * trust_unavailable. Free `*out` with delegation_free; NULL in any case but HM_OK.
  */
 hm_result exchange_subject(const struct service *service, unsigned issuer, const char *text, const char *type,
 	int64_t now, struct delegation **out, struct hm_problem *why) HM_MUST_USE;

@@ -349,9 +349,7 @@ static hm_result check_delegation(const struct inquiry *inquiry, struct decision
 		return delegation_links(inquiry->views->agents, decision->task, inquiry->views->now, why);
 	if (limits && limits->depth < depth)
 		depth = limits->depth;
-	HM_TRY(delegation_check(delegation, inquiry->request, depth, why));
-	if (exchange && exchange->impersonation && delegation->act)
-		return hm_refuse(why, "delegation_refused", "subject_token", "a token in which nobody acts yet");
+	HM_TRY(delegation_check(delegation, inquiry->request, exchange, depth, why));
 	int64_t left = delegation->expires - inquiry->views->now;
 	if (left < decision->lifetime)
 		decision->lifetime = (unsigned)left;

@@ -18,11 +18,13 @@ import frames
 from certificates import Authority
 from harness import AUDIENCE, PATIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, start_serve, wait_for
 from http_signature import Signer
+from made_jwt import Signer as Made
 
 MINT, BATCH, TASKS, AGENTS = "/v1/mint/jwt", "/v1/mint/batch", "/v1/tasks", "/v1/agents"
 TOKEN = "/demo/oauth2/token"
 EXCHANGE = ("grant_type=urn:ietf:params:oauth:grant-type:token-exchange&resource=" + AUDIENCE + "&subject_token=%s"
             "&subject_token_type=urn:ietf:params:oauth:token-type:access_token")
+AWAY = Made("ES256", "one", iss="https://away.test", sub="x", aud="x").sign()
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
@@ -92,6 +94,8 @@ class Provoker:
         edit(config, "callers:\n", PROFILE.replace("/agent/*", "/nobody/*") % ("unregistered", "    callers: [demo]"))
         self.keep_agents(os.path.join(dev, "state", "store.db"))
         edit(config, "callers:\n", PROFILE % ("hasty", "    callers: [demo]\n    approve: {audiences: ['https://*'], by: 1, within: 1s}"))
+        edit(config, "callers:\n", "trust:\n  - {name: away, issuer: demo, provider: 'https://away.test', "
+             "keys_url: 'https://127.0.0.1:1/'}\ncallers:\n")
         with open(config, "a") as out:
             out.write("  - {name: other, issuer: demo, uri: 'spiffe://demo.test/other', roles: [task]}\n")
             out.write("  - {name: filler, issuer: demo, uri: 'spiffe://demo.test/filler', roles: [mint]}\n")
@@ -149,6 +153,7 @@ class Provoker:
              "grant_not_allowed": "grant_type=client_credentials&resource=x:y",  # by a caller that no profile offers it
              "details_not_offered": "grant_type=client_credentials&resource=x:y&authorization_details=%5B%5D",
              "token_refused": EXCHANGE % "x",
+             "trust_unavailable": (EXCHANGE % AWAY).replace("access_token", "jwt"),
              "delegation_refused": EXCHANGE}
 
     def token(self, form):

@@ -23,12 +23,19 @@ PROFILE = """  - name: hops
     audiences: ["https://api.demo.test", "https://tools.demo.test/*"]
     subjects: ["spiffe://demo.test/agent/*"]
     scopes: [read, write, search, admin]
-    callers: [planner, researcher, tool, demo]
+    callers: [planner, researcher, tool, demo, job]
     grants: [client_credentials, token_exchange]
     status: credential
-    exchange: {depth: 3}
+    exchange: {depth: 3, trust: [staff], groups: [engineers]}
+trust:
+  - {name: staff, issuer: demo, provider: "https://login.demo.test", audiences: [hsmint], keys: staff.jwks,
+     groups: groups}
+  - {name: ci, issuer: demo, provider: "https://ci.demo.test", keys: ci.jwks}
 callers:
 """
+STAFF = Signer("RS256", "staff-1", iss="https://login.demo.test", aud="hsmint", sub="alice",
+               groups=["engineers"])
+CI = Signer("ES256", "ci-1", iss="https://ci.demo.test", sub="repo:demo/tool:ref:refs/heads/main")
 
 
 def agent(name):
@@ -42,7 +49,7 @@ class Chain(SharedCase):
         start_dev(directory).stop()
         cls.signers = {name: Signer("ES256", name, iss=name, sub=name) for name in AGENTS}
         config = os.path.join(directory, "hsmint.yaml")
-        for name, signer in cls.signers.items():
+        for name, signer in {**cls.signers, "staff": STAFF, "ci": CI}.items():
             with open(os.path.join(directory, name + ".jwks"), "w") as file:
                 file.write(jwks(signer))
         edit(config, "audiences: [\"https://api.demo.test\", \"spiffe",
@@ -50,12 +57,13 @@ class Chain(SharedCase):
         edit(config, "callers:\n  - name: demo\n", PROFILE + "  - name: demo\n")
         edit(config, "  - name: approver ", "".join(
             "  - {name: %s, issuer: demo, jwks: %s.jwks, agent: \"%s\", roles: [mint]}\n" % (name, name, agent(name))
-            for name in AGENTS) + "  - name: approver ")
+            for name in AGENTS) +
+            "  - {name: job, issuer: demo, trust: ci, subject: \"repo:demo/*:ref:refs/heads/main\", agent: \"%s\", "
+            "roles: [mint]}\n  - name: approver " % agent("job"))
         service = start_serve(config, directory)
-        issuer = service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
-        for signer in cls.signers.values():
-            signer.claims["aud"] = issuer
-        cls.issuer = issuer
+        cls.issuer = service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
+        for signer in (CI, *cls.signers.values()):
+            signer.claims["aud"] = cls.issuer
         return service
 
     def post(self, client, parameters):
@@ -170,6 +178,92 @@ class Hops(Chain):
         svid = self.service.mint(profile="demo-svid", subject=agent("helper"), audience=self.issuer).json["credential"]
         answer = self.exchange("planner", self.first(), actor_token=svid, actor_token_type=TYPE + "jwt")
         self.assertEqual(decode(self.granted(answer))[1]["act"], {"sub": agent("helper")})
+
+
+class People(Chain):
+    def by(self, token, client="planner", **more):
+        return self.exchange(client, token, subject_token_type=TYPE + "id_token", scope="read write", **more)
+
+    def test_a_person_stays_visible_through_every_hop(self):
+        tokens = [self.granted(self.by(STAFF.sign(), resource=[AUDIENCE, OTHER]))]
+        for client in ("researcher", "tool"):
+            tokens.append(self.granted(self.exchange(client, tokens[-1], scope="read")))
+        for token in tokens:
+            self.assertEqual(decode(token)[1]["sub"], "staff:alice")
+        self.assertEqual(decode(tokens[0])[1]["act"], {"sub": agent("planner")})
+        self.assertEqual(decode(tokens[2])[1]["act"], {"sub": agent("tool"), "act": {
+            "sub": agent("researcher"), "act": {"sub": agent("planner")}}})
+        self.revoke(tokens[0])
+        for token in tokens:
+            self.assertFalse(self.active(token))
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+
+    def test_the_ledger_has_a_commitment_and_no_name(self):
+        token = self.granted(self.by(STAFF.sign(sub="bob-who-is-not-named")))
+        entry, = [entry for entry in self.entries() if entry.get("id") == decode(token)[1]["jti"]]
+        self.assertEqual(len(entry["humans"]), 1)
+        self.assertIn("tbs_hmac", entry)
+        self.assertNotIn("on_behalf_of", entry)
+        for root, _, files in os.walk(os.path.join(self.service.directory, "ledger")):
+            for name in files:
+                with open(os.path.join(root, name), "rb") as file:
+                    self.assertNotIn(b"bob-who-is-not-named", file.read())
+
+    def test_a_person_that_is_revoked_is_so_in_every_chain(self):
+        first = self.granted(self.by(STAFF.sign(sub="carol")))
+        second = self.granted(self.exchange("researcher", first, scope="read"))
+        self.service.command("revoke", "--subject", "staff:carol", "--control", self.service.control)
+        for token in (first, second):
+            self.assertFalse(self.active(token))
+            self.assert_token_refused(self.exchange("tool", token))
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+
+    def test_who_is_in_none_of_the_groups_is_refused(self):
+        for groups in (["sales"], [], None):
+            self.assert_error(self.by(STAFF.sign(groups=groups)), "invalid_request", "delegation_refused")
+
+    def test_what_is_no_token_of_a_provider_of_the_profile_is_refused(self):
+        now = int(time.time())
+        for token in (STAFF.sign(iss="https://other.test"), STAFF.sign(aud="other"), STAFF.sign(exp=now - 31),
+                      STAFF.sign(iat=now + 60, exp=now + 90), STAFF.sign({"typ": "at+jwt"}), STAFF.sign({"alg": "HS256"}),
+                      STAFF.sign(act={"sub": "x"}), STAFF.sign(cnf={"jkt": "x"}), STAFF.sign(sub="x" * 254),
+                      Signer("RS256", "staff-1", **STAFF.claims).sign(), self.first()):
+            with self.subTest(decode(token)):
+                self.assert_token_refused(self.by(token))
+        self.assert_token_refused(self.exchange("planner", STAFF.sign()))  # as an access token
+        self.assert_error(self.by(CI.sign()), "invalid_request", "delegation_refused")
+        answer = self.exchange("planner", STAFF.sign(), subject_token_type=TYPE + "id_token", scope="read everything")
+        self.assert_error(answer, "invalid_scope", "scope_not_allowed")
+
+    def test_may_act_names_who_may(self):
+        self.granted(self.by(STAFF.sign(may_act={"sub": agent("planner")})))
+        for may_act in ({"sub": agent("tool")}, {}, "x", [agent("planner")], {"sub": agent("planner"), "iss": "x"}):
+            self.assert_error(self.by(STAFF.sign(may_act=may_act)), "invalid_request", "delegation_refused")
+
+    def test_two_people_are_two_chains(self):
+        alice, bob = (self.granted(self.by(STAFF.sign(sub=name))) for name in ("alice", "bob"))
+        self.revoke(alice)
+        self.assertFalse(self.active(alice))
+        self.assertTrue(self.active(bob))
+        self.assertEqual(decode(self.granted(self.exchange("tool", bob, scope="read")))[1]["sub"], "staff:bob")
+
+
+class Jobs(Chain):
+    def ask(self, token, **more):
+        body = urlencode({"grant_type": "client_credentials", "resource": AUDIENCE, "client_assertion": token,
+                          "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", **more})
+        return self.service.ask("POST", "/demo/oauth2/token", body, headers=FORM)
+
+    def test_a_job_needs_no_secret(self):
+        self.assertEqual(decode(self.granted(self.ask(CI.sign())))[1]["sub"], agent("job"))
+
+    def test_its_token_is_good_once_and_for_whom_it_names(self):
+        token = CI.sign()
+        self.granted(self.ask(token))
+        for other in (token, CI.sign(sub="repo:demo/tool:ref:refs/heads/other"), CI.sign(sub="repo:other/tool"),
+                      CI.sign(jti=None), CI.sign(aud="https://other.test"), CI.sign(cnf={"jkt": "x"}),
+                      STAFF.sign(sub=CI.claims["sub"], aud=self.issuer)):
+            self.assert_error(self.ask(other), "invalid_client", "client_refused")
 
 
 class Refusals(Chain):

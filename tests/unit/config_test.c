@@ -752,7 +752,7 @@ static const struct {
 		"  - {name: d, issuer: a, spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA, roles: [mint]}\n"
 		"  - name: broker",
 		73, "the same caller"},
-	{70, "", 68, "uri, an spki, a uid or jwks"},
+	{70, "", 68, "uri, an spki, a uid, jwks or trust"},
 	{70, "    spki: AAAA", 70, "43 characters"},
 	{70, "    spki: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 70, "43 characters"},
 	{69, "    issuer: c", 69, "no issuer 'c'"},
