@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "key_set.h"
 
+#include "foreign_jwk.h"
 #include "json_measure.h"
-#include "jwk_members.h"
 #include <jansson.h>
-#include <openssl/core_names.h>
-#include <openssl/param_build.h>
 #include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { COORDINATE_MAX = 48, NUMBER_MAX = HM_RSA_BITS_MAX / 8, EXPONENT_MAX = 4, ED25519_KEY = 32 };
-enum { EXPONENT_LEAST = 65537 };
 
 #define BIT(algorithm) (1U << (algorithm))
 /* JWT-SVID, section 2.1, has no EdDSA. */
@@ -24,92 +19,6 @@ static enum verdict malformed(struct hm_problem *why, const char *what)
 {
 	(void)!hm_refuse(why, "config", NULL, "a key's %s", what);
 	return MALFORMED;
-}
-
-/* ---- by type ---- */
-
-/* RFC 7518, section 6.2.1: x and y have each the full length of the curve's coordinates. */
-static enum verdict read_ec(const json_t *jwk, const char *curve, EVP_PKEY **key, struct hm_problem *why)
-{
-	uint8_t point[1 + 2 * COORDINATE_MAX] = {4}; /* uncompressed */
-	char *group = strcmp(curve, "P-256") == 0 ? "prime256v1" : strcmp(curve, "P-384") == 0 ? "secp384r1" : NULL;
-	if (!group)
-		return IGNORED;
-	size_t bytes = strcmp(curve, "P-256") == 0 ? 32 : 48;
-	if (jwk_bytes(jwk, "x", point + 1, bytes) != bytes || jwk_bytes(jwk, "y", point + 1 + bytes, bytes) != bytes)
-		return malformed(why, "x and y are base64url of as many bytes as its curve has");
-	OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
-		OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, 1 + 2 * bytes), OSSL_PARAM_END};
-	*key = jwk_make_key("EC", parameters);
-	return *key ? TAKEN : malformed(why, "x and y are a point of its curve");
-}
-
-static EVP_PKEY *make_rsa(const uint8_t *n, size_t n_length, unsigned long e)
-{
-	EVP_PKEY *key = NULL;
-	BIGNUM *modulus = BN_bin2bn(n, (int)n_length, NULL);
-	OSSL_PARAM_BLD *builder = OSSL_PARAM_BLD_new();
-	OSSL_PARAM *parameters = NULL;
-	if (modulus && builder && OSSL_PARAM_BLD_push_BN(builder, OSSL_PKEY_PARAM_RSA_N, modulus) == 1 &&
-		OSSL_PARAM_BLD_push_ulong(builder, OSSL_PKEY_PARAM_RSA_E, e) == 1)
-		parameters = OSSL_PARAM_BLD_to_param(builder);
-	if (parameters)
-		key = jwk_make_key("RSA", parameters);
-	OSSL_PARAM_free(parameters);
-	OSSL_PARAM_BLD_free(builder);
-	BN_free(modulus);
-	return key;
-}
-
-static unsigned long exponent_of(const uint8_t *bytes, size_t length)
-{
-	unsigned long e = 0;
-	for (size_t i = 0; i < length; i++)
-		e = e << 8 | bytes[i];
-	return e;
-}
-
-/* RFC 7518, section 6.3.1: numbers without zeros before them. A large exponent would make each signature dear. */
-static enum verdict read_rsa(const json_t *jwk, EVP_PKEY **key, struct hm_problem *why)
-{
-	uint8_t n[2 * NUMBER_MAX], e[EXPONENT_MAX];
-	size_t n_length = jwk_bytes(jwk, "n", n, sizeof n), e_length = jwk_bytes(jwk, "e", e, sizeof e);
-	if (n_length == SIZE_MAX || n_length == 0 || n[0] == 0)
-		return malformed(why, "n is base64url of a number without zeros before it");
-	if (e_length == SIZE_MAX || e_length == 0 || e[0] == 0)
-		return malformed(why, "e is base64url of a number below 2^32 without zeros before it");
-	unsigned long exponent = exponent_of(e, e_length);
-	if (exponent < EXPONENT_LEAST || !(exponent & 1) || !(n[n_length - 1] & 1))
-		return malformed(why, "n and e are odd, and e is 65537 or more");
-	*key = make_rsa(n, n_length, exponent);
-	if (!*key)
-		return malformed(why, "n and e are an RSA key");
-	int bits = EVP_PKEY_get_bits(*key);
-	return bits >= HM_RSA_BITS_MIN && bits <= HM_RSA_BITS_MAX ? TAKEN : IGNORED;
-}
-
-/* RFC 8037, section 2 */
-static enum verdict read_okp(const json_t *jwk, const char *curve, EVP_PKEY **key, struct hm_problem *why)
-{
-	uint8_t x[ED25519_KEY];
-	if (strcmp(curve, "Ed25519") != 0)
-		return IGNORED;
-	if (jwk_bytes(jwk, "x", x, sizeof x) != sizeof x)
-		return malformed(why, "x is base64url of 32 bytes");
-	*key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, x, sizeof x);
-	return *key ? TAKEN : malformed(why, "x is an Ed25519 key");
-}
-
-static enum verdict read_numbers(const json_t *jwk, const char *type, EVP_PKEY **key, struct hm_problem *why)
-{
-	const char *curve = json_string_value(json_object_get(jwk, "crv"));
-	if (strcmp(type, "RSA") == 0)
-		return read_rsa(jwk, key, why);
-	if (strcmp(type, "EC") != 0 && strcmp(type, "OKP") != 0)
-		return IGNORED;
-	if (!curve)
-		return malformed(why, "crv is a string");
-	return strcmp(type, "EC") == 0 ? read_ec(jwk, curve, key, why) : read_okp(jwk, curve, key, why);
 }
 
 /* ---- what it is for ---- */
@@ -188,17 +97,16 @@ static enum verdict read_key(const json_t *jwk, enum key_set_kind kind, struct k
 {
 	if (!json_is_object(jwk) || !has_strings(jwk))
 		return malformed(why, "form is a JSON object, in which kty, use, alg and kid are strings");
-	if (jwk_has_private_part(jwk)) /* who publishes one by mistake is not to be believed for the rest */
+	if (foreign_jwk_has_private_part(jwk)) /* who publishes one by mistake is not to be believed for the rest */
 		return malformed(why, "private part is published; the set is not to be trusted");
-	const char *type = json_string_value(json_object_get(jwk, "kty"));
-	const char *kid = json_string_value(json_object_get(jwk, "kid"));
-	if (!type || !kid || !is_to_verify(jwk, kind))
+	const char *kid = json_string_value(json_object_get(jwk, "kid")), *rule = "";
+	if (!kid || !is_to_verify(jwk, kind))
 		return IGNORED;
 	if (!is_kid(kid))
 		return malformed(why, "kid has 1 to 256 bytes and no control characters");
-	enum verdict verdict = read_numbers(jwk, type, &key->key, why);
-	if (verdict != TAKEN)
-		return verdict;
+	enum foreign_jwk found = foreign_jwk_read(jwk, &key->key, &rule);
+	if (found != FOREIGN_JWK_READ)
+		return found == FOREIGN_JWK_UNKNOWN ? IGNORED : malformed(why, rule);
 	if (describe(key, why) != HM_OK)
 		return MALFORMED;
 	key->algorithms = algorithms_of(jwk, key->jwk.type, kind);

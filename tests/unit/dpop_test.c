@@ -452,11 +452,11 @@ static const struct {
 		false},
 	{"Ed25519", "{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUQ\"}",
 		false},
-	{"RS256", "{" RSA_OF(RSA_N, "AQ") "}", false},           /* 1 */
-	{"RS256", "{" RSA_OF(RSA_N, "Aw") "}", false},           /* 3 */
-	{"RS256", "{" RSA_OF(RSA_N, "AQAA") "}", false},         /* 65536 */
-	{"RS256", "{" RSA_OF(RSA_N, "AAEAAQ") "}", false},       /* a zero in front */
-	{"RS256", "{" RSA_OF(RSA_N, "AQAAAAAAAAAB") "}", false}, /* 9 bytes */
+	{"RS256", "{" RSA_OF(RSA_N, "AQ") "}", false},      /* 1 */
+	{"RS256", "{" RSA_OF(RSA_N, "Aw") "}", false},      /* 3 */
+	{"RS256", "{" RSA_OF(RSA_N, "AQAA") "}", false},    /* 65536 */
+	{"RS256", "{" RSA_OF(RSA_N, "AAEAAQ") "}", false},  /* a zero in front */
+	{"RS256", "{" RSA_OF(RSA_N, "AQAAAAE") "}", false}, /* 5 bytes */
 	{"RS256", "{" RSA_OF(RSA_N, "") "}", false}, {"RS256", "{" RSA_OF("", "AQAB") "}", false},
 	{"RS256", "{" RSA_OF("AA" RSA_N, "AQAB") "}", false}, {"RS256", "{" RSA_OF("2_s", "AQAB") "}", false},
 	{"RS256", "{" RSA_OF(RSA_N RSA_N RSA_N, "AQAB") "}", false}, /* more than 4096 bits */

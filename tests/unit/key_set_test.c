@@ -97,6 +97,7 @@ static const struct {
 	 ",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a4\"}",
 		KEY_SET_JWKS, -1}, /* not on the curve */
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"Aw\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAAAAE\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAA\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AAEAAQ\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"qw\"}", KEY_SET_JWKS, 0}, /* small */
