@@ -55,8 +55,9 @@ static hm_result verify_own_key(const struct client_claim *claim, const struct c
 		.needs_jti = true,
 		.needs_sub = true};
 	FOREIGN_JWT_AUTO jwt = {.payload = NULL};
-	if (foreign_jwt_verify(claim->assertion, strlen(claim->assertion), &rules, caller->keys, &jwt, why) != HM_OK)
-		return hm_refuse(why, "client_refused", "client_assertion", "%.120s", why->detail);
+	struct hm_problem found;
+	if (foreign_jwt_verify(claim->assertion, strlen(claim->assertion), &rules, caller->keys, &jwt, &found) != HM_OK)
+		return refuse(why, "client_assertion", found.detail);
 	if (strcmp(jwt.subject, caller->name) != 0)
 		return refuse(why, "client_assertion", "sub as iss");
 	return assertion_of(issuer->name, caller->name, jwt.id, jwt.expires + HM_LEEWAY_MAX, &out->assertion, why);
@@ -95,8 +96,9 @@ static hm_result by_own_key(const struct service *service, unsigned issuer, cons
 	struct client *out, struct hm_problem *why)
 {
 	struct unverified_jwt said;
-	if (foreign_jwt_peek_unverified(claim->assertion, strlen(claim->assertion), &said, why) != HM_OK)
-		return hm_refuse(why, "client_refused", "client_assertion", "%.120s", why->detail);
+	struct hm_problem found;
+	if (foreign_jwt_peek_unverified(claim->assertion, strlen(claim->assertion), &said, &found) != HM_OK)
+		return refuse(why, "client_assertion", found.detail);
 	out->caller = find_with_keys(service->config, issuer, said.issuer);
 	if (!out->caller)
 		return by_trust(service, issuer, claim, out, why);
