@@ -86,7 +86,7 @@ static void begin(void)
 
 /* ---- seeds ---- */
 
-static const struct {
+static const struct seed {
 	enum key_algorithm signer;
 	unsigned rules;
 	const char *header, *payload;
@@ -114,15 +114,46 @@ static const struct {
 };
 enum { SEEDS = sizeof seeds / sizeof *seeds };
 
+#define BARE "{\"alg\":\"ES256\",\"kid\":\"es256\"}"
+#define WHO  "\"iss\":\"" ISSUER "\",\"sub\":\"ada\",\"jti\":\"1\""
+#define FROM "\"iat\":1760000000,\"nbf\":1760000000"
+
+/* One step from good ones, and refused. */
+static const struct seed near[] = {
+	{KEY_ED25519, SVID, "{\"alg\":\"EdDSA\",\"kid\":\"ed\"}",
+		"{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600}"},
+	{KEY_ES256, SVID, "{\"alg\":\"ES256\",\"kid\":\"es256\",\"x5t\":\"\"}",
+		"{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000601}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000000}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600.0}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600,\"iat\":1760000001}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600,\"nbf\":1760000001}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\",\"exp\":1760000600,\"nbf\":-1}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":\"mint\"}"},
+	{KEY_ES256, SVID, BARE, "{\"aud\":\"mint\",\"exp\":1760000600}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\\n\",\"aud\":\"mint\",\"exp\":1760000600}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":[\"other\"],\"exp\":1760000600}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"aud\":[\"mint\",7],\"exp\":1760000600}"},
+	{KEY_ES256, SVID, BARE, "{\"sub\":\"a\",\"sub\":\"b\",\"aud\":\"mint\",\"exp\":1760000600}"},
+	{KEY_ES256, ASSERTION, BARE, "{" WHO ",\"aud\":\"https://mint.test\"," FROM ",\"exp\":1760000300}"},
+	{KEY_ES256, ASSERTION, "{\"alg\":\"ES256\",\"kid\":\"es256\",\"typ\":\"at+jwt\"}",
+		"{" WHO ",\"aud\":\"https://mint.test\"," FROM ",\"exp\":1760000300}"},
+	{KEY_ES256, ASSERTION, "{\"alg\":\"ES256\",\"kid\":\"es256\",\"typ\":\"JWT\",\"crit\":[\"exp\"]}",
+		"{" WHO ",\"aud\":\"https://mint.test\"," FROM ",\"exp\":1760000300}"},
+	{KEY_ES256, ASSERTION, "{\"alg\":\"ES256\",\"kid\":\"es256\",\"typ\":\"JWT\"}",
+		"{" WHO ",\"aud\":[\"https://mint.test\",\"mint\"]," FROM ",\"exp\":1760000300}"},
+	{KEY_ES256, ASSERTION, "{\"alg\":\"ES256\",\"kid\":\"es256\",\"typ\":\"JWT\"}",
+		"{" WHO ",\"aud\":\"https://mint.test\"," FROM ",\"exp\":1760000000}"},
+	{KEY_ED25519, ANY, "{\"alg\":\"EdDSA\",\"kid\":\"es256\",\"typ\":\"at+jwt\"}",
+		"{\"iss\":\"" ISSUER "\",\"aud\":\"mint\",\"exp\":1760000000}"},
+	{KEY_ED25519, ANY, "{\"alg\":\"EdDSA\",\"kid\":\"ed\",\"typ\":\"at+jwt\"}",
+		"{\"iss\":\"" ISSUER "/\",\"aud\":\"mint\",\"exp\":1760000000}"},
+};
+enum { NEAR = sizeof near / sizeof *near };
+
 /* The same as whole JWTs. */
 static char wholes[SEEDS][TOKEN_MAX];
-
-static void put_whole(unsigned number)
-{
-	const char *header = seeds[number].header, *payload = seeds[number].payload;
-	signer_make_jwt(
-		&signers[seeds[number].signer], header, strlen(header), payload, strlen(payload), wholes[number]);
-}
 
 static bool is_whole_seed(const char *jwt, size_t length)
 {
@@ -301,24 +332,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+static size_t put_parts(const struct seed *seed, uint8_t *data)
+{
+	size_t header_size = strlen(seed->header) + 1, payload_length = strlen(seed->payload);
+	data[0] = (uint8_t)seed->signer;
+	data[1] = (uint8_t)seed->rules;
+	memcpy(data + CHOICES, seed->header, header_size);
+	memcpy(data + CHOICES + header_size, seed->payload, payload_length);
+	return CHOICES + header_size + payload_length;
+}
+
+static size_t put_whole(unsigned number, uint8_t *data)
+{
+	const struct seed *seed = &seeds[number];
+	char *whole = wholes[number];
+	FOREIGN_JWT_AUTO jwt;
+	size_t length = signer_make_jwt(&signers[seed->signer], seed->header, strlen(seed->header), seed->payload,
+		strlen(seed->payload), whole);
+	check(verify(whole, length, &all_rules[seed->rules], &jwt));
+	data[0] = (uint8_t)seed->signer;
+	data[1] = (uint8_t)seed->rules;
+	memcpy(data + CHOICES, whole, length);
+	return CHOICES + length;
+}
+
 size_t fuzz_seed(unsigned number, uint8_t *data)
 {
-	if (number >= 2 * SEEDS)
-		return 0;
-	unsigned seed = number % SEEDS;
-	const char *header = seeds[seed].header, *payload = seeds[seed].payload;
-	size_t header_size = strlen(header) + 1, payload_length = strlen(payload);
-	FOREIGN_JWT_AUTO jwt = {.payload = NULL};
 	begin();
-	data[0] = (uint8_t)seeds[seed].signer;
-	data[1] = (uint8_t)seeds[seed].rules;
-	if (number < SEEDS) {
-		memcpy(data + CHOICES, header, header_size);
-		memcpy(data + CHOICES + header_size, payload, payload_length);
-		return CHOICES + header_size + payload_length;
-	}
-	put_whole(seed);
-	check(verify(wholes[seed], strlen(wholes[seed]), &all_rules[seeds[seed].rules], &jwt));
-	memcpy(data + CHOICES, wholes[seed], strlen(wholes[seed]));
-	return CHOICES + strlen(wholes[seed]);
+	if (number < SEEDS)
+		return put_parts(&seeds[number], data);
+	number -= SEEDS;
+	if (number < SEEDS)
+		return put_whole(number, data);
+	number -= SEEDS;
+	return number < NEAR ? put_parts(&near[number], data) : 0;
 }

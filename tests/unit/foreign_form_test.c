@@ -4,6 +4,7 @@
 
 #include "base64url.h"
 #include <openssl/bn.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/rsa.h>
 
@@ -251,6 +252,21 @@ Test(foreign_form, an_ecdsa_signature_is_r_and_s_of_full_length)
 		expect_signature(bad, 2 * half, NO_SIGNER, "r and s above the order");
 		expect_signature(good_one, 2 * half, NULL, "the good one");
 	}
+}
+
+/* Nothing may go by a JWT's bytes, then: docs/threat-model.md. */
+Test(foreign_form, an_ecdsa_signature_is_as_good_with_the_other_s)
+{
+	uint8_t signature[HM_SIGNATURE_MAX];
+	EC_GROUP *group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+	make(&es256, HEADER_OF("ES256", "es256"), PAYLOAD);
+	cr_assert_eq(get_signature(signature), 64);
+	BIGNUM *s = BN_bin2bn(signature + 32, 32, NULL);
+	cr_assert_eq(BN_sub(s, EC_GROUP_get0_order(group), s), 1);
+	cr_assert_eq(BN_bn2binpad(s, signature + 32, 32), 32);
+	expect_signature(signature, 64, NULL, "the order less s");
+	EC_GROUP_free(group);
+	BN_free(s);
 }
 
 /* RFC 8032, section 5.1: the order of the group, least byte first. */
