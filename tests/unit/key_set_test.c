@@ -68,6 +68,8 @@ Test(key_set, the_signatures_of_the_rfcs_are_those_of_their_keys)
 	cr_expect_null(key_set_find(set, "R"));
 }
 
+#define EC_WITH(members) "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\"," EC_X "," EC_Y "," members "}"
+
 static const struct {
 	const char *keys;
 	enum key_set_kind kind;
@@ -86,6 +88,29 @@ static const struct {
 	{"{\"kty\":\"EC\",\"crv\":\"P-521\",\"kid\":\"e\"}", KEY_SET_JWKS, 0},
 	{"{\"kty\":\"AKP\",\"kid\":\"a\"}", KEY_SET_JWKS, 0},
 	{"{\"kty\":\"EC\",\"crv\":\"P-256\"," EC_X "," EC_Y "}", KEY_SET_JWKS, 0}, /* no kid */
+	{EC_WITH("\"use\":\"sig\""), KEY_SET_JWKS, 1},
+	{EC_WITH("\"use\":\"jwt-svid\""), KEY_SET_JWKS, 0},
+	{EC_WITH("\"use\":\"sig\""), KEY_SET_SPIFFE, 0},
+	{EC_WITH("\"alg\":\"ES256\""), KEY_SET_JWKS, 1},
+	{EC_WITH("\"alg\":\"RS256\""), KEY_SET_JWKS, 0},
+	{EC_WITH("\"alg\":\"none\""), KEY_SET_JWKS, 0},
+	{EC_WITH("\"key_ops\":[\"sign\",\"verify\"]"), KEY_SET_JWKS, 1},
+	{EC_WITH("\"key_ops\":[]"), KEY_SET_JWKS, 0},
+	{EC_WITH("\"key_ops\":\"verify\""), KEY_SET_JWKS, 0},
+	{EC_WITH("\"use\":7"), KEY_SET_JWKS, -1},
+	{EC_WITH("\"use\":null"), KEY_SET_JWKS, -1},
+	{EC_WITH("\"alg\":[\"ES256\"]"), KEY_SET_JWKS, -1},
+	{"{\"kty\":7,\"kid\":\"e\"}", KEY_SET_JWKS, -1},
+	{"{\"kid\":\"e\"}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"OKP\",\"crv\":\"X25519\",\"kid\":\"o\"}", KEY_SET_JWKS, 0},
+	{"{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"o\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHUQ\"}",
+		KEY_SET_JWKS, -1},                                              /* a byte less */
+	{"{\"kty\":\"EC\",\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1}, /* no crv */
+	{"{\"kty\":\"EC\",\"crv\":7,\"kid\":\"e\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\n\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\\n\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\\u007f\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
+	{EC "," EC_WITH("\"use\":\"enc\""), KEY_SET_JWKS, 1}, /* one kid, but one key is ignored */
 	{EC "," EC, KEY_SET_JWKS, -1},
 	{EC ",{\"kty\":\"oct\",\"k\":\"AAAA\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"e\",\"d\":\"AAAA\"," EC_X "," EC_Y "}", KEY_SET_JWKS, -1},
@@ -100,6 +125,10 @@ static const struct {
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAAAAE\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAA\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AAEAAQ\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAC\",\"n\":\"" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"AAAA" N "\"}", KEY_SET_JWKS, -1},
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"qg\"}", KEY_SET_JWKS, -1}, /* even */
+	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\"}", KEY_SET_JWKS, -1},
 	{"{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"qw\"}", KEY_SET_JWKS, 0}, /* small */
 	{"7", KEY_SET_JWKS, -1},
 	{"{\"kid\":\"a\",\"kid\":\"b\"}", KEY_SET_JWKS, -1},
@@ -114,6 +143,78 @@ Test(key_set, keys_are_taken_ignored_or_make_the_set_refused)
 		cr_expect_eq(result, cases[i].count < 0 ? HM_REFUSED : HM_OK, "%s: %s", cases[i].keys, why.detail);
 		cr_expect_eq(set ? (int)set->count : -1, cases[i].count, "%s", cases[i].keys);
 	}
+}
+
+/* An odd number of so many times three bytes. */
+static int count_of_rsa(size_t threes)
+{
+	char n[2048], text[2560];
+	KEY_SET_AUTO *set = NULL;
+	memset(n, 'q', 4 * threes);
+	n[4 * threes - 1] = 'r';
+	snprintf(text, sizeof text, "{\"kty\":\"RSA\",\"kid\":\"r\",\"e\":\"AQAB\",\"n\":\"%.*s\"}", (int)(4 * threes),
+		n);
+	return read_keys(text, KEY_SET_JWKS, &set) == HM_OK ? (int)set->count : -1;
+}
+
+Test(key_set, rsa_keys_of_other_sizes_are_ignored)
+{
+	cr_expect_eq(count_of_rsa(2040 / 24), 0);
+	cr_expect_eq(count_of_rsa(2064 / 24), 1);
+	cr_expect_eq(count_of_rsa(4080 / 24), 1);
+	cr_expect_eq(count_of_rsa(4104 / 24), 0);
+	cr_expect_eq(count_of_rsa(8184 / 24), 0);
+	cr_expect_eq(count_of_rsa(8208 / 24), -1);
+}
+
+static int count_of_kid(size_t length)
+{
+	char kid[HM_FOREIGN_KID_MAX + 2], text[1024];
+	KEY_SET_AUTO *set = NULL;
+	memset(kid, 'k', length);
+	snprintf(text, sizeof text, "{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"%.*s\"," EC_X "," EC_Y "}",
+		(int)length, kid);
+	return read_keys(text, KEY_SET_JWKS, &set) == HM_OK ? (int)set->count : -1;
+}
+
+Test(key_set, a_kid_has_a_length_at_most)
+{
+	cr_expect_eq(count_of_kid(HM_FOREIGN_KID_MAX), 1);
+	cr_expect_eq(count_of_kid(HM_FOREIGN_KID_MAX + 1), -1);
+}
+
+Test(key_set, a_set_with_any_private_part_is_refused)
+{
+	static const char *const names[] = {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		char text[1024];
+		KEY_SET_AUTO *set = NULL;
+		snprintf(text, sizeof text, EC ",{\"kty\":\"other\",\"use\":\"enc\",\"%s\":null}", names[i]);
+		cr_expect_eq(read_keys(text, KEY_SET_JWKS, &set), HM_REFUSED, "%s", names[i]);
+		cr_expect_eq(read_keys(text, KEY_SET_SPIFFE, &set), HM_REFUSED, "%s", names[i]);
+	}
+}
+
+static hm_result read_many(const char *before, const char *one, unsigned count, const char *after)
+{
+	static char text[64 * 1024];
+	KEY_SET_AUTO *set = NULL;
+	size_t used = (size_t)snprintf(text, sizeof text, "%s%s", before, one);
+	for (unsigned i = 1; i < count; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, ",%s", one);
+	used += (size_t)snprintf(text + used, sizeof text - used, "%s", after);
+	return key_set_read(text, used, KEY_SET_JWKS, &set, &why);
+}
+
+Test(key_set, keys_values_and_levels_are_bounded)
+{
+	enum { BEFORE = 5 }; /* the object, two names and their values */
+	cr_expect_eq(read_many("{\"keys\":[", "{}", HM_KEY_SET_KEYS_MAX, "]}"), HM_OK);
+	cr_expect_eq(read_many("{\"keys\":[", "{}", HM_KEY_SET_KEYS_MAX + 1, "]}"), HM_REFUSED);
+	cr_expect_eq(read_many("{\"keys\":[],\"x\":[", "1", HM_KEY_SET_VALUES_MAX - BEFORE, "]}"), HM_OK);
+	cr_expect_eq(read_many("{\"keys\":[],\"x\":[", "1", HM_KEY_SET_VALUES_MAX - BEFORE + 1, "]}"), HM_REFUSED);
+	cr_expect_eq(read_many("{\"keys\":[],\"x\":", "[[[[[[[]]]]]]]", 1, "}"), HM_OK);
+	cr_expect_eq(read_many("{\"keys\":[],\"x\":", "[[[[[[[[]]]]]]]]", 1, "}"), HM_REFUSED);
 }
 
 Test(key_set, documents_that_are_none_or_too_large_are_refused)
