@@ -64,6 +64,8 @@ static const struct hostile no_algorithms[] = {
 	{HEADER_OF("n\\u006fne", "ed"), NO_ALG},
 	{HEADER_OF("", "ed"), NO_ALG},
 	{HEADER_OF("eddsa", "ed"), NO_ALG},
+	{HEADER_OF("ed25519", "ed"), NO_ALG},
+	{HEADER_OF("es256", "es256"), NO_ALG},
 	{HEADER_OF("EdDSA ", "ed"), NO_ALG},
 	{HEADER_OF("Ed448", "ed"), NO_ALG},
 	{HEADER_OF("ES256K", "es256"), NO_ALG},
