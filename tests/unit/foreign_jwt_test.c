@@ -231,6 +231,8 @@ static const struct hostile kids[] = {
 	{OF_KID("{\"ed\":\"ed\"}"), NO_KEY},
 	{OF_KID("\"ED\""), NO_KEY},
 	{OF_KID("\"e\""), NO_KEY},
+	{HEADER_OF("RS256", "rs25"), NO_KEY},
+	{HEADER_OF("RS256", "rs2566"), NO_KEY},
 	{OF_KID("\"ed \""), NO_KEY},
 	{OF_KID("\"ed\\n\""), NO_KEY},
 	{OF_KID("\"ed\\u0000\""), NO_HEADER},
