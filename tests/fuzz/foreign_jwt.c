@@ -152,7 +152,7 @@ static const struct seed near[] = {
 };
 enum { NEAR = sizeof near / sizeof *near };
 
-/* The same as whole JWTs. */
+/* The good ones as whole JWTs. */
 static char wholes[SEEDS][TOKEN_MAX];
 
 static bool is_whole_seed(const char *jwt, size_t length)
