@@ -3,6 +3,7 @@
 #include "ledger.h"
 
 #include "json_write.h"
+#include "ledger_chain.h"
 #include "ledger_input.h"
 #include "ledger_scan.h"
 #include "options.h"
@@ -15,6 +16,7 @@ enum { WANTED_MAX = 16, WANTED_TEXT_MAX = 6 * HM_SPIFFE_ID_MAX + 3 };
 static const char help_find[] =
 	"Usage: hsmint ledger find DIR [--agent SPIFFE-ID] [--task TASK] [--since TIME] [--context KEY=VALUE...]\n"
 	"                          [--type TYPE]\n"
+	"       hsmint ledger find DIR --chain ID\n"
 	"\n"
 	"Print the entries that have all of these, one line of JSON each: {\"origin\",\"index\",\"entry\"}.\n"
 	"\n"
@@ -23,6 +25,9 @@ static const char help_find[] =
 	"  --since TIME         not before: 2026-11-25, 2026-11-25T12:00:00Z or seconds since 1970\n"
 	"  --context KEY=VALUE  a member of the request's context; several times: all of them\n"
 	"  --type TYPE          credential, retry, void, refused, command, ...\n"
+	"  --chain ID           what led to the credential with this jti: its entry, those of the tokens from which it "
+	"was\n"
+	"                       exchanged, back to the start, and those of their tasks and approvals\n"
 	"\n"
 	"Example:\n"
 	"  hsmint ledger find ledger --agent spiffe://demo.test/agent/first --since 2026-11-25";
@@ -51,6 +56,7 @@ struct search {
 	int64_t since;
 	enum entry_type type;
 	bool has_type, has_failed;
+	const char *chain; /* NULL: none is looked for */
 };
 
 /* ---- what is wanted ---- */
@@ -141,12 +147,19 @@ static int search_in(const char *place, struct search *search)
 
 /* ---- the command lines ---- */
 
-enum { OPTION_AGENT = 256, OPTION_TASK, OPTION_SINCE, OPTION_CONTEXT, OPTION_TYPE, OPTION_HELP };
+enum { OPTION_AGENT = 256, OPTION_TASK, OPTION_SINCE, OPTION_CONTEXT, OPTION_TYPE, OPTION_CHAIN, OPTION_HELP };
 
 static const struct option find_options[] = {{"agent", required_argument, NULL, OPTION_AGENT},
 	{"task", required_argument, NULL, OPTION_TASK}, {"since", required_argument, NULL, OPTION_SINCE},
 	{"context", required_argument, NULL, OPTION_CONTEXT}, {"type", required_argument, NULL, OPTION_TYPE},
-	{"help", no_argument, NULL, OPTION_HELP}, {0}};
+	{"chain", required_argument, NULL, OPTION_CHAIN}, {"help", no_argument, NULL, OPTION_HELP}, {0}};
+
+static bool is_id(const char *text)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t length = strlen(text);
+	return length && length <= HM_ID_MAX && strspn(text, alphabet) == length;
+}
 
 static bool take_option(struct search *search, int option, const char *value)
 {
@@ -159,6 +172,9 @@ static bool take_option(struct search *search, int option, const char *value)
 		return read_time(value, &search->since);
 	case OPTION_CONTEXT:
 		return want_context(search, value);
+	case OPTION_CHAIN:
+		search->chain = value;
+		return is_id(value);
 	case OPTION_TYPE:
 		search->has_type = true;
 		return entry_type_read(value, &search->type);
@@ -172,6 +188,8 @@ static const char *what_it_takes(int option)
 	switch (option) {
 	case OPTION_SINCE:
 		return "--since takes 2026-11-25, 2026-11-25T12:00:00Z or seconds since 1970";
+	case OPTION_CHAIN:
+		return "--chain takes a credential's jti";
 	case OPTION_CONTEXT:
 		return "--context takes KEY=VALUE, 16 times at most";
 	case OPTION_TYPE:
@@ -185,6 +203,7 @@ int ledger_find(int argc, char **argv)
 {
 	static struct search search;
 	int option;
+	unsigned options = 0;
 	while ((option = getopt_long(argc, argv, "", find_options, NULL)) != -1) {
 		if (option == OPTION_HELP)
 			return print_line(help_find);
@@ -192,10 +211,13 @@ int ledger_find(int argc, char **argv)
 			return usage_error(argv[0], "see the options");
 		if (!take_option(&search, option, optarg))
 			return usage_error(argv[0], "'%s': %s", optarg, what_it_takes(option));
+		options++;
 	}
 	if (argc - optind != 1)
 		return usage_error(argv[0], "which ledger? one DIR");
-	return search_in(argv[optind], &search);
+	if (search.chain && options > 1)
+		return usage_error(argv[0], "--chain goes with no other condition");
+	return search.chain ? ledger_chain(argv[optind], search.chain) : search_in(argv[optind], &search);
 }
 
 static const struct option export_options[] = {{"help", no_argument, NULL, OPTION_HELP}, {0}};

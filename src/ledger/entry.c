@@ -9,9 +9,9 @@ static const char *const type_names[ENTRY_TYPES] = {"credential", "retry", "void
 	"approval", "revocation", "status_list", "clock"};
 
 /* In the order of their names, as they stand in an entry. */
-static const char *const member_names[ENTRY_MEMBERS] = {"carried", "context", "epoch", "event", "final", "humans", "id",
-	"kid", "name", "of", "origin", "previous", "restored", "signed", "subject", "task", "tbs", "tbs_hmac", "time",
-	"token", "type", "v"};
+static const char *const member_names[ENTRY_MEMBERS] = {"approval", "carried", "context", "epoch", "event", "final",
+	"from", "humans", "id", "kid", "name", "of", "origin", "previous", "restored", "signed", "subject", "task",
+	"tbs", "tbs_hmac", "time", "token", "type", "v"};
 
 struct scan {
 	const uint8_t *at, *end;

@@ -35,11 +35,13 @@ enum entry_type {
 
 /* The members that verification and search need. */
 enum entry_member {
+	ENTRY_APPROVAL,
 	ENTRY_CARRIED,
 	ENTRY_CONTEXT,
 	ENTRY_EPOCH,
 	ENTRY_EVENT,
 	ENTRY_FINAL,
+	ENTRY_FROM,
 	ENTRY_HUMANS,
 	ENTRY_ID,
 	ENTRY_KID,

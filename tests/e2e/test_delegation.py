@@ -120,8 +120,8 @@ class Chain(SharedCase):
             file.write(token)
         self.service.command("revoke", "--token", path, "--control", self.service.control)
 
-    def entries(self):
-        found = self.service.command("ledger", "find", os.path.join(self.service.directory, "ledger"))
+    def entries(self, *words):
+        found = self.service.command("ledger", "find", os.path.join(self.service.directory, "ledger"), *words)
         return [json.loads(line)["entry"] for line in found.stdout.splitlines()]
 
 
@@ -174,6 +174,17 @@ class Hops(Chain):
         self.assertEqual(of[entry["from"]]["from"], decode(planner)[1]["jti"])
         self.assertNotIn("from", of[decode(planner)[1]["jti"]])
 
+    def test_the_chain_is_found_in_the_ledger(self):
+        tokens = self.hops()
+        ids = [decode(token)[1]["jti"] for token in tokens]
+        entries = self.entries("--chain", ids[-1])
+        credentials = [entry for entry in entries if entry["type"] == "credential"]
+        self.assertEqual([entry["id"] for entry in credentials], ids)
+        self.assertEqual([entry["subject"] for entry in credentials], [agent(name) for name in AGENTS])
+        self.assertTrue(all(entry["owner"] for entry in credentials))
+        self.assertEqual({entry["task"] for entry in entries if entry["type"] == "task"},
+                         {decode(token)[1]["task"] for token in tokens[1:]})
+
     def test_an_actor_may_be_proven_by_a_token_of_its_own(self):
         svid = self.service.mint(profile="demo-svid", subject=agent("helper"), audience=self.issuer).json["credential"]
         answer = self.exchange("planner", self.first(), actor_token=svid, actor_token_type=TYPE + "jwt")
@@ -225,8 +236,8 @@ class People(Chain):
     def test_what_is_no_token_of_a_provider_of_the_profile_is_refused(self):
         now = int(time.time())
         for token in (STAFF.sign(iss="https://other.test"), STAFF.sign(aud="other"), STAFF.sign(exp=now - 31),
-                      STAFF.sign(iat=now + 60, exp=now + 90), STAFF.sign({"typ": "at+jwt"}), STAFF.sign({"alg": "HS256"}),
-                      STAFF.sign(act={"sub": "x"}), STAFF.sign(cnf={"jkt": "x"}), STAFF.sign(sub="x" * 254),
+                      STAFF.sign(iat=now + 60, exp=now + 90), STAFF.sign({"typ": "at+jwt"}),
+                      STAFF.sign({"alg": "HS256"}), STAFF.sign(act={"sub": "x"}), STAFF.sign(cnf={"jkt": "x"}), STAFF.sign(sub="x" * 254),
                       Signer("RS256", "staff-1", **STAFF.claims).sign(), self.first()):
             with self.subTest(decode(token)):
                 self.assert_token_refused(self.by(token))

@@ -70,6 +70,41 @@ class Find(ledger_case.LedgerCase):
                     for index, entry in enumerate(log.entries)]
         self.assertEqual([(line["origin"], line["index"], line["entry"]) for line in lines], expected)
 
+    def test_a_chain_is_told_back_to_its_start_over_shards_and_nothing_else_is(self):
+        log = logs.Shard(self.key, 1)
+        task = log.add("task", task="task-1", state="open")
+        first = log.credential(subject="spiffe://t/a", task="task-1", approval="approval-1", **{"from": "another's"})
+        asked = log.add("approval", act="ask", approval="approval-1")
+        log.add("approval", act="ask", approval="approval-2")
+        log.credential(subject="spiffe://t/x", task="task-9")
+        log.add("close")
+        next_log = logs.Shard(self.key, 2, previous=log)
+        next_log.fill(20)  # an id is made of its place
+        ids = [json.loads(log.entries[first])["id"]]
+        second = next_log.credential(subject="spiffe://t/b", task="task-2", **{"from": ids[0]})
+        ids.append(json.loads(next_log.entries[second])["id"])
+        third = next_log.credential(subject="spiffe://t/c", **{"from": ids[1]})
+        ids.append(json.loads(next_log.entries[third])["id"])
+        other = next_log.credential(subject="spiffe://t/d", **{"from": ids[0]})
+        void = next_log.add("void", of=ids[2])
+        next_log.add("task", task="task-3", state="open")
+        ended = next_log.add("task", task="task-2", state="cancelled")
+        one, two = log.origin, next_log.origin
+        log.write(self.directory)
+        next_log.write(self.directory)
+        start = [(one, task), (one, first), (one, asked)]
+        for number, expected in ((0, start), (1, start + [(two, second), (two, ended)]),
+                                 (2, start + [(two, second), (two, third), (two, void), (two, ended)])):
+            self.assertEqual(self.places("--chain", ids[number]), expected)
+        self.assertNotIn((two, other), self.places("--chain", ids[2]))
+
+    def test_a_chain_that_cannot_be_told_is_refused(self):
+        for words, status in ((("--chain", "AAAAAAAAAAAAAAAAAAAAAA"), 1), (("--chain", ""), 2), (("--chain", "a b"), 2),
+                              (("--chain", "A" * 23), 2), (("--chain", "A" * 22, "--task", "x"), 2)):
+            done = self.hsmint("find", self.directory, *words)
+            self.assertEqual((done.returncode, done.stdout), (status, b""), words)
+            self.assertNotEqual(done.stderr, b"")
+
     def test_what_cannot_be_read_is_said(self):
         self.change("1/tile/entries/000", at=1)
         done = self.hsmint("export", self.directory)

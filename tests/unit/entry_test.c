@@ -188,10 +188,10 @@ Test(entry, members_are_given_as_they_stand)
 
 Test(entry, every_known_member_is_found)
 {
-	cr_assert_eq(read_text("{\"carried\":1,\"context\":2,\"epoch\":3,\"event\":4,\"final\":5,\"humans\":6,\"id\":7,"
-			       "\"kid\":8,\"name\":9,\"of\":10,\"origin\":11,\"previous\":12,\"restored\":13,"
-			       "\"signed\":14,\"subject\":15,\"task\":16,\"tbs\":17,\"tbs_hmac\":18,\"time\":19,"
-			       "\"token\":20,\"type\":\"void\",\"v\":1}"),
+	cr_assert_eq(read_text("{\"approval\":1,\"carried\":2,\"context\":3,\"epoch\":4,\"event\":5,\"final\":6,"
+			       "\"from\":7,\"humans\":8,\"id\":9,\"kid\":10,\"name\":11,\"of\":12,\"origin\":13,"
+			       "\"previous\":14,\"restored\":15,\"signed\":16,\"subject\":17,\"task\":18,"
+			       "\"tbs\":19,\"tbs_hmac\":20,\"time\":21,\"token\":22,\"type\":\"void\",\"v\":1}"),
 		HM_OK, "%s", why.detail);
 	for (unsigned i = 0; i < ENTRY_TYPE; i++) {
 		int64_t number;
