@@ -2,19 +2,20 @@
 """Token exchange: who acts on whose behalf, with less at each step, and what ends with what."""
 import json
 import os
+import re
 import time
 import unittest
 import zlib
 from urllib.parse import urlencode, urlsplit
 
-from harness import AUDIENCE, SharedCase, decode, edit, start_dev, start_serve, unbase64, verify, wait_for
+from harness import AUDIENCE, SharedCase, decode, edit, read, start_dev, start_serve, unbase64, verify, wait_for
 from made_jwt import Signer, base64url, jwks, part
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 TYPE = "urn:ietf:params:oauth:token-type:"
 OTHER = "https://tools.demo.test/mcp"
-AGENTS = ("planner", "researcher", "tool")
+AGENTS = ("portal", "planner", "researcher", "tool")
 PROFILE = """  - name: hops
     issuer: demo
     kind: at+jwt
@@ -23,10 +24,10 @@ PROFILE = """  - name: hops
     audiences: ["https://api.demo.test", "https://tools.demo.test/*"]
     subjects: ["spiffe://demo.test/agent/*"]
     scopes: [read, write, search, admin]
-    callers: [planner, researcher, tool, demo, job]
+    callers: [portal, planner, researcher, tool, demo, job]
     grants: [client_credentials, token_exchange]
     status: credential
-    exchange: {depth: 3, trust: [staff], groups: [engineers]}
+    exchange: {depth: 5, trust: [staff], groups: [engineers]}
 trust:
   - {name: staff, issuer: demo, provider: "https://login.demo.test", audiences: [hsmint], keys: staff.jwks,
      groups: groups}
@@ -180,7 +181,7 @@ class Hops(Chain):
         entries = self.entries("--chain", ids[-1])
         credentials = [entry for entry in entries if entry["type"] == "credential"]
         self.assertEqual([entry["id"] for entry in credentials], ids)
-        self.assertEqual([entry["subject"] for entry in credentials], [agent(name) for name in AGENTS])
+        self.assertEqual([entry["subject"] for entry in credentials], [agent(name) for name in AGENTS[1:]])
         self.assertTrue(all(entry["owner"] for entry in credentials))
         self.assertEqual({entry["task"] for entry in entries if entry["type"] == "task"},
                          {decode(token)[1]["task"] for token in tokens[1:]})
@@ -237,7 +238,8 @@ class People(Chain):
         now = int(time.time())
         for token in (STAFF.sign(iss="https://other.test"), STAFF.sign(aud="other"), STAFF.sign(exp=now - 31),
                       STAFF.sign(iat=now + 60, exp=now + 90), STAFF.sign({"typ": "at+jwt"}),
-                      STAFF.sign({"alg": "HS256"}), STAFF.sign(act={"sub": "x"}), STAFF.sign(cnf={"jkt": "x"}), STAFF.sign(sub="x" * 254),
+                      STAFF.sign({"alg": "HS256"}), STAFF.sign(act={"sub": "x"}), STAFF.sign(cnf={"jkt": "x"}),
+                      STAFF.sign(sub="x" * 254),
                       Signer("RS256", "staff-1", **STAFF.claims).sign(), self.first()):
             with self.subTest(decode(token)):
                 self.assert_token_refused(self.by(token))
@@ -257,6 +259,83 @@ class People(Chain):
         self.assertFalse(self.active(alice))
         self.assertTrue(self.active(bob))
         self.assertEqual(decode(self.granted(self.exchange("tool", bob, scope="read")))[1]["sub"], "staff:bob")
+
+
+class Pipeline(Chain):
+    """A person at a portal asks; a planner, a researcher and a tool do it: docs/delegation.md."""
+    HOPS = (("portal", "read write search admin", [AUDIENCE, OTHER]),
+            ("planner", "read write search", [AUDIENCE, OTHER]), ("researcher", "read search", [AUDIENCE, OTHER]), ("tool", "search", OTHER))
+
+    def run_through(self):
+        tokens, type = [STAFF.sign()], "id_token"
+        for client, scope, resource in self.HOPS:
+            tokens.append(self.granted(self.exchange(client, tokens[-1], subject_token_type=TYPE + type, scope=scope,
+                                                     resource=resource)))
+            type = "access_token"
+        return tokens[1:]
+
+    def test_the_person_and_everybody_between_stand_in_each_token(self):
+        act = None
+        for token, (client, scope, resource) in zip(self.run_through(), self.HOPS):
+            claims = decode(token)[1]
+            act = {"sub": agent(client), **({"act": act} if act else {})}
+            self.assertEqual((claims["sub"], claims["client_id"], claims["scope"], claims["aud"], claims["act"]),
+                             ("staff:alice", agent(client), scope, resource, act))
+
+    def test_the_page_shows_these_tokens(self):
+        page = read(os.path.join(os.path.dirname(__file__), "../../docs/delegation.md"))
+        shown = [json.loads(text) for text in re.findall(r"(?s)```json\n(.*?)```", page)]
+        made = [decode(token)[1] for token in self.run_through()]
+        self.assertEqual(len(shown), len(made))
+        for page_claims, claims in zip(shown, made):
+            self.assertEqual(list(page_claims), list(claims))
+            for name in ("sub", "aud", "client_id", "act", "scope"):
+                self.assertEqual(page_claims[name], claims[name])
+
+    def test_nothing_is_widened_at_any_hop(self):
+        """Ten ways at each."""
+        tokens = self.run_through()
+        for place, ((name, scope, resource), token) in enumerate(zip(self.HOPS, tokens)):
+            client = self.HOPS[min(place + 1, 3)][0]
+            header, payload, signature = token.split(".")
+            claims = decode(token)[1]
+            wider = "admin" if place else "everything"
+            audience = AUDIENCE if resource == OTHER else "https://tools.demo.test/other"
+
+            def forged(**more):
+                return {"subject_token": "%s.%s.%s" % (header, part(dict(claims, **more)), signature)}
+            ways = (({"scope": scope + " " + wider}, "invalid_scope"), ({"scope": wider}, "invalid_scope"),
+                    ({"scope": scope + "\u00a0" + wider}, "invalid_scope"), ({"scope": scope.upper()}, "invalid_scope"),
+                    ({"resource": audience}, "invalid_target"), ({"resource": OTHER + "/"}, "invalid_target"),
+                    (forged(scope=wider), "invalid_request"), (forged(exp=claims["exp"] + 600), "invalid_request"),
+                    (forged(sub="staff:bob"), "invalid_request"),
+                    (forged(act={"sub": agent(client)}), "invalid_request"))
+            for more, error in ways:
+                with self.subTest((name, more)):
+                    form = {"scope": scope, "resource": OTHER, **more}
+                    answer = self.exchange(client, form.pop("subject_token", token), **form)
+                    self.assertEqual((answer.status, answer.json["error"]), (400, error), answer.body)
+
+    def test_with_the_persons_session_ends_all_of_it(self):
+        tokens, others = self.run_through(), self.run_through()
+        self.revoke(tokens[0])
+        for token in tokens:
+            self.assertFalse(self.active(token))
+            self.assert_token_refused(self.exchange("tool", token, resource=OTHER))
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+        for token in others:
+            self.assertTrue(self.active(token))
+
+    def test_the_ledger_tells_all_of_it(self):
+        tokens = self.run_through()
+        entries = self.entries("--chain", decode(tokens[-1])[1]["jti"])
+        credentials = [entry for entry in entries if entry["type"] == "credential"]
+        self.assertEqual([entry["subject"] for entry in credentials], [agent(name) for name in AGENTS])
+        self.assertEqual(len({tuple(entry["humans"]) for entry in credentials}), 1)
+        for entry in credentials:
+            self.assertTrue(entry["owner"])
+            opened, = [other for other in entries if other["type"] == "task" and other["task"] == entry["task"]]
+            self.assertEqual(opened["agent"], entry["subject"])
 
 
 class Jobs(Chain):
@@ -340,7 +419,7 @@ class Refusals(Chain):
 
     def test_a_chain_is_no_longer_than_the_profile_and_the_agent_let_it_be(self):
         token = self.first()
-        for name in ("researcher", "tool", "researcher"):
+        for name in ("researcher", "tool", "researcher", "tool", "researcher"):
             token = self.granted(self.exchange(name, token))
         self.assert_error(self.exchange("tool", token), "invalid_request", "delegation_refused")
 
