@@ -2,7 +2,23 @@
 #include "issuing_key.h"
 
 #include "jwt.h"
+#include <openssl/x509.h>
 #include <string.h>
+
+static hm_result read_public(struct issuing_key *issuing, const struct token_key_ready *shown, struct hm_problem *why)
+{
+	const uint8_t *at = shown->spki;
+	EVP_PKEY_free(issuing->public_key);
+	issuing->public_key = d2i_PUBKEY(NULL, &at, (long)shown->spki_length);
+	return issuing->public_key ? HM_OK : hm_broken(why, "key %s: no memory to read it", issuing->config->name);
+}
+
+void issuing_keys_clear(struct issuing_keys *keys)
+{
+	for (unsigned i = 0; i < keys->count; i++)
+		EVP_PKEY_free(keys->items[i].public_key);
+	keys->count = 0;
+}
 
 hm_result issuing_key_learn(struct issuing_key *issuing, const struct token_key_ready *shown, struct hm_problem *why)
 {
@@ -14,6 +30,7 @@ hm_result issuing_key_learn(struct issuing_key *issuing, const struct token_key_
 			"key %s: the key labelled '%s' is another one than before: kid %s was %s. If that is meant, "
 			"remove the record state/keys",
 			config->name, version->label, issuing->jwk.kid, version->kid);
+	HM_TRY(read_public(issuing, shown, why));
 	if (config->use != KEY_USE_CHECKPOINT)
 		jwt_header(config->algorithm, config->use, issuing->jwk.kid, issuing->header, sizeof issuing->header);
 	issuing->known = true;

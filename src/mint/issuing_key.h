@@ -6,13 +6,15 @@
 #include "jwk.h"
 #include "key_record.h"
 #include "token.h"
+#include <openssl/evp.h>
 
 struct issuing_key {
 	const struct config_key *config;
 	struct key_version *version; /* in the service's record of keys */
 	struct token *token;
-	uint16_t place; /* among its token's keys, as frames name it */
-	bool known;     /* its token showed it: the public key is known */
+	uint16_t place;       /* among its token's keys, as frames name it */
+	bool known;           /* its token showed it: the public key is known */
+	EVP_PKEY *public_key; /* owned; to read it anew takes longer than to verify with it */
 	struct jwk jwk;
 	char header[2 * HM_JWT_HEADER_MAX]; /* base64url of the JOSE header it signs JWTs under */
 };
@@ -28,6 +30,9 @@ struct issuing_keys {
  * one than was recorded. */
 hm_result issuing_key_learn(
 	struct issuing_key *issuing, const struct token_key_ready *shown, struct hm_problem *why) HM_MUST_USE;
+
+/* Forget all of them. */
+void issuing_keys_clear(struct issuing_keys *keys);
 
 /* Whether its token can sign with it now. */
 bool issuing_key_can_sign(const struct issuing_key *issuing);

@@ -109,7 +109,7 @@ static void use_others(struct service *service, const struct config_key *key)
 
 static void use_records(struct service *service)
 {
-	service->keys.count = 0;
+	issuing_keys_clear(&service->keys);
 	for (unsigned i = 0; i < service->config->keys_count; i++)
 		use(service, &service->config->keys[i],
 			key_record_find(record_of(service, &service->config->keys[i]), KEY_ACTIVE));
@@ -667,5 +667,6 @@ hm_result key_life_open(struct service *service, struct hm_problem *why)
 
 void key_life_close(struct service *service)
 {
+	issuing_keys_clear(&service->keys);
 	free(service->life);
 }

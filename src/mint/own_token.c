@@ -38,12 +38,8 @@ static bool is_signed(const struct issuing_key *key, const struct jws_parts *par
 {
 	uint8_t signature[HM_SIGNATURE_MAX];
 	size_t length = base64url_decode(parts->signature.text, parts->signature.length, signature, sizeof signature);
-	const struct token_ready *holdings = token_holdings(key->token);
-	if (length == SIZE_MAX || !holdings)
-		return false;
-	const struct token_key_ready *shown = &holdings->keys[key->place];
-	return jws_verify(shown->spki, shown->spki_length, key->config->algorithm, parts->signed_.text,
-		parts->signed_.length, signature, length);
+	return length != SIZE_MAX && jws_verify_with(key->public_key, key->config->algorithm, parts->signed_.text,
+					     parts->signed_.length, signature, length);
 }
 
 static json_t *decode(const struct jws_parts *parts)

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import unittest.mock
+from urllib.parse import urlencode
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
@@ -24,8 +25,9 @@ DESCRIPTION = """\
 Starts `hsmint dev` in a temporary directory and measures it.
 
 Each round runs, one after the other, JWTs over the Unix socket, JWTs over TCP with mutual TLS 1.3, batches over the
-socket, and JWTs over the socket from a second service whose token verifies every signature (self_check: always;
-otherwise: sampled). Before and after each of them the ceiling is measured: a program that does nothing but C_SignInit
+socket, access tokens by client credentials and by the exchange of another (whose ES256 signature is verified each time)
+over mutual TLS, and JWTs over the socket from a second service whose token verifies every signature (self_check:
+always; otherwise: sampled). Before and after each of them the ceiling is measured: a program that does nothing but C_SignInit
 and C_Sign with the key the first service signs with, in as many threads as its token process has, while the services
 are up and idle. Other numbers of threads would give another figure: they contend for the module's locks.
 
@@ -70,7 +72,8 @@ Aims are printed beside the figures and are not enforced. Ends with 1 if any rep
 
 START_ENTRIES = 10 * 1000 * 1000
 AIMS = {"ledger_start_10m_s": 1,
-        "jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
+        "jwt_socket_ratio": 1.7, "jwt_mtls_ratio": 1.9, "batch_ratio": 1.2,
+        "client_credentials_ratio": 2.0, "exchange_ratio": 2.8, "dev_cold_s": 2.0, "dev_warm_s": 0.5,
         "pss_idle_mb": 25, "deadline_late_p99_ms": 20, "fair_p99_ratio": 2,
         "others_ratio": 1.05, "million_tasks_cpu_factor": 1.1, "million_tasks_pss_mb": 400, "revoke_to_status_p99_s": 1,
         "agents_100k_import_s": 2,
@@ -99,13 +102,17 @@ def read(path):
 class Way:
     """One way to ask: its name in the JSON, its title, over TLS or the socket, of which service, how many at once."""
 
-    def __init__(self, name, title, tls, self_check, items=1):
+    def __init__(self, name, title, tls, self_check, items=1, grant=None):
         self.name, self.title, self.tls, self.self_check, self.items = name, title, tls, self_check, items
+        self.grant = grant  # of a token endpoint; None: a mint request
 
 
 WAYS = [Way("jwt_socket", "JWT, socket", False, "sampled"),
         Way("jwt_mtls", "JWT, mutual TLS", True, "sampled"),
         Way("batch", "JWT, batches of %d, socket" % BATCH, False, "sampled", BATCH),
+        Way("client_credentials", "client credentials, mutual TLS", True, "sampled", grant="client_credentials"),
+        Way("exchange", "token exchange, mutual TLS", True, "sampled",
+            grant="urn:ietf:params:oauth:grant-type:token-exchange"),
         Way("jwt_checked", "JWT, socket, self_check: always", False, "always")]
 
 
@@ -263,6 +270,15 @@ class Bench:
         self.figures["raw_threads"] = [found["threads"]]
         return found["cpu_us"]
 
+    @staticmethod
+    def form(service, grant):
+        """A token request, and for an exchange a token that lives until the load is over."""
+        form = {"grant_type": grant, "resource": harness.AUDIENCE, "scope": "read write"}
+        if grant != "client_credentials":
+            form["subject_token_type"] = "urn:ietf:params:oauth:token-type:access_token"
+            form["subject_token"] = service.mint(scope="read write", lifetime=900).json["credential"]
+        return urlencode(form)
+
     def load_command(self, way, service, connections, bodies=None):
         """`bodies`: a file of them, one a line, instead of the one of all other loads."""
         one = {"profile": "demo-access", "subject": harness.SUBJECT, "audience": harness.AUDIENCE, "scope": "read write"}
@@ -270,6 +286,8 @@ class Bench:
         if way.items > 1:
             path, body = "/v1/mint/batch", json.dumps({"requests": [dict(one, kind="jwt")] * way.items})
             connections = max(1, connections // 4)
+        if way.grant:
+            path, body = "/demo/oauth2/token", self.form(service, way.grant)
         where = ["--socket", service.socket]
         if way.tls:
             where = ["--connect", "localhost:%d" % service.port, "--cert", service.ready["cert"],

@@ -23,7 +23,7 @@ enum {
 
 static const char help[] =
 	"Usage: bench-load (--socket PATH | --connect HOST:PORT --cert FILE --key FILE --ca FILE)\n"
-	"                  (--body JSON | --bodies FILE [--once]) [--path PATH]\n"
+	"                  (--body TEXT | --bodies FILE [--once]) [--path PATH]\n"
 	"                  [--credentials N] [--connections N] [--seconds S | --requests N] [--rate R]\n"
 	"                  [--warm-up S] [--pause]\n"
 	"\n"
@@ -36,7 +36,7 @@ static const char help[] =
 	"\n"
 	"  --socket PATH        the service's Unix socket\n"
 	"  --connect HOST:PORT  its TLS port, with the client certificate, its key and the CA (TLS 1.3)\n"
-	"  --body JSON          the body of every request\n"
+	"  --body TEXT          the body of every request: JSON, or a form\n"
 	"  --bodies FILE        one a line, in turn, and from the first again\n"
 	"  --once               that is an error: each is sent once\n"
 	"  --path PATH          what to ask (default /v1/mint/jwt)\n"
@@ -294,9 +294,10 @@ static void add_request(struct load *load, const struct options *options, const 
 	char *text;
 	if (load->request_count % 1024 == 0)
 		load->requests = reallocarray(load->requests, load->request_count + 1024, sizeof(struct request));
-	int length = asprintf(&text,
-		"POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		options->path, load->endpoint.host, strlen(body), body);
+	int length =
+		asprintf(&text, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
+			options->path, load->endpoint.host,
+			*body == '{' ? "application/json" : "application/x-www-form-urlencoded", strlen(body), body);
 	if (!load->requests || length < 0)
 		bench_fail("no memory for requests");
 	if (length >= LOAD_REQUEST_MAX)

@@ -6,7 +6,9 @@
 #include <strings.h>
 
 #define END_OF_HEAD "\r\n\r\n"
-#define MEMBER      "\"credential\":\""
+
+/* What a mint request is answered with, and a token request. */
+static const char *const members[] = {"\"credential\":\"", "\"access_token\":\""};
 
 enum { STATUS_LINE_MIN = sizeof "HTTP/1.1 200" - 1, CONTENT_LENGTH_DIGITS = 9 };
 
@@ -34,16 +36,21 @@ static bool read_content_length(const char *text, size_t *length)
 	return true;
 }
 
-static long count_credentials(const char *body, size_t length)
+static long count_member(const char *body, size_t length, const char *member)
 {
 	long count = 0;
 	const char *end = body + length;
-	for (const char *found = body; (found = memmem(found, (size_t)(end - found), MEMBER, sizeof MEMBER - 1));) {
-		found += sizeof MEMBER - 1;
+	for (const char *found = body; (found = memmem(found, (size_t)(end - found), member, strlen(member)));) {
+		found += strlen(member);
 		const char *quote = memchr(found, '"', (size_t)(end - found));
 		count += quote && quote > found;
 	}
 	return count;
+}
+
+static long count_credentials(const char *body, size_t length)
+{
+	return count_member(body, length, members[0]) + count_member(body, length, members[1]);
 }
 
 enum load_reading load_reply_read(const char *text, size_t length, struct load_reply *reply)

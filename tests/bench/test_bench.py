@@ -11,7 +11,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 MEMBERS = ["raw_sign_us", "raw_sign_us_min", "raw_sign_us_max", "raw_sign_per_s", "raw_threads", "pss_idle_mb",
            "pss_load_mb", "dev_cold_s", "dev_warm_s", "connections", "rounds", "errors"]
-MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "jwt_checked")
+MEMBERS += [way + "_" + member for way in ("jwt_socket", "jwt_mtls", "batch", "client_credentials", "exchange",
+                                          "jwt_checked")
             for member in ("ratio", "ratio_min", "ratio_max", "cpu_us", "gate_us", "mint_us", "token_us", "per_s",
                            "p50_us", "p99_us", "max_us", "requests", "errors")]
 
