@@ -86,8 +86,9 @@ static void put_call(struct hm_writer *w, const struct gate_call *call)
 	hm_put_bytes(w, call->certificates.data, call->certificates.length);
 }
 
-static bool get_call(struct hm_reader *r, struct gate_call *call)
+static bool get_call(struct hm_reader *r, struct gate_request *request)
 {
+	struct gate_call *call = &request->call;
 	hm_get_printable(r, call->method, sizeof call->method);
 	hm_get_printable(r, call->target, sizeof call->target);
 	call->is_form = hm_get_u8(r);
@@ -97,7 +98,8 @@ static bool get_call(struct hm_reader *r, struct gate_call *call)
 	hm_get_printable(r, call->dpop, sizeof call->dpop);
 	call->certificates = hm_get_bytes(r, HM_CERTIFICATES_MAX);
 	bool is_method = strcmp(call->method, "GET") == 0 || strcmp(call->method, "POST") == 0;
-	bool may_show = call->signature_input[0] || call->signature[0] || !call->certificates.length;
+	bool may_show = request->operation == OPERATION_TOKEN || call->signature_input[0] || call->signature[0] ||
+			!call->certificates.length;
 	return is_method && may_show && call->target[0] == '/' && call->is_form <= 1;
 }
 
@@ -156,7 +158,7 @@ bool gate_request_get(struct hm_reader *r, struct gate_request *request)
 		hm_get_printable(r, request->path, sizeof request->path);
 	request->call = (struct gate_call){.is_form = 0};
 	if (gate_request_has_call(request))
-		sound &= get_call(r, &request->call);
+		sound &= get_call(r, request);
 	request->body =
 		hm_get_bytes(r, request->operation == OPERATION_API ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY);
 	return hm_reader_done(r) && sound && request->operation < OPERATIONS && has_its_caller(request);

@@ -73,7 +73,7 @@ struct gate_call {
 	char signature_input[HM_SIGNATURE_INPUT_MAX + 1];
 	char signature[HM_HTTP_SIGNATURE_MAX + 1];
 	char dpop[HM_DPOP_PROOF_MAX + 1]; /* only of OPERATION_TOKEN */
-	struct hm_bytes certificates;     /* the client's chain, only with a signature */
+	struct hm_bytes certificates;     /* the client's chain: of OPERATION_API only with a signature */
 };
 
 struct gate_request {

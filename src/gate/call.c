@@ -60,7 +60,7 @@ static hm_result fill_chain(gnutls_session_t session, uint8_t *chain, struct hm_
 	for (unsigned i = 0; sent && i < count; i++) {
 		if (sent[i].size > HM_CERTIFICATES_MAX - used)
 			return hm_refuse(why, "certificate_refused", NULL,
-				"with a signature, certificates of at most %d bytes together", HM_CERTIFICATES_MAX);
+				"here, certificates of at most %d bytes together", HM_CERTIFICATES_MAX);
 		memcpy(chain + used, sent[i].data, sent[i].size);
 		used += sent[i].size;
 	}
@@ -79,6 +79,6 @@ hm_result call_fill(const struct call *call, const char *method, bool is_form, g
 	copy(call->signature, out->signature);
 	copy(call->dpop, out->dpop);
 	out->certificates = (struct hm_bytes){chain, 0};
-	bool has_signature = call->signature_input.length || call->signature.length;
-	return has_signature && session ? fill_chain(session, chain, &out->certificates, why) : HM_OK;
+	bool is_wanted = call->shows_client || call->signature_input.length || call->signature.length;
+	return is_wanted && session ? fill_chain(session, chain, &out->certificates, why) : HM_OK;
 }

@@ -10,6 +10,7 @@
 struct call {
 	bool has_query;
 	bool is_long;                      /* the target is longer than HM_HTTP_MAX_PATH, and not kept */
+	bool shows_client;                 /* its certificates are passed on without a signature, too */
 	char target[HM_HTTP_MAX_PATH + 1]; /* as it came */
 	/* In the library's memory, for the request's life. */
 	struct guard_text content_digest, signature_input, signature, dpop;
@@ -21,7 +22,7 @@ void call_begin(struct call *call, const char *target);
 hm_result call_read(struct call *call, const struct guard *guard, struct hm_problem *why) HM_MUST_USE;
 
 /* `chain` has room for HM_CERTIFICATES_MAX; `out` points into it. `session` NULL: a Unix socket. HM_REFUSED:
- * certificate_refused, with a signature and certificates that are too long. */
+ * certificate_refused, certificates that are too long to be passed on. */
 hm_result call_fill(const struct call *call, const char *method, bool is_form, gnutls_session_t session, uint8_t *chain,
 	struct gate_call *out, struct hm_problem *why) HM_MUST_USE;
 

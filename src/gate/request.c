@@ -428,6 +428,7 @@ static hm_result ask_alone(struct request *request, const char *path, const char
 		return hm_overload(why, 1, "as many read the ledger as may");
 	fill_ask(request, 0, (struct hm_bytes){request->body, request->body_used}, &ask);
 	snprintf(ask.path, sizeof ask.path, "%s", path);
+	request->call.shows_client = is_token_request(request);
 	if (is_call(request))
 		HM_TRY(call_fill(&request->call, method, request->route->flags & ROUTE_FORM, connection->session, chain,
 			&ask.call, why));

@@ -43,6 +43,12 @@ class Token(GateTest):
         answer = self.tls().ask(ask_for(PATHS[0], b"a=b", b"DPoP: e30.e30.AA", b"DPoP: e30.e30.AA"))
         self.assert_error(answer, 400, "invalid_request", "invalid_header")
 
+    def test_the_certificates_of_a_connection_go_to_mint(self):
+        chain = [self.certificates.openssl("x509", "-in", name + ".crt", "-outform", "DER") for name in ("client", "ca")]
+        for client, sent in ((self.tls(), b"".join(chain)), (self.tls(name=None), b""), (self.unix(), b"")):
+            self.assertEqual(client.ask(ask_for(PATHS[0], b"a=b")).status, 200)
+            self.assertEqual(self.mint.requests[-1].certificates, sent)
+
     def test_what_gate_refuses_it_refuses_in_the_words_of_oauth(self):
         for data, status, code in (
                 (request(b"GET", PATHS[0]), 405, "method_not_allowed"),

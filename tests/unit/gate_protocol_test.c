@@ -312,6 +312,8 @@ Test(gate_protocol, a_call_out_of_range_is_refused)
 	expect_call(sent, true, "a signature without its input is for mint to refuse");
 	sent.call.signature[0] = 0;
 	expect_call(sent, false, "certificates without a signature");
+	sent.operation = OPERATION_TOKEN;
+	expect_call(sent, true, "to which a token may be bound");
 }
 
 /* Of a call alone the body is not bound to one frame. */
