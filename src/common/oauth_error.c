@@ -26,6 +26,8 @@ static const struct {
 	{"agent_unowned", "unauthorized_client"},
 	{"agent_review_due", "unauthorized_client"},
 	{"subject_not_allowed", "unauthorized_client"},
+	{"invalid_dpop_proof", "invalid_dpop_proof"},
+	{"use_dpop_nonce", "use_dpop_nonce"},
 	{"details_not_offered", "invalid_authorization_details"},
 	{"invalid_scope", "invalid_scope"},
 	{"scope_not_allowed", "invalid_scope"},

@@ -340,6 +340,11 @@ static bool put_actors(json_t *form, const struct mint_request *request)
 	return done;
 }
 
+static bool put_key(json_t *form, const struct decision *decision)
+{
+	return !decision->thumbprint || json_object_set_new(form, "key", json_string(decision->thumbprint)) == 0;
+}
+
 json_t *approvals_form(const struct decision *decision, const struct mint_request *request)
 {
 	json_t *form = json_pack("{s:s, s:s, s:s, s:s, s:s, s:[], s:s*, s:O*, s:O*}", "issuer", decision->issuer->name,
@@ -347,7 +352,7 @@ json_t *approvals_form(const struct decision *decision, const struct mint_reques
 		credential_kind_name(decision->profile->kind), "subject",
 		request->delegation ? request->delegation->sub : request->subject, "audience", "scope", request->scope,
 		"task", request->task, "claims", request->claims);
-	if (form && put_asked(form, request) && put_actors(form, request))
+	if (form && put_asked(form, request) && put_actors(form, request) && put_key(form, decision))
 		return form;
 	json_decref(form);
 	return NULL;

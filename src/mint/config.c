@@ -58,6 +58,7 @@ static const cyaml_strval_t per_words[] = {{"caller", PER_CALLER}, {"agent", PER
 static const cyaml_strval_t require_words[] = {{"task", REQUIRE_TASK}};
 static const cyaml_strval_t grant_words[] = {
 	{"client_credentials", GRANT_CLIENT_CREDENTIALS}, {"token_exchange", GRANT_TOKEN_EXCHANGE}};
+static const cyaml_strval_t proof_words[] = {{"dpop", PROOF_DPOP}, {"mtls", PROOF_MTLS}};
 static const cyaml_strval_t status_words[] = {
 	{"none", STATUS_OF_NONE}, {"task", STATUS_OF_TASK}, {"credential", STATUS_OF_CREDENTIAL}};
 static const cyaml_strval_t engine_words[] = {{"authzen", ENGINE_AUTHZEN}, {"opa", ENGINE_OPA}};
@@ -195,6 +196,8 @@ static const cyaml_schema_field_t profile_fields[] = {NAME("name", struct config
 		require_words, CYAML_ARRAY_LEN(require_words)),
 	CYAML_FIELD_FLAGS("grants", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, grants, grant_words,
 		CYAML_ARRAY_LEN(grant_words)),
+	CYAML_FIELD_FLAGS("proof", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, proof, proof_words,
+		CYAML_ARRAY_LEN(proof_words)),
 	CYAML_FIELD_MAPPING_PTR(
 		"exchange", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct config_profile, exchange, exchange_fields),
 	CYAML_FIELD_ENUM("status", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_profile, status, status_words,
@@ -366,8 +369,8 @@ static const struct {
 	{"per", per_words, CYAML_ARRAY_LEN(per_words)}, {"fair_by", fair_by_words, CYAML_ARRAY_LEN(fair_by_words)},
 	{"engine", engine_words, CYAML_ARRAY_LEN(engine_words)},
 	{"require", require_words, CYAML_ARRAY_LEN(require_words)},
-	{"grants", grant_words, CYAML_ARRAY_LEN(grant_words)}, {"status", status_words, CYAML_ARRAY_LEN(status_words)},
-	{"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
+	{"grants", grant_words, CYAML_ARRAY_LEN(grant_words)}, {"proof", proof_words, CYAML_ARRAY_LEN(proof_words)},
+	{"status", status_words, CYAML_ARRAY_LEN(status_words)}, {"roles", role_words, CYAML_ARRAY_LEN(role_words)}};
 
 /* The words that the field at fault takes, of a list; "" when it takes other things than words. */
 static void list_words(const struct complaint *complaint, char *text, size_t size)

@@ -134,6 +134,9 @@ enum profile_require { REQUIRE_TASK = 1 };
 /* By which OAuth grants a profile's credentials may be had at the token endpoint. */
 enum profile_grant { GRANT_CLIENT_CREDENTIALS = 1, GRANT_TOKEN_EXCHANGE = 2 };
 
+/* How a client proves the key that a profile's credentials are bound to (RFC 9449, RFC 8705). */
+enum profile_proof { PROOF_DPOP = 1, PROOF_MTLS = 2 };
+
 /* What may be had for a token (RFC 8693). */
 struct config_exchange {
 	unsigned *written_depth, depth; /* the most actors */
@@ -166,8 +169,9 @@ struct config_profile {
 	unsigned audiences_count, subjects_count, scopes_count, callers_count, humans_count;
 	struct config_claim *claims;
 	unsigned claims_count;
-	unsigned require;                 /* of enum profile_require */
-	unsigned grants;                  /* of enum profile_grant */
+	unsigned require; /* of enum profile_require */
+	unsigned grants;  /* of enum profile_grant */
+	unsigned proof;   /* of enum profile_proof: each is bound to a key by one of these; 0: none need be */
 	struct config_exchange *exchange; /* NULL: nothing is said */
 	enum profile_status status;
 	struct config_approve *approve; /* NULL: nothing needs it */

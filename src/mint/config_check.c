@@ -708,6 +708,8 @@ static hm_result check_governance(
 		return complain(place, "max_per_task", "needs require: [task]");
 	if (profile->grants && profile->kind != KIND_ACCESS_TOKEN)
 		return complain(place, "grants", "needs kind: at+jwt");
+	if (profile->proof && !profile->grants)
+		return complain(place, "proof", "needs grants: only a token endpoint takes proofs");
 	if (profile->exchange)
 		HM_TRY(check_exchange(config, profile, profile->exchange, place));
 	return profile->approve ? check_approve(profile, profile->approve, place) : HM_OK;

@@ -2,8 +2,10 @@
 #include "documents.h"
 
 #include "base64url.h"
+#include "dpop.h"
 #include "file.h"
 #include "json_write.h"
+#include "proof.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/evp.h>
@@ -191,6 +193,20 @@ static void put_grants(struct work *work, unsigned grants)
 	hm_json_end(&work->json, ']');
 }
 
+/* RFC 9449, section 5.1; RFC 8705, section 3.3. */
+static void put_proofs(struct work *work, unsigned issuer)
+{
+	hm_json_key(&work->json, "dpop_signing_alg_values_supported");
+	hm_json_begin(&work->json, '[');
+	for (const char *const *name = dpop_algorithms; *name; name++)
+		hm_json_string(&work->json, *name);
+	hm_json_end(&work->json, ']');
+	if (!proof_may_be_certificate(work->config, issuer))
+		return;
+	hm_json_key(&work->json, "tls_client_certificate_bound_access_tokens");
+	hm_json_bool(&work->json, true);
+}
+
 /* RFC 8414, section 2. */
 static void put_token_endpoint(struct work *work, const struct config_issuer *issuer)
 {
@@ -202,6 +218,7 @@ static void put_token_endpoint(struct work *work, const struct config_issuer *is
 	snprintf(url, sizeof url, "%s/oauth2/token", issuer->url);
 	hm_json_member_string(&work->json, "token_endpoint", url);
 	put_client_authentication(work, (unsigned)(issuer - work->config->issuers));
+	put_proofs(work, (unsigned)(issuer - work->config->issuers));
 }
 
 static void put_discovery(struct work *work, const struct config_issuer *issuer)

@@ -7,6 +7,7 @@
 #include "api.h"
 #include "approvals.h"
 #include "assertions.h"
+#include "dpop.h"
 #include "clock.h"
 #include "clock_watch.h"
 #include "engine.h"
@@ -207,9 +208,10 @@ hm_result governance_open(struct service *service, struct hm_problem *why)
 	service->assertions = assertions_open();
 	service->exchanges = exchanges_open();
 	service->nonces = nonces_open();
+	service->dpop = dpop_open();
 	service->parked = parked_open(service);
 	if (!service->agents || !service->tasks || !service->approvals || !service->revocations ||
-		!service->assertions || !service->exchanges || !service->nonces || !service->parked)
+		!service->assertions || !service->exchanges || !service->nonces || !service->dpop || !service->parked)
 		return hm_unavailable(why, "system", "no memory");
 	service->status_lists = status_lists_open(service->agents, service->tasks, service->revocations);
 	if (!service->status_lists)
@@ -302,4 +304,5 @@ void governance_close(struct service *service)
 	tasks_close(service->tasks);
 	agents_close(service->agents);
 	nonces_close(service->nonces);
+	dpop_close(service->dpop);
 }

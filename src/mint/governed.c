@@ -158,6 +158,7 @@ void governed_remember(struct pending *pending, const struct decision *decision,
 	snprintf(pending->subject, sizeof pending->subject, "%s", request->subject);
 	snprintf(pending->task, sizeof pending->task, "%s", decision->task ? decision->task->id : "");
 	pending->is_exchange = request->delegation;
+	pending->is_dpop = request->proof.jkt[0];
 	pending->has_place = needs->has_place;
 	pending->place = needs->place;
 }

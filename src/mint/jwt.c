@@ -65,6 +65,15 @@ static void put_actor(struct hm_json *json, const char *sub, const json_t *befor
 	hm_json_end(json, '}');
 }
 
+/* RFC 9449, section 6.1; RFC 8705, section 3.1. */
+static void put_cnf(struct hm_json *json, const struct decision *decision)
+{
+	hm_json_key(json, "cnf");
+	hm_json_begin(json, '{');
+	hm_json_member_string(json, decision->cnf, decision->thumbprint);
+	hm_json_end(json, '}');
+}
+
 static void put_payload(struct hm_json *json, const struct decision *decision, const struct mint_request *request,
 	const char *id, const struct jwt_times *times, const struct status_place *place)
 {
@@ -80,6 +89,8 @@ static void put_payload(struct hm_json *json, const struct decision *decision, c
 		hm_json_member_string(json, "client_id", request->subject);
 	if (request->delegation && !(decision->profile->exchange && decision->profile->exchange->impersonation))
 		put_actor(json, request->subject, request->delegation->act);
+	if (decision->cnf)
+		put_cnf(json, decision);
 	if (request->scope)
 		hm_json_member_string(json, "scope", request->scope);
 	if (decision->task)

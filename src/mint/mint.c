@@ -511,7 +511,7 @@ static bool give_to_all(struct service *service, struct pending *pending, const 
 	struct pending *follower;
 	bool is_given = pending->replay;
 	if (!pending->answered)
-		is_given |= mint_reply_give(service, pending->gate_generation, pending->gate_request, body, length);
+		is_given |= mint_reply_give(service, pending, body, length);
 	while ((follower = TAILQ_FIRST(&pending->followers))) {
 		is_given |=
 			mint_reply_give_again(service, follower->gate_generation, follower->gate_request, body, length);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mint_reply.h"
 
+#include "clock.h"
+#include "dpop.h"
 #include "json_write.h"
 #include "jwt.h"
 #include "log.h"
@@ -18,6 +20,19 @@ static void count_refusal(struct service *service, const struct problem_kind *ki
 		service->counters.failed_total++;
 }
 
+/* The next proof is to have it. Without it the client is told to, and asks again. */
+static void put_dpop_nonce(struct service *service, struct gate_reply *reply)
+{
+	struct hm_problem why;
+	if (dpop_nonce(service->dpop, hm_time(), reply->dpop_nonce, &why) != HM_OK)
+		reply->dpop_nonce[0] = 0;
+}
+
+static bool is_of_dpop(const char *code)
+{
+	return strcmp(code, "use_dpop_nonce") == 0 || strcmp(code, "invalid_dpop_proof") == 0;
+}
+
 void mint_refuse(struct service *service, uint64_t generation, uint64_t id, enum gate_operation operation,
 	const struct hm_problem *why)
 {
@@ -29,6 +44,8 @@ void mint_refuse(struct service *service, uint64_t generation, uint64_t id, enum
 		.retry_after = problem_retry_after(why),
 		.body = {(uint8_t *)body, length}};
 	snprintf(reply.content_type, sizeof reply.content_type, "%s", is_oauth ? "application/json" : HM_PROBLEM_TYPE);
+	if (is_of_dpop(kind->code))
+		put_dpop_nonce(service, &reply);
 	count_refusal(service, kind);
 	if (kind->status == 500)
 		hm_log(HM_ERROR, "internal", "detail=\"%s\"", why->detail);
@@ -78,7 +95,7 @@ static void put_access_token(const struct pending *pending, struct hm_json *json
 	hm_json_member_string(json, "access_token", pending->jwt);
 	if (pending->is_exchange) /* RFC 8693, section 2.2.1 */
 		hm_json_member_string(json, "issued_token_type", "urn:ietf:params:oauth:token-type:access_token");
-	hm_json_member_string(json, "token_type", "Bearer");
+	hm_json_member_string(json, "token_type", pending->is_dpop ? "DPoP" : "Bearer"); /* RFC 9449, section 5 */
 	hm_json_member_number(json, "expires_in", pending->expires - pending->issued);
 }
 
@@ -122,11 +139,18 @@ void mint_reply_asked(struct service *service, uint64_t generation, uint64_t id,
 	gate_answer(service->gate, generation, id, &reply);
 }
 
-bool mint_reply_give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length)
+static struct gate_reply reply_of(const char *body, size_t length)
 {
-	struct gate_reply reply = {
+	return (struct gate_reply){
 		.status = 200, .content_type = "application/json", .body = {(uint8_t *)body, length}};
-	return gate_answer(service->gate, generation, id, &reply);
+}
+
+bool mint_reply_give(struct service *service, const struct pending *pending, const char *body, size_t length)
+{
+	struct gate_reply reply = reply_of(body, length);
+	if (pending->is_dpop) /* RFC 9449, section 8.2 */
+		put_dpop_nonce(service, &reply);
+	return gate_answer(service->gate, pending->gate_generation, pending->gate_request, &reply);
 }
 
 bool mint_reply_give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length)
@@ -136,5 +160,6 @@ bool mint_reply_give_again(struct service *service, uint64_t generation, uint64_
 	memcpy(body, text, length - 1);
 	memcpy(body + length - 1, again, sizeof again - 1);
 	service->counters.replayed_total++;
-	return mint_reply_give(service, generation, id, body, length - 1 + sizeof again - 1);
+	const struct gate_reply reply = reply_of(body, length - 1 + sizeof again - 1);
+	return gate_answer(service->gate, generation, id, &reply);
 }

@@ -20,10 +20,10 @@ size_t mint_reply_write(const struct service *service, const struct pending *pen
 void mint_reply_asked(struct service *service, uint64_t generation, uint64_t id, enum gate_operation operation,
 	const struct approval *approval);
 
-/* False: the gate that asked is gone. */
-bool mint_reply_give(struct service *service, uint64_t generation, uint64_t id, const char *body, size_t length);
+/* To who asked first. False: the gate that asked is gone. */
+bool mint_reply_give(struct service *service, const struct pending *pending, const char *body, size_t length);
 
-/* The same bytes once more, and that they are so. */
+/* The same bytes once more to somebody, and that they are so. */
 bool mint_reply_give_again(struct service *service, uint64_t generation, uint64_t id, const char *text, size_t length);
 
 #endif

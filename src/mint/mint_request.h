@@ -7,6 +7,7 @@
 #include "buffer.h"
 #include "delegation.h"
 #include "limits.h"
+#include "proof.h"
 #include "result.h"
 #include <jansson.h>
 
@@ -27,8 +28,9 @@ struct mint_request {
 	json_t *context;                    /* object of strings, or NULL */
 	const char *grant;                  /* the OAuth grant by which it came; NULL: none, it is a mint request */
 	const struct config_caller *client; /* who asks, by an assertion; NULL: whom the connection proves */
-	struct delegation *delegation;      /* owned: on whose behalf it is; NULL: the agent's own */
-	struct assertion assertion;         /* that has to be used up before anything else; key "": none */
+	struct proof proof;            /* keys of who the subject is, of which the credential may be bound to one */
+	struct delegation *delegation; /* owned: on whose behalf it is; NULL: the agent's own */
+	struct assertion assertion;    /* that has to be used up before anything else; key "": none */
 };
 
 /* Read a request from gate; with `with_kind` it says itself which kind of credential it is for. HM_REFUSED: `why` names

@@ -36,11 +36,17 @@ static bool is_own(const struct api_call *call, const struct own_token *token)
 	return !token->task[0] || (task && strcmp(task->caller, call->actor.name) == 0);
 }
 
+/* RFC 9449, section 6.2. */
+static bool is_dpop(const struct own_token *token)
+{
+	return json_object_get(json_object_get(token->payload, "cnf"), "jkt");
+}
+
 /* What it says, and that it is in force. */
 static json_t *describe(const struct own_token *token)
 {
 	static const char *const members[] = {
-		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "task", "status"};
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "task", "status", "cnf"};
 	json_t *answer = json_pack("{s:b}", "active", 1);
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		json_t *value = json_object_get(token->payload, members[i]);
@@ -48,7 +54,7 @@ static json_t *describe(const struct own_token *token)
 			(void)json_object_set(answer, members[i], value);
 	}
 	if (token->client_id[0])
-		(void)json_object_set_new(answer, "token_type", json_string("Bearer"));
+		(void)json_object_set_new(answer, "token_type", json_string(is_dpop(token) ? "DPoP" : "Bearer"));
 	return answer;
 }
 

@@ -127,6 +127,7 @@ static struct parked *copy(
 	memcpy(body, request->body.data, request->body.length);
 	*parked = (struct parked){.lot = lot, .about = *about, .request = *request, .body = body};
 	parked->request.body.data = body;
+	parked->request.call.certificates = (struct hm_bytes){0}; /* were read: struct proof */
 	return parked;
 }
 

@@ -35,11 +35,11 @@ struct pending {
 	TAILQ_ENTRY(pending) at_token;
 	uint64_t id;           /* names this use of this place; frames to the token carry it */
 	bool in_use, answered; /* answered: the caller has its reply; the token may still be at work */
-	bool at_work;          /* the token's process has it; else it is in the token's queue, or at none */
 	bool goes_first;       /* it waits before all lines */
 	bool moved;            /* it was with another token before */
 	bool is_signed;        /* it waits for its entry alone */
 	bool is_exchange;      /* it came for another token */
+	bool is_dpop;          /* it is bound to the key of a DPoP proof */
 	uint8_t operation;     /* enum gate_operation: how it is answered */
 
 	uint64_t gate_request;    /* the id of gate's frame */
@@ -48,6 +48,7 @@ struct pending {
 	uint64_t wanted_until_ms; /* the latest deadline of those who wait for it */
 
 	struct token *token;
+	bool at_work; /* the token's process has it; else it is in the token's queue, or at none */
 	uint16_t key; /* place among the token's keys */
 	struct fair_who who;
 	struct member *member; /* what fair.c counts it with */

@@ -115,6 +115,30 @@ static hm_result choose_profile(const struct inquiry *inquiry, struct decision *
 	return hm_refuse(why, "caller_not_allowed", "profile", "a caller that the profile lists");
 }
 
+/* What is sent as a DPoP proof is meant, and binds (RFC 9449, section 5); a certificate only where the profile wants
+ * it: a client may well have to show one to be let in, and yet use its tokens without. */
+static hm_result check_proof(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why)
+{
+	const struct proof *proof = &inquiry->request->proof;
+	unsigned wanted = decision->profile->proof;
+	bool is_wanted = !wanted;
+	if (proof->jkt[0]) {
+		decision->cnf = "jkt";
+		decision->thumbprint = proof->jkt;
+		is_wanted |= wanted & PROOF_DPOP;
+	} else if (proof->x5t_s256[0] && (wanted & PROOF_MTLS)) {
+		decision->cnf = "x5t#S256";
+		decision->thumbprint = proof->x5t_s256;
+		is_wanted = true;
+	}
+	if (is_wanted)
+		return HM_OK;
+	static const char *const accepted[] = {[PROOF_DPOP] = "a DPoP proof",
+		[PROOF_MTLS] = "a client certificate of the agent's, and no DPoP proof",
+		[PROOF_DPOP | PROOF_MTLS] = "a DPoP proof, or a client certificate of the agent's"};
+	return hm_refuse(why, "key_proof_required", NULL, "at the token endpoint, %s", accepted[wanted]);
+}
+
 /* ---- what ---- */
 
 static bool matches_any(char *const *patterns, unsigned count, const char *text, size_t length)
@@ -392,9 +416,9 @@ static hm_result check_approval(const struct inquiry *inquiry, struct decision *
 static const struct {
 	const char *name;
 	hm_result (*check)(const struct inquiry *inquiry, struct decision *decision, struct hm_problem *why);
-} rules[] = {{"profile", choose_profile}, {"subject", check_subject}, {"audience", check_audiences},
-	{"scope", check_scope}, {"lifetime", choose_lifetime}, {"claims", check_claims}, {"tenant", choose_tenant},
-	{"agent", check_agent}, {"agent limits", check_agent_limits}, {"task", check_task},
+} rules[] = {{"profile", choose_profile}, {"proof", check_proof}, {"subject", check_subject},
+	{"audience", check_audiences}, {"scope", check_scope}, {"lifetime", choose_lifetime}, {"claims", check_claims},
+	{"tenant", choose_tenant}, {"agent", check_agent}, {"agent limits", check_agent_limits}, {"task", check_task},
 	{"delegation", check_delegation}, {"credentials of the task", check_count}, {"approval", check_approval}};
 
 static hm_result apply(const struct inquiry *inquiry, struct decision *decision, policy_step *step, void *context,

@@ -23,6 +23,7 @@ struct policy_granted {
 	bool approval;                            /* its approval is used up by it */
 	bool struck;                              /* it is counted with its task */
 	bool assertion;                           /* its client's assertion is used up by it */
+	struct proof proof;                       /* the keys that it showed */
 	bool engine;                              /* the outside decision point said yes, */
 	char decision_id[HM_DECISION_ID_MAX + 1]; /* by this name of its own */
 };
@@ -37,6 +38,9 @@ struct decision {
 	unsigned lifetime;  /* seconds */
 	unsigned backdate;  /* seconds */
 	const char *tenant; /* in the request's context; NULL: the caller has none */
+	/* The key that it is bound to, the request's: the member of `cnf` and the thumbprint; NULL: it is bound to
+	 * none. */
+	const char *cnf, *thumbprint;
 
 	const struct agent *agent;       /* NULL: an instance of `accountable` that is not there yet */
 	const struct agent *accountable; /* whose owner and limits hold: the agent, or its class */
@@ -54,8 +58,8 @@ struct decision {
 };
 
 /*
- * Profile, subject, audience, scope, lifetime, claims, tenant, agent, task, approval, in this order; the first rule
- * that says no fills `why`. A caller learns nothing about profiles of issuers it is not a caller of: those read as
+ * Profile, proof, subject, audience, scope, lifetime, claims, tenant, agent, task, approval, in this order; the first
+ * rule that says no fills `why`. A caller learns nothing about profiles of issuers it is not a caller of: those read as
  * unknown. Of what has to be approved and is not yet, or of a task that is not open yet, the decision says so.
  */
 hm_result policy_decide(const struct config *config, const struct policy_views *views,

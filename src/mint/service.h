@@ -70,6 +70,7 @@ struct service {
 	struct status_publisher *status_publisher;
 	struct api *api;
 	struct nonces *nonces;
+	struct dpop *dpop;
 	struct parked_lot *parked;
 	struct engine *engine;     /* NULL: nobody else is asked */
 	struct trusts *trusts;     /* NULL: the end has begun, and nobody calls any more */

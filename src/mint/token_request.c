@@ -138,6 +138,15 @@ static hm_result find_client(struct reading *reading, const struct gate_caller *
 	return client_auth(reading->service, reading->issuer, &claim, &reading->client, why);
 }
 
+/* Once, though the request may come here again: mint_again. */
+static hm_result check_proof(const struct reading *reading, const struct gate_request *from,
+	struct policy_granted *granted, struct hm_problem *why)
+{
+	return granted->proof.is_read
+		       ? HM_OK
+		       : proof_read(reading->service, reading->issuer, from, reading->views->now, &granted->proof, why);
+}
+
 /* ---- what ---- */
 
 static const struct grant {
@@ -246,8 +255,11 @@ static hm_result write_request(const struct reading *reading, const struct confi
 		return no_memory(why);
 	mint_request_free(request);
 	hm_result result = mint_request_read(body, request, why);
+	request->proof = reading->granted->proof;
 	if (reading->client.assertion.key[0])
 		request->client = reading->client.caller;
+	if (request->client || reading->actor.payload) /* whoever connects, it is not the agent */
+		request->proof.x5t_s256[0] = 0;
 	request->delegation = delegation_hold(reading->delegation);
 	return result;
 }
@@ -300,7 +312,7 @@ static hm_result read_rest(struct reading *reading, struct mint_request *request
 }
 
 hm_result token_request_read(const struct service *service, const struct policy_views *views,
-	const struct policy_granted *granted, const struct gate_request *from, struct mint_request *request,
+	struct policy_granted *granted, const struct gate_request *from, struct mint_request *request,
 	struct hm_problem *why)
 {
 	READING_AUTO reading = {.service = service,
@@ -312,6 +324,7 @@ hm_result token_request_read(const struct service *service, const struct policy_
 	HM_TRY(find_issuer(&reading, from->call.target, why));
 	HM_TRY(read_form(from->body, reading.parameters, why));
 	HM_TRY(find_client(&reading, &from->caller, why));
+	HM_TRY(check_proof(&reading, from, granted, why));
 	if (reading.client.assertion.key[0] && !granted->assertion) {
 		request->assertion = reading.client.assertion;
 		return HM_OK;

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import frames
 from certificates import Authority
+from dpop_proof import Prover
 from harness import AUDIENCE, PATIENCE, SUBJECT, Answer, edit, read, small_disk, start_dev, start_serve, wait_for
 from http_signature import Signer
 from made_jwt import Signer as Made
@@ -25,6 +26,7 @@ TOKEN = "/demo/oauth2/token"
 EXCHANGE = ("grant_type=urn:ietf:params:oauth:grant-type:token-exchange&resource=" + AUDIENCE + "&subject_token=%s"
             "&subject_token_type=urn:ietf:params:oauth:token-type:access_token")
 AWAY = Made("ES256", "one", iss="https://away.test", sub="x", aud="x").sign()
+PROVEN = "grant_type=client_credentials&resource=" + AUDIENCE
 REQUEST = {"profile": "demo-access", "subject": SUBJECT, "audience": AUDIENCE}
 LARGE = {"profile": "large", "subject": SUBJECT + "x" * 1900, "claims": {"long": "x" * 4000},
          "audience": ["https://api.demo.test/%d%s" % (i, "x" * 480) for i in range(8)]}
@@ -89,6 +91,8 @@ class Provoker:
         config = os.path.join(dev, "hsmint.yaml")
         edit(config, "callers:\n", PROFILE % ("rated", "    callers: [demo]\n    rate: 0.001\n    burst: 1"))
         edit(config, "callers:\n", PROFILE % ("others", "    callers: [other]"))
+        edit(config, "callers:\n", PROFILE % ("bound", "    callers: [demo]\n    grants: [client_credentials]\n"
+                                              "    proof: [dpop]"))
         edit(config, "callers:\n", PROFILE % ("claiming", "    callers: [demo]\n    claims: [{name: team, required: true}, {name: long, size: 4096}]"))
         edit(config, "callers:\n", PROFILE % ("large", "    callers: [filler]\n    claims: [{name: long, size: 4096}]"))
         edit(config, "callers:\n", PROFILE.replace("/agent/*", "/nobody/*") % ("unregistered", "    callers: [demo]"))
@@ -152,6 +156,8 @@ class Provoker:
              "grant_not_offered": "grant_type=password",
              "grant_not_allowed": "grant_type=client_credentials&resource=x:y",  # by a caller that no profile offers it
              "details_not_offered": "grant_type=client_credentials&resource=x:y&authorization_details=%5B%5D",
+             "invalid_dpop_proof": PROVEN + "&with=nothing",
+             "use_dpop_nonce": PROVEN,
              "token_refused": EXCHANGE % "x",
              "trust_unavailable": (EXCHANGE % AWAY).replace("access_token", "jwt"),
              "delegation_refused": EXCHANGE}
@@ -160,7 +166,10 @@ class Provoker:
         certificate = self.filler if form == self.OAUTH["grant_not_allowed"] else None
         if form == EXCHANGE:
             form = EXCHANGE % self.exchanged_often()
-        return self.ask("POST", TOKEN, form, {"Content-Type": "application/x-www-form-urlencoded"}, certificate)
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        if form.startswith(PROVEN):
+            headers["DPoP"] = Prover(self.service).proof() if form == PROVEN else "nothing"
+        return self.ask("POST", TOKEN, form, headers, certificate)
 
     def exchanged_often(self):
         if not self.exchanged:
@@ -179,6 +188,7 @@ class Provoker:
         "claim_not_allowed": {"claims": {"other": 1}}, "invalid_claim": {"claims": {"session": 1}},
         "missing_claim": {"profile": "claiming"}, "claims_too_large": {"profile": "claiming", "claims": {"team": "t", "long": "x" * 4090}},
         "invalid_context": {"context": {"a": "x" * 1024}}, "caller_not_allowed": {"profile": "others"},
+        "key_proof_required": {"profile": "bound"},
         "unknown_agent": {"profile": "unregistered", "subject": "spiffe://demo.test/nobody/one"},
         "agent_unowned": {"subject": AGENT + "unowned"}, "agent_review_due": {"subject": AGENT + "due"},
         "agent_suspended": {"subject": AGENT + "suspended"}, "agent_retired": {"subject": AGENT + "retired"},

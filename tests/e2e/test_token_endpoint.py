@@ -13,13 +13,13 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 class TokenCase:
-    def token(self, connection=None, path=TOKEN, **parameters):
+    def token(self, connection=None, path=TOKEN, headers=None, **parameters):
         form = {"grant_type": "client_credentials", "resource": AUDIENCE, **parameters}
         body = urlencode([(name, value) for name, values in form.items() if values is not None
                           for value in (values if isinstance(values, list) else [values])])
         connection = connection or self.service.tls()
         try:
-            return self.service.ask("POST", path, body, connection, FORM)
+            return self.service.ask("POST", path, body, connection, {**FORM, **(headers or {})})
         finally:
             connection.close()
 

@@ -18,7 +18,7 @@ enum { NOW = 100000, DAY = 86400 };
 static struct config_issuer issuer = {.name = "a"};
 static struct config_caller caller = {.name = "local"};
 static struct config_profile profile = {.name = "a-access", .kind = KIND_ACCESS_TOKEN};
-static const struct decision decision = {.profile = &profile, .issuer = &issuer, .caller = &caller};
+static struct decision decision = {.profile = &profile, .issuer = &issuer, .caller = &caller};
 
 static struct hm_problem why;
 
@@ -113,6 +113,17 @@ Test(approvals, each_member_changes_the_hash)
 		for (size_t k = 0; k < i; k++)
 			cr_expect_str_neq(hashes[i], hashes[k], "%s", others[i]);
 	}
+}
+
+/* By Python's hashlib over the second of the texts above, with "key" before "kind". */
+Test(approvals, the_key_that_it_is_bound_to_changes_the_hash)
+{
+	decision.cnf = "jkt";
+	decision.thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+	cr_expect_str_eq(hash_of(LEAST), "VfA9Zokzt0XWXAY4bDPN_dn8dlgsaV-Qc7_Zpz9exc8");
+	decision.cnf = "x5t#S256";
+	decision.thumbprint = "1ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+	cr_expect_str_neq(hash_of(LEAST), "VfA9Zokzt0XWXAY4bDPN_dn8dlgsaV-Qc7_Zpz9exc8");
 }
 
 Test(approvals, who_asks_and_by_which_profile_changes_the_hash)

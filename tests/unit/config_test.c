@@ -985,6 +985,21 @@ Test(config, what_a_profile_requires_and_needs_approved_is_read)
 	cr_expect_null(config->profiles[1].approve);
 }
 
+Test(config, the_proofs_that_a_profile_wants_are_read)
+{
+	static const struct {
+		const char *text;
+		unsigned proof;
+	} cases[] = {{"", 0}, {"\n    proof: []", 0}, {"\n    proof: [dpop]", PROOF_DPOP},
+		{"\n    proof: [mtls]", PROOF_MTLS}, {"\n    proof: [dpop, mtls]", PROOF_DPOP | PROOF_MTLS}};
+	char text[128];
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(text, sizeof text, "    grants: [client_credentials]%s", cases[i].text);
+		cr_assert_eq(load_with(53, text), HM_OK, "%s: %s", text, why.detail);
+		cr_expect_eq(config->profiles[0].proof, cases[i].proof, "%s", text);
+	}
+}
+
 #define STATUS_KEY "  - {name: status, issuer: a, token: soft, label: status, use: status-list, algorithm: ES256}\n"
 
 Test(config, a_profile_with_status_needs_a_key_for_lists_of_its_issuer)
@@ -1029,6 +1044,8 @@ Test(config, governance_that_cannot_work_is_refused)
 		int line;
 		const char *text, *said;
 	} cases[] = {{53, "    require: [nothing]", "require"}, {53, "    max_per_task: 3", "needs require: [task]"},
+		{53, "    proof: [dpop]", "needs grants"},
+		{53, "    grants: [client_credentials]\n    proof: [certificate]", "accepted: dpop, mtls"},
 		{53, "    status: task", "no key with use: status-list"},
 		{53, "    approve: {by: 1, within: 1m}", "needs scopes or audiences"},
 		{53, "    approve: {scopes: [admin], by: 1, within: 1m}", "'admin' is none of the profile's scopes"},

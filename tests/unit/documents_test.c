@@ -154,11 +154,35 @@ Test(documents, discovery_names_the_token_endpoint_of_an_issuer_that_offers_a_gr
 				     "\"response_types_supported\":[],"
 				     "\"token_endpoint\":\"https://mint.test/a/b/oauth2/token\","
 				     "\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\",\"spiffe_jwt\"],"
+				     "\"dpop_signing_alg_values_supported\":[\"ES256\",\"ES384\",\"PS256\","
+				     "\"RS256\",\"Ed25519\",\"EdDSA\"],"
 				     "\"grant_types_supported\":[\"client_credentials\"]}";
 	expect_published("/.well-known/oauth-authorization-server/a/b", wanted);
 	json_t *other = published("/.well-known/oauth-authorization-server");
 	cr_expect_null(json_object_get(other, "token_endpoint"));
 	json_decref(other);
+}
+
+/* RFC 8705, section 3.3. */
+Test(documents, discovery_says_that_tokens_are_bound_to_certificates_where_a_profile_wants_it)
+{
+	static const struct {
+		unsigned issuer, proof;
+		bool is_said;
+	} cases[] = {{0, 0, false}, {0, PROOF_DPOP, false}, {0, PROOF_MTLS, true}, {0, PROOF_DPOP | PROOF_MTLS, true},
+		{1, PROOF_MTLS, false}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct config_profile profiles[] = {{.issuer_index = 0, .grants = GRANT_CLIENT_CREDENTIALS},
+			{.issuer_index = cases[i].issuer, .grants = GRANT_CLIENT_CREDENTIALS, .proof = cases[i].proof}};
+		config.profiles = profiles;
+		config.profiles_count = 2;
+		cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+		json_t *metadata = published("/.well-known/oauth-authorization-server/a/b");
+		json_t *said = json_object_get(metadata, "tls_client_certificate_bound_access_tokens");
+		cr_expect_eq(json_is_true(said), cases[i].is_said, "case %zu", i);
+		cr_expect_eq(said != NULL, cases[i].is_said, "case %zu", i);
+		json_decref(metadata);
+	}
 }
 
 /* RFC 8414, section 3.1: between the host and the issuer's path. */

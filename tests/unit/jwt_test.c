@@ -115,6 +115,23 @@ Test(jwt, an_access_token_has_every_claim_that_rfc_9068_requires)
 		       "\"client_id\":\"" SUBJECT "\"}");
 }
 
+/* RFC 9449, section 6.1; RFC 8705, section 3.1. */
+Test(jwt, what_is_bound_to_a_key_says_to_which)
+{
+	decision.cnf = "jkt";
+	decision.thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+	expect_payload("{\"iss\":\"https://mint.test/demo\",\"sub\":\"" SUBJECT "\",\"aud\":\"https://api.demo.test\","
+		       "\"exp\":1700000300,\"nbf\":1699999995,\"iat\":1699999995,\"jti\":\"AAAAAAAAAAAAAAAAAAAAAA\","
+		       "\"client_id\":\"" SUBJECT "\","
+		       "\"cnf\":{\"jkt\":\"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I\"}}");
+	decision.cnf = "x5t#S256";
+	decision.thumbprint = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2";
+	expect_payload("{\"iss\":\"https://mint.test/demo\",\"sub\":\"" SUBJECT "\",\"aud\":\"https://api.demo.test\","
+		       "\"exp\":1700000300,\"nbf\":1699999995,\"iat\":1699999995,\"jti\":\"AAAAAAAAAAAAAAAAAAAAAA\","
+		       "\"client_id\":\"" SUBJECT "\","
+		       "\"cnf\":{\"x5t#S256\":\"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2\"}}");
+}
+
 /* JWT-SVID, section 3: sub is the SPIFFE ID; aud and exp are required. There is no client. */
 Test(jwt, a_jwt_svid_has_sub_aud_and_exp_and_no_client)
 {

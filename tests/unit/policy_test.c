@@ -517,3 +517,43 @@ Test(policy, a_caller_without_tenants_has_none_whatever_its_context)
 	cr_expect_null(decision.tenant);
 	json_decref(request.context);
 }
+
+/* ---- which key ---- */
+
+static const struct {
+	unsigned wanted;
+	const char *jkt, *x5t;
+	const char *cnf, *thumbprint; /* NULL: bound to none */
+	bool is_refused;
+} proofs[] = {
+	{0, "", "", NULL, NULL, false},
+	{0, "dpop", "", "jkt", "dpop", false},
+	{0, "", "tls", NULL, NULL, false},
+	{0, "dpop", "tls", "jkt", "dpop", false},
+	{PROOF_DPOP, "", "", NULL, NULL, true},
+	{PROOF_DPOP, "", "tls", NULL, NULL, true},
+	{PROOF_DPOP, "dpop", "tls", "jkt", "dpop", false},
+	{PROOF_MTLS, "", "", NULL, NULL, true},
+	{PROOF_MTLS, "dpop", "tls", NULL, NULL, true},
+	{PROOF_MTLS, "", "tls", "x5t#S256", "tls", false},
+	{PROOF_DPOP | PROOF_MTLS, "", "", NULL, NULL, true},
+	{PROOF_DPOP | PROOF_MTLS, "", "tls", "x5t#S256", "tls", false},
+	{PROOF_DPOP | PROOF_MTLS, "dpop", "tls", "jkt", "dpop", false},
+};
+
+Test(policy, a_credential_is_bound_to_the_key_that_was_proven_as_the_profile_wants_it)
+{
+	for (size_t i = 0; i < sizeof proofs / sizeof *proofs; i++) {
+		profiles[0].proof = proofs[i].wanted;
+		snprintf(request.proof.jkt, sizeof request.proof.jkt, "%s", proofs[i].jkt);
+		snprintf(request.proof.x5t_s256, sizeof request.proof.x5t_s256, "%s", proofs[i].x5t);
+		if (proofs[i].is_refused) {
+			expect_refused(&a_broker, "key_proof_required", "");
+			continue;
+		}
+		cr_assert_eq(decide(&a_broker), HM_OK, "case %zu: %s", i, why.detail);
+		cr_expect_str_eq(decision.cnf ? decision.cnf : "", proofs[i].cnf ? proofs[i].cnf : "", "case %zu", i);
+		cr_expect_str_eq(decision.thumbprint ? decision.thumbprint : "",
+			proofs[i].thumbprint ? proofs[i].thumbprint : "", "case %zu", i);
+	}
+}
