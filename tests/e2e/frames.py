@@ -13,7 +13,7 @@ TOKEN_LEARNED, TOKEN_NOT_LEARNED, TOKEN_COUNTS = 20, 21, 22
 GATE_CONFIG, GATE_REPLY, GATE_DRAIN, GATE_READY, GATE_REQUEST, GATE_STATS = 64, 66, 67, 80, 81, 82
 CONTROL_REQUEST, CONTROL_REPLY = 96, 97
 LEDGER_PUBLIC, LEDGER_ENTRIES, LEDGER_PROOF = 4, 5, 6  # operations
-CALL = 7
+CALL, TOKEN = 7, 8
 NOBODY = b"\2"  # the caller of what is public
 ALL_SEALS = 1 | 2 | 4 | 8
 
@@ -70,11 +70,11 @@ def split_reply(payload):
 
 
 def gate_call(caller, method, target, body, frame_id, digest="", signature_input="", signature="", certificates=b"",
-              is_form=False):
-    """A request to the API, with what its HTTP signature covers."""
+              is_form=False, operation=CALL):
+    """A request to the API or a token endpoint, with what its HTTP signature covers and what proves a key."""
     call = text(method) + text(target) + struct.pack("=B", is_form) + text(digest) + text(signature_input) + \
         text(signature) + text("") + text(certificates)
-    return frame(GATE_REQUEST, struct.pack("=B", CALL) + caller + struct.pack("=Q", 0) + text("") + call + text(body), frame_id)
+    return frame(GATE_REQUEST, struct.pack("=B", operation) + caller + struct.pack("=Q", 0) + text("") + call + text(body), frame_id)
 
 
 def gate_request(operation, caller, body, frame_id):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proof of possession at the token endpoint: credentials bound to a key by DPoP (RFC 9449) or by mutual TLS (RFC 8705)."""
+"""Proof of possession at the token endpoint: credentials bound to a key by DPoP (RFC 9449) or mutual TLS (RFC 8705)."""
+import base64
 import hashlib
 import json
 import os
@@ -7,20 +8,30 @@ import ssl
 import time
 import unittest
 
-from certificates import Authority
+import frames
+from certificates import Authority, spki_sha256
 from dpop_proof import Prover
-from harness import AUDIENCE, HSMINT, Case, SharedCase, edit, run, start_serve
+from harness import AUDIENCE, HSMINT, Case, SharedCase, decode, edit, run, start_serve
 from made_jwt import Signer, base64url, jwks
 from test_token_endpoint import AGENT, FORM, TOKEN, TokenCase
+from test_wrong_children import WrongChild
 
 GRANTS = "    callers: [demo]\n    grants: [client_credentials, token_exchange]"
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+def der_of(path):
+    with open(path) as file:
+        return ssl.PEM_cert_to_DER_cert(file.read())
+
+
 def certificate_thumbprint(path):
     """RFC 8705, section 3.1."""
-    with open(path) as file:
-        return base64url(hashlib.sha256(ssl.PEM_cert_to_DER_cert(file.read())).digest())
+    return base64url(hashlib.sha256(der_of(path)).digest())
+
+
+def spki_of(path):
+    return base64.urlsafe_b64decode(spki_sha256(path) + "=")
 
 
 class ProofCase(TokenCase):
@@ -265,6 +276,26 @@ class Configured(ProofCase, Case):
         self.assert_bound(self.ask(proof=proof, **once), {"jkt": prover.jkt})
         self.assert_error(self.ask(proof=proof, **assertion()), "invalid_dpop_proof", "invalid_dpop_proof")
         self.assert_error(self.ask(prover, **once), "invalid_client", "client_refused")
+
+
+class LyingGate(WrongChild):
+    """A gate that was taken over has mint bind to no certificate but to one of the caller whom it names."""
+
+    def test_a_certificate_is_of_the_caller_or_binds_nothing(self):
+        self.serve_with("hsmint-gate", lambda config: edit(config, GRANTS, GRANTS + "\n    proof: [mtls]"))
+        cert, uri = self.service.ready["cert"], "spiffe://demo.test/client"
+        other = Authority(self.work, "ca", made_by_dev=self.service.directory).issue("other", ["URI:" + uri + "/other"])[0]
+        invented = Authority(self.work, "own").issue("invented", ["URI:" + uri])[0]
+        true = frames.certificate_caller(uri, spki_of(cert))
+        call = {"method": "POST", "target": TOKEN, "is_form": True,
+                "body": "grant_type=client_credentials&resource=" + AUDIENCE}
+        cases = [(frames.certificate_caller(uri, spki_of(name)), der_of(name)) for name in (other, invented)]
+        cases += [(true, der_of(other)), (true, b""), (true, b"x"), (frames.certificate_caller(uri), der_of(cert)),
+                  (true, der_of(cert))]
+        answers = self.ask([(frames.TOKEN, caller, {**call, "certificates": sent.hex()}) for caller, sent in cases])
+        told = [json.loads(body) for _, body in answers]
+        self.assertEqual([answer.get("error_description") for answer in told], ["certificate_refused"] * 6 + [None])
+        self.assertEqual(decode(told[-1]["access_token"])[1]["cnf"], {"x5t#S256": certificate_thumbprint(cert)})
 
 
 if __name__ == "__main__":

@@ -92,9 +92,10 @@ def of_the_first_key(data):
 def lies_of(directory):
     with open(os.path.join(directory, "lies")) as lies:
         for number, (operation, caller, body) in enumerate(json.load(lies)):
-            if operation == frames.CALL:
+            if operation in (frames.CALL, frames.TOKEN):
                 certificates = bytes.fromhex(body.pop("certificates", ""))
-                yield frames.gate_call(bytes.fromhex(caller), frame_id=LIES + number, certificates=certificates, **body)
+                yield frames.gate_call(bytes.fromhex(caller), frame_id=LIES + number, certificates=certificates,
+                                       operation=operation, **body)
             else:
                 yield frames.gate_request(operation, bytes.fromhex(caller), body, LIES + number)
 
