@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// An agent's OAuth client, by two libraries that know nothing of hsmint: discovery, client credentials by mutual TLS,
-// and the token judged as a resource server would.
-// Standard input: {"library", "issuer", "ca", "cert", "key", "parameters"}; prints what came of it.
+// An agent's OAuth client, by libraries that know nothing of hsmint: discovery, client credentials by mutual TLS,
+// and the token judged as a resource server would. With "dpop", an algorithm: with DPoP proofs by a key of its own.
+// Standard input: {"library", "issuer", "ca", "cert", "key", "parameters", "dpop"?}; prints what came of it.
 import { readFileSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { createRemoteJWKSet, customFetch as joseFetch, jwtVerify } from "jose";
+import * as dpop from "dpop";
+import { calculateJwkThumbprint, createRemoteJWKSet, customFetch as joseFetch, exportJWK, jwtVerify } from "jose";
 import * as oauth from "oauth4webapi";
 import * as client from "openid-client";
 import { Agent, fetch as undiciFetch } from "undici";
@@ -16,22 +17,49 @@ const fetch = (url, options) => undiciFetch(url, { ...options, dispatcher });
 const parameters = new URLSearchParams(question.parameters);
 const issuer = new URL(question.issuer);
 
+const pair = question.dpop && (await dpop.generateKeyPair(question.dpop));
+
 async function byOauth4webapi() {
   const options = { [oauth.customFetch]: fetch };
   const found = await oauth.discoveryRequest(issuer, { ...options, algorithm: "oauth2" });
   const server = await oauth.processDiscoveryResponse(issuer, found);
   const self = { client_id: question.client_id };
-  const response = await oauth.clientCredentialsGrantRequest(server, self, oauth.TlsClientAuth(), parameters, options);
-  return { server, token: await oauth.processClientCredentialsResponse(server, self, response) };
+  if (pair) options.DPoP = oauth.DPoP(self, pair);
+  const ask = async () => oauth.processClientCredentialsResponse(server, self,
+    await oauth.clientCredentialsGrantRequest(server, self, oauth.TlsClientAuth(), parameters, options));
+  const token = await ask().catch((error) => {
+    if (!oauth.isDPoPNonceError(error)) throw error;
+    return ask(); // the handle has the nonce now
+  });
+  return { server, token };
 }
 
 async function byOpenidClient() {
   const configuration = await client.discovery(issuer, question.client_id, undefined, client.TlsClientAuth(), {
     [client.customFetch]: fetch,
   });
-  const token = await client.clientCredentialsGrant(configuration, parameters);
+  const options = pair && { DPoP: client.getDPoPHandle(configuration, pair) };
+  const token = await client.clientCredentialsGrant(configuration, parameters, options);
   return { server: configuration.serverMetadata(), token };
 }
+
+// By hand, but for the proofs.
+async function byDpop() {
+  const server = await (await fetch(`${question.issuer}/.well-known/openid-configuration`)).json();
+  const ask = async (nonce) => fetch(server.token_endpoint, {
+    method: "POST", body: new URLSearchParams({ grant_type: "client_credentials", ...question.parameters }),
+    headers: { DPoP: await dpop.generateProof(pair, server.token_endpoint, "POST", nonce) },
+  });
+  const first = await ask();
+  const { error } = await first.json();
+  if (first.status !== 400 || error !== "use_dpop_nonce") throw new Error(error);
+  const second = await ask(first.headers.get("DPoP-Nonce"));
+  const token = await second.json();
+  if (second.status !== 200 || !second.headers.get("DPoP-Nonce")) throw new Error(token.error);
+  return { server, token };
+}
+
+const ways = { oauth4webapi: byOauth4webapi, "openid-client": byOpenidClient, dpop: byDpop };
 
 async function verify(server, token) {
   const keys = createRemoteJWKSet(new URL(server.jwks_uri), { [joseFetch]: fetch });
@@ -43,8 +71,9 @@ async function verify(server, token) {
 
 let answer;
 try {
-  const { server, token } = await (question.library === "oauth4webapi" ? byOauth4webapi() : byOpenidClient());
+  const { server, token } = await ways[question.library]();
   answer = { token, payload: await verify(server, token.access_token) };
+  if (pair) answer.jkt = await calculateJwkThumbprint(await exportJWK(pair.publicKey));
 } catch (error) {
   answer = { error: error.error ?? error.code ?? error.message, description: error.error_description, status: error.status };
 }

@@ -35,6 +35,15 @@ class Clients(SharedCase):
                 self.assertEqual((answer["token"]["token_type"].lower(), answer["token"]["expires_in"]), ("bearer", 300))
                 self.assertEqual((answer["payload"]["sub"], answer["payload"]["scope"]), (AGENT, "read"))
 
+    def test_tokens_are_bound_to_the_key_of_a_clients_dpop_proofs(self):
+        for library in (*LIBRARIES, "dpop"):
+            for algorithm in ("ES256", "Ed25519", "PS256", "RS256"):
+                with self.subTest(library + " " + algorithm):
+                    answer = self.go(library, dpop=algorithm)
+                    self.assertEqual(answer.get("error"), None, answer)
+                    self.assertEqual(answer["token"]["token_type"].lower(), "dpop")
+                    self.assertEqual(answer["payload"]["cnf"], {"jkt": answer["jkt"]})
+
     def test_refusals_are_read_as_such(self):
         for library in LIBRARIES:
             for changed, error in (({"certificate": False}, "invalid_client"), ({"client_id": "other"}, "invalid_client"),
