@@ -38,6 +38,11 @@ static bool is_token_request(const struct request *request)
 	return request->route && request->route->operation == OPERATION_TOKEN;
 }
 
+static bool speaks_oauth(const struct request *request)
+{
+	return request->route && (request->route->flags & ROUTE_OAUTH);
+}
+
 /* ---- answers ---- */
 
 /* Queue an answer and release it. A NULL one (no memory) closes the connection. */
@@ -59,11 +64,10 @@ static enum MHD_Result finish_refused(struct request *request, const struct hm_p
 {
 	unsigned status;
 	struct MHD_Response *response =
-		is_token_request(request) ? answer_oauth_error(why, &status) : answer_problem(why, &status);
+		speaks_oauth(request) ? answer_oauth_error(why, &status) : answer_problem(why, &status);
 	count_refusal(request, why);
 	if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		(void)answer_add(
-			response, MHD_HTTP_HEADER_ALLOW, request->route ? request->route->methods : "GET, HEAD");
+		(void)answer_add(response, MHD_HTTP_HEADER_ALLOW, why->detail);
 	return finish(request, status, response);
 }
 
@@ -306,8 +310,10 @@ static size_t most_of(const struct route *route)
 	return route && (route->flags & ROUTE_LARGE) ? HM_HTTP_MAX_BATCH_BODY : HM_HTTP_MAX_BODY;
 }
 
-static bool may_have_query(const struct request *request, const char *method)
+static bool may_have_query(const struct request *request, const char *path, const char *method)
 {
+	if (route_is_authorization(path))
+		return true;
 	return request->route && (request->route->flags & ROUTE_QUERY) && strcmp(method, "GET") == 0;
 }
 
@@ -317,7 +323,7 @@ static enum MHD_Result judge_headers(struct request *request, const char *path, 
 	struct hm_problem *why = &request->why;
 	MHD_get_connection_values_n(connection_of(request)->mhd, MHD_HEADER_KIND, see_header, &guard);
 	request->route = route_find(path);
-	bool has_wrong_query = request->call.has_query && !may_have_query(request, method);
+	bool has_wrong_query = request->call.has_query && !may_have_query(request, path, method);
 	if (guard_check(&guard, method, version, has_wrong_query ? "?" : path, why) != HM_OK) {
 		count(request, GATE_GUARD_REFUSED_TOTAL);
 		return refuse_at_once(request);
@@ -463,8 +469,10 @@ static enum MHD_Result answer_published(struct request *request, const char *pat
 		(void)!hm_refuse(why, "not_found", NULL, "a path of the API");
 		return finish_refused(request, why);
 	}
-	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
-		(void)!hm_refuse(why, "method_not_allowed", NULL, "GET or HEAD");
+	bool is_posted = strcmp(method, "POST") == 0 && route_is_authorization(path);
+	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0 && !is_posted) {
+		(void)!hm_refuse(
+			why, "method_not_allowed", NULL, "GET, HEAD%s", route_is_authorization(path) ? ", POST" : "");
 		return finish_refused(request, why);
 	}
 	request->step = REQUEST_ANSWERED;

@@ -37,13 +37,30 @@ static const struct route ledger_public = {NULL, "GET, HEAD", OPERATION_LEDGER_P
 static const struct route ledger_entries = {NULL, "GET, HEAD", OPERATION_LEDGER_ENTRIES, 0};
 static const struct route ledger_proof = {NULL, "GET, HEAD", OPERATION_LEDGER_PROOF, 0};
 
-static const struct route token_endpoint = {NULL, "POST", OPERATION_TOKEN, ROUTE_FORM};
+/* Of an issuer: what its paths end with. */
+static const struct route issuer_routes[] = {
+	{"/oauth2/token", "POST", OPERATION_TOKEN, ROUTE_FORM | ROUTE_OAUTH},
+	{"/oauth2/introspect", "POST", OPERATION_API, ROUTE_FORM | ROUTE_OAUTH},
+	{"/oauth2/revoke", "POST", OPERATION_API, ROUTE_FORM | ROUTE_OAUTH},
+};
 
-static bool is_token_endpoint(const char *path)
+static bool ends_with(const char *path, const char *end)
 {
-	static const char end[] = "/oauth2/token";
-	size_t length = strlen(path), wanted = sizeof end - 1;
+	size_t length = strlen(path), wanted = strlen(end);
 	return length >= wanted && length <= HM_HTTP_MAX_PATH && strcmp(path + length - wanted, end) == 0;
+}
+
+static const struct route *find_of_issuer(const char *path)
+{
+	for (size_t i = 0; i < sizeof issuer_routes / sizeof *issuer_routes; i++)
+		if (ends_with(path, issuer_routes[i].path))
+			return &issuer_routes[i];
+	return NULL;
+}
+
+bool route_is_authorization(const char *path)
+{
+	return ends_with(path, "/oauth2/authorize");
 }
 
 static bool has_ledger_form(const char *path)
@@ -85,7 +102,8 @@ const struct route *route_find(const char *path)
 	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
 		if (api_path_matches(routes[i].path, path, NULL))
 			return &routes[i];
-	return is_token_endpoint(path) ? &token_endpoint : find_in_ledger(path);
+	const struct route *of_issuer = find_of_issuer(path);
+	return of_issuer ? of_issuer : find_in_ledger(path);
 }
 
 bool route_takes(const struct route *route, const char *method)

@@ -9,6 +9,7 @@ enum route_flag {
 	ROUTE_QUERY = 1, /* takes one, with GET */
 	ROUTE_FORM = 2,  /* the body is application/x-www-form-urlencoded, not JSON */
 	ROUTE_LARGE = 4, /* the body may have HM_HTTP_MAX_BATCH_BODY bytes */
+	ROUTE_OAUTH = 8, /* refusals are RFC 6749's, not problems */
 };
 
 struct route {
@@ -20,8 +21,13 @@ struct route {
 	unsigned flags;                /* of enum route_flag */
 };
 
-/* NULL: mint answers nothing at this path. A token endpoint is any path that ends as one: mint knows the issuers. */
+/* NULL: mint answers nothing at this path. An issuer's endpoint is any path that ends as one: mint knows the issuers.
+ */
 const struct route *route_find(const char *path);
+
+/* An issuer's authorization endpoint is a published blob that is also had by POST and with a query (RFC 6749, section
+ * 3.1): whatever is asked for, the answer is the same. */
+bool route_is_authorization(const char *path);
 
 bool route_takes(const struct route *route, const char *method);
 

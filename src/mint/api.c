@@ -30,6 +30,9 @@ struct work {
 	const struct api_route *route;
 	struct api_call call;
 	char issuer[HM_NAME_MAX + 1], id[HM_API_ID_MAX + 1];
+	const struct config_issuer
+		*at;                  /* whose endpoint it came to; NULL: a path that is of no issuer. Until it runs */
+	bool is_oauth;                /* it came to one: refused in the words of OAuth */
 	uint64_t generation, request; /* who waits for the answer: gate's frame, */
 	struct control_asker asker;   /* or with WAY_CONTROL an operator */
 	unsigned tries;
@@ -107,7 +110,8 @@ static void refuse(struct work *work, const struct hm_problem *why)
 	if (actor->way == WAY_CONTROL)
 		control_refuse(service->control, &work->asker, why);
 	else
-		mint_refuse(service, work->generation, work->request, OPERATION_API, why);
+		mint_refuse(service, work->generation, work->request, work->is_oauth ? OPERATION_TOKEN : OPERATION_API,
+			why);
 	end(work);
 }
 
@@ -316,6 +320,24 @@ void api_tick(struct api *api)
 
 /* ---- the way in ---- */
 
+/* Of ISSUER/oauth2/introspect what the table has, and the issuer. One whose URL has no path has the table's own paths,
+ * where it may be named like the others. */
+static const char *strip_issuer(struct work *work, const char *path)
+{
+	static const char below[] = "/oauth2/";
+	const struct config *config = work->api->service->config;
+	work->is_oauth = path[0] && strstr(path + 1, below);
+	for (unsigned i = 0; work->is_oauth && i < config->issuers_count; i++) {
+		size_t length = strlen(config->issuers[i].path);
+		if (!length || strncmp(path, config->issuers[i].path, length) != 0 ||
+			strncmp(path + length, below, sizeof below - 1) != 0)
+			continue;
+		work->at = &config->issuers[i];
+		return path + length;
+	}
+	return path;
+}
+
 static hm_result find_route(struct work *work, const char *method, const char *target, struct hm_problem *why)
 {
 	char path[HM_API_PATH_MAX + 1];
@@ -325,7 +347,7 @@ static hm_result find_route(struct work *work, const char *method, const char *t
 		return hm_refuse(why, "not_found", NULL, "a path of the API");
 	memcpy(path, target, length);
 	path[length] = 0;
-	HM_TRY(api_table_find(work->api->table, method, path, &work->route, work->id, why));
+	HM_TRY(api_table_find(work->api->table, method, strip_issuer(work, path), &work->route, work->id, why));
 	work->call.id = work->id[0] ? work->id : NULL;
 	return api_words_query(work->route, query, &work->call.query, why);
 }
@@ -338,7 +360,8 @@ static hm_result find_issuer(struct work *work, struct hm_problem *why)
 	unsigned seconds;
 	bool named;
 	HM_TRY(api_words_issuer(work->call.query, work->call.body, wanted, &named, why));
-	HM_TRY(api_who_find(service->config, named ? wanted : NULL, &work->call.actor, work->issuer, why));
+	const char *name = work->at ? work->at->name : named ? wanted : NULL;
+	HM_TRY(api_who_find(service->config, name, &work->call.actor, work->issuer, why));
 	work->call.issuer = work->issuer;
 	HM_TRY(api_query_wait(&work->call, &seconds, why));
 	work->until_ms = uv_now(&service->loop) + seconds * 1000;

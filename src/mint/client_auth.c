@@ -153,7 +153,7 @@ static hm_result by_assertion(const struct service *service, unsigned issuer, co
 	return refuse(why, "client_assertion_type", "jwt-bearer or jwt-spiffe");
 }
 
-static bool is_named(const struct config_caller *caller, const char *id)
+bool client_is_named(const struct config_caller *caller, const char *id)
 {
 	return !id || strcmp(id, caller->name) == 0 || (caller->uri && strcmp(id, caller->uri) == 0);
 }
@@ -173,7 +173,7 @@ hm_result client_auth(const struct service *service, unsigned issuer, const stru
 {
 	*out = (struct client){.caller = NULL};
 	HM_TRY(find(service, issuer, claim, out, why));
-	if (!is_named(out->caller, claim->id))
+	if (!client_is_named(out->caller, claim->id))
 		return refuse(why, "client_id", "the client that is proven");
 	if (out->assertion.key[0] && !claim->is_used_up && assertions_was_used(service->assertions, &out->assertion))
 		return refuse(why, "client_assertion", "one that was not used before");

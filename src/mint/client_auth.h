@@ -26,6 +26,9 @@ struct client {
 	struct assertion assertion;         /* key "": the connection proves it; else it has to be used up first */
 };
 
+/* Is the client that is proven the one that `id`, a client_id, names? NULL: none is named. */
+bool client_is_named(const struct config_caller *caller, const char *id);
+
 /* HM_REFUSED: client_refused or unknown_caller; the detail is for the log alone. */
 hm_result client_auth(const struct service *service, unsigned issuer, const struct client_claim *claim,
 	struct client *out, struct hm_problem *why) HM_MUST_USE;

@@ -18,11 +18,11 @@ enum { DOCUMENT_MAX = 128 * 1024, REFRESH_HINT_SECONDS = 300 };
 
 /* Where each document of an issuer stands: what is before and behind its URL's path. RFC 8414, section 3.1: the
  * well-known part of authorization server metadata goes before. */
-enum document { DOCUMENT_JWKS, DOCUMENT_OPENID, DOCUMENT_OAUTH, DOCUMENT_BUNDLE, DOCUMENTS };
+enum document { DOCUMENT_JWKS, DOCUMENT_OPENID, DOCUMENT_OAUTH, DOCUMENT_BUNDLE, DOCUMENT_AUTHORIZE, DOCUMENTS };
 static const struct {
 	const char *before, *behind;
 } places[DOCUMENTS] = {{"", "/.well-known/jwks.json"}, {"", "/.well-known/openid-configuration"},
-	{"/.well-known/oauth-authorization-server", ""}, {"", "/spiffe/bundle.json"}};
+	{"/.well-known/oauth-authorization-server", ""}, {"", "/spiffe/bundle.json"}, {"", "/oauth2/authorize"}};
 
 struct work {
 	const struct config *config;
@@ -42,9 +42,10 @@ static void put_path(char path[HM_HTTP_MAX_PATH], enum document document, const 
 static void put(struct work *work, enum document document, const struct config_issuer *issuer)
 {
 	char path[HM_HTTP_MAX_PATH];
+	bool is_refusal = document == DOCUMENT_AUTHORIZE;
 	put_path(path, document, issuer);
-	if (publications_set(work->publications, path, 200, "application/json", CACHING_MINUTES, work->text,
-		    work->json.out.used))
+	if (publications_set(work->publications, path, is_refusal ? 400 : 200, "application/json",
+		    is_refusal ? CACHING_NONE : CACHING_MINUTES, work->text, work->json.out.used))
 		work->changed(work->context, publications_find(work->publications, path));
 }
 
@@ -96,16 +97,11 @@ static void put_jwks(struct work *work, unsigned issuer)
 
 /* ---- discovery ---- */
 
-static void put_common_metadata(struct work *work, const struct config_issuer *issuer)
+static void put_url(struct work *work, const char *name, const struct config_issuer *issuer, const char *behind)
 {
-	char jwks[HM_URL_MAX + 32];
-	snprintf(jwks, sizeof jwks, "%s/.well-known/jwks.json", issuer->url);
-	begin(work);
-	hm_json_member_string(&work->json, "issuer", issuer->url);
-	hm_json_member_string(&work->json, "jwks_uri", jwks);
-	hm_json_key(&work->json, "response_types_supported"); /* required; nobody logs in here */
-	hm_json_begin(&work->json, '[');
-	hm_json_end(&work->json, ']');
+	char url[HM_URL_MAX + 32];
+	snprintf(url, sizeof url, "%s%s", issuer->url, behind);
+	hm_json_member_string(&work->json, name, url);
 }
 
 static void put_list(struct work *work, const char *name, const char *only)
@@ -115,6 +111,22 @@ static void put_list(struct work *work, const char *name, const char *only)
 	if (only)
 		hm_json_string(&work->json, only);
 	hm_json_end(&work->json, ']');
+}
+
+/* RFC 8414, section 2. The authorization endpoint is there because MCP's and OpenID's clients refuse metadata without
+ * one, as those of MCP do without S256: it grants nothing, by no response type. */
+static void put_common_metadata(struct work *work, const struct config_issuer *issuer)
+{
+	begin(work);
+	hm_json_member_string(&work->json, "issuer", issuer->url);
+	put_url(work, "jwks_uri", issuer, "/.well-known/jwks.json");
+	put_url(work, "authorization_endpoint", issuer, "/oauth2/authorize");
+	put_list(work, "response_types_supported", NULL);
+	put_list(work, "code_challenge_methods_supported", "S256");
+	put_url(work, "introspection_endpoint", issuer, "/oauth2/introspect");
+	put_list(work, "introspection_endpoint_auth_methods_supported", "tls_client_auth");
+	put_url(work, "revocation_endpoint", issuer, "/oauth2/revoke");
+	put_list(work, "revocation_endpoint_auth_methods_supported", "tls_client_auth");
 }
 
 static bool signs_with(const struct config *config, unsigned issuer, enum key_algorithm algorithm)
@@ -210,13 +222,11 @@ static void put_proofs(struct work *work, unsigned issuer)
 /* RFC 8414, section 2. */
 static void put_token_endpoint(struct work *work, const struct config_issuer *issuer)
 {
-	char url[HM_URL_MAX + 32];
 	unsigned grants = grants_of(work->config, (unsigned)(issuer - work->config->issuers));
 	put_grants(work, grants);
 	if (!grants)
 		return;
-	snprintf(url, sizeof url, "%s/oauth2/token", issuer->url);
-	hm_json_member_string(&work->json, "token_endpoint", url);
+	put_url(work, "token_endpoint", issuer, "/oauth2/token");
 	put_client_authentication(work, (unsigned)(issuer - work->config->issuers));
 	put_proofs(work, (unsigned)(issuer - work->config->issuers));
 }
@@ -234,6 +244,16 @@ static void put_discovery(struct work *work, const struct config_issuer *issuer)
 	put_token_endpoint(work, issuer);
 	hm_json_end(&work->json, '}');
 	put(work, DOCUMENT_OAUTH, issuer);
+}
+
+/* RFC 6749, section 4.1.2.1: no client has registered a redirect URI, so that whoever came is told here. */
+static void put_authorize(struct work *work, const struct config_issuer *issuer)
+{
+	begin(work);
+	hm_json_member_string(&work->json, "error", "unsupported_response_type");
+	hm_json_member_string(&work->json, "error_description", "nobody logs in here: ask the token endpoint");
+	hm_json_end(&work->json, '}');
+	put(work, DOCUMENT_AUTHORIZE, issuer);
 }
 
 /* ---- the bundle and its sequence ---- */
@@ -306,6 +326,7 @@ hm_result documents_publish(const struct config *config, const struct issuing_ke
 			continue; /* half a key set would make verifiers drop the other half */
 		put_jwks(&work, i);
 		put_discovery(&work, &config->issuers[i]);
+		put_authorize(&work, &config->issuers[i]);
 		HM_TRY(put_bundle(&work, i, why));
 	}
 	return HM_OK;

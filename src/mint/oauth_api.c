@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "oauth_api.h"
 
+#include "client_auth.h"
 #include "governed.h"
 #include "own_token.h"
 #include "revocation_api.h"
@@ -20,9 +21,13 @@ static unsigned issuer_index(const struct api_call *call)
 	return index;
 }
 
-/* RFC 7662, section 2.1; unknown parameters are ignored. */
+/* RFC 7662, section 2.1; unknown parameters are ignored. With client_id a client says who it is (RFC 8705, section 2):
+ * it must be who is proven. */
 static hm_result read_form(const struct api_call *call, const char **token, struct hm_problem *why)
 {
+	const char *client = json_string_value(json_object_get(call->body, "client_id"));
+	if (!client_is_named(call->actor.known, client))
+		return hm_refuse(why, "client_refused", "client_id", "the client that is proven");
 	*token = json_string_value(json_object_get(call->body, "token"));
 	return *token ? HM_OK : hm_refuse(why, "missing_member", "token", "the credential");
 }

@@ -10,6 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* RFC 8414, section 2, of the issuer https://mint.test/a/b. */
+#define COMMON_METADATA                                                                                      \
+	"\"issuer\":\"https://mint.test/a/b\",\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\"," \
+	"\"authorization_endpoint\":\"https://mint.test/a/b/oauth2/authorize\","                             \
+	"\"response_types_supported\":[],\"code_challenge_methods_supported\":[\"S256\"],"                   \
+	"\"introspection_endpoint\":\"https://mint.test/a/b/oauth2/introspect\","                            \
+	"\"introspection_endpoint_auth_methods_supported\":[\"tls_client_auth\"],"                           \
+	"\"revocation_endpoint\":\"https://mint.test/a/b/oauth2/revoke\","                                   \
+	"\"revocation_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"
+
 #define MEMBERS(x) "\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":\"" x "\",\"y\":\"yy\""
 
 enum { A_ACCESS, A_SVID, B_SVID, B_STATUS, KEYS };
@@ -70,7 +80,7 @@ TestSuite(documents, .init = begin, .fini = end);
 static void note_change(void *context, const struct gate_publish *publish)
 {
 	(void)context;
-	cr_expect_eq(publish->status, 200);
+	cr_expect_eq(publish->status, strstr(publish->path, "/oauth2/authorize") ? 400 : 200);
 	changes++;
 }
 
@@ -133,9 +143,7 @@ Test(documents, openid_discovery_stands_behind_the_issuers_path)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
 	static const char wanted[] =
-		"{\"issuer\":\"https://mint.test/a/b\","
-		"\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
-		"\"response_types_supported\":[],\"subject_types_supported\":[\"public\"],"
+		"{" COMMON_METADATA ",\"subject_types_supported\":[\"public\"],"
 		"\"id_token_signing_alg_values_supported\":[\"ES256\"],\"grant_types_supported\":[]}";
 	expect_published("/a/b/.well-known/openid-configuration", wanted);
 	json_decref(published("/.well-known/openid-configuration"));
@@ -149,9 +157,7 @@ Test(documents, discovery_names_the_token_endpoint_of_an_issuer_that_offers_a_gr
 	config.profiles = profiles;
 	config.profiles_count = 2;
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	static const char wanted[] = "{\"issuer\":\"https://mint.test/a/b\","
-				     "\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
-				     "\"response_types_supported\":[],"
+	static const char wanted[] = "{" COMMON_METADATA ","
 				     "\"token_endpoint\":\"https://mint.test/a/b/oauth2/token\","
 				     "\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\",\"spiffe_jwt\"],"
 				     "\"dpop_signing_alg_values_supported\":[\"ES256\",\"ES384\",\"PS256\","
@@ -189,19 +195,33 @@ Test(documents, discovery_says_that_tokens_are_bound_to_certificates_where_a_pro
 Test(documents, authorization_server_metadata_stands_before_the_issuers_path)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	expect_published("/.well-known/oauth-authorization-server/a/b",
-		"{\"issuer\":\"https://mint.test/a/b\","
-		"\"jwks_uri\":\"https://mint.test/a/b/.well-known/jwks.json\","
-		"\"response_types_supported\":[],\"grant_types_supported\":[]}");
+	expect_published(
+		"/.well-known/oauth-authorization-server/a/b", "{" COMMON_METADATA ",\"grant_types_supported\":[]}");
 	json_t *other = published("/.well-known/oauth-authorization-server");
 	cr_expect_str_eq(json_string_value(json_object_get(other, "issuer")), "https://mint.test");
 	json_decref(other);
 }
 
+/* RFC 6749, section 4.1.2.1; a refusal is kept by nobody. */
+Test(documents, the_authorization_endpoint_refuses_every_response_type)
+{
+	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
+	static const char *const paths[] = {"/a/b/oauth2/authorize", "/oauth2/authorize"};
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+		const struct gate_publish *refusal = publications_find(publications, paths[i]);
+		cr_assert_not_null(refusal, "%s", paths[i]);
+		cr_expect_eq(refusal->status, 400);
+		cr_expect_str_eq(refusal->cache_control, "no-store");
+		json_t *body = json_loadb((const char *)refusal->body.data, refusal->body.length, 0, NULL);
+		cr_expect_str_eq(json_string_value(json_object_get(body, "error")), "unsupported_response_type");
+		json_decref(body);
+	}
+}
+
 Test(documents, only_what_changed_is_published_again)
 {
 	cr_assert_eq(publish(), HM_OK, "%s", why.detail);
-	cr_expect_eq(changes, 8, "four documents for each issuer");
+	cr_expect_eq(changes, 10, "five documents for each issuer");
 	cr_assert_eq(publish(), HM_OK);
 	cr_expect_eq(changes, 0);
 	strcpy(keys.items[A_ACCESS].jwk.kid, "another");
@@ -355,7 +375,7 @@ Test(documents, an_issuer_that_is_configured_no_longer_publishes_nothing)
 	publish_list("/status/0");
 	changes = 0;
 	documents_withdraw(&config, &without, publications, note_removed, NULL);
-	cr_expect_eq(changes, 6, "four documents and two status lists");
+	cr_expect_eq(changes, 7, "five documents and two status lists");
 	cr_expect_null(publications_find(publications, "/a/b/.well-known/jwks.json"));
 	cr_expect_null(publications_find(publications, "/a/b/status/63"));
 	cr_expect_not_null(publications_find(publications, "/.well-known/jwks.json"));
