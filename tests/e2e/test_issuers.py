@@ -41,6 +41,25 @@ class Issuers(Case):
         finally:
             connection.close()
 
+    def test_introspection_and_revocation_at_an_issuers_path_are_about_that_issuer(self):
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection = self.service.tls()  # a caller of both
+        self.addCleanup(connection.close)
+
+        def ask(path, token, more=""):
+            return self.service.ask("POST", path, "token=%s%s" % (token, more), connection, form)
+        tokens = {"demo": self.service.mint().json["credential"], "other": self.mint_other().json["credential"]}
+        self.refused(ask("/oauth2/introspect", tokens["demo"]), 400, "missing_member", "issuer")
+        for issuer in tokens:
+            another = "other" if issuer == "demo" else "demo"
+            path = "/%s/oauth2/introspect" % issuer
+            self.assertIs(ask(path, tokens[issuer], "&issuer=" + another).json["active"], True)
+            self.assertEqual(ask(path, tokens[another]).json, {"active": False})
+            self.assertEqual(ask("/%s/oauth2/revoke" % another, tokens[issuer]).status, 200)
+            self.assertIs(ask(path, tokens[issuer]).json["active"], True, "it is for its own issuer to end it")
+            self.assertEqual(ask("/%s/oauth2/revoke" % issuer, tokens[issuer]).status, 200)
+            self.assertEqual(ask(path, tokens[issuer]).json, {"active": False})
+
     def test_each_has_its_own_keys_and_documents(self):
         ask = self.service.ask
         demo = ask("GET", "/demo/.well-known/jwks.json")

@@ -44,6 +44,17 @@ class Clients(SharedCase):
                     self.assertEqual(answer["token"]["token_type"].lower(), "dpop")
                     self.assertEqual(answer["payload"]["cnf"], {"jkt": answer["jkt"]})
 
+    def test_what_discovery_names_tells_of_a_token_and_ends_it(self):
+        for library in LIBRARIES:
+            with self.subTest(library):
+                answer = self.go(library)
+                self.assertEqual(answer.get("error"), None, answer)
+                shown = answer["before"]
+                self.assertIs(shown["active"], True)
+                for name in ("iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope"):
+                    self.assertEqual(shown[name], answer["payload"][name], name)
+                self.assertEqual(answer["after"], {"active": False})
+
     def test_refusals_are_read_as_such(self):
         for library in LIBRARIES:
             for changed, error in (({"certificate": False}, "invalid_client"), ({"client_id": "other"}, "invalid_client"),
