@@ -60,6 +60,31 @@ class Token(GateTest):
                 self.assert_error(self.unix().ask(data), status, "invalid_request", code)
         self.assertEqual(self.mint.requests, [])
 
+    def test_an_issuers_introspection_and_revocation_are_calls_refused_in_the_words_of_oauth(self):
+        for path in (b"/demo/oauth2/introspect", b"/a/b/oauth2/revoke"):
+            self.assertEqual(self.unix().ask(ask_for(path, b"token=x")).status, 200)
+            ask = self.mint.requests[-1]
+            self.assertEqual((ask.operation, ask.target, ask.is_form), (fake_mint.CALL, path.decode(), 1))
+            for data, status, error, code in (
+                    (request(b"GET", path), 405, "invalid_request", "method_not_allowed"),
+                    (ask_for(path, b"token"), 400, "invalid_request", "malformed_form")):
+                self.assert_error(self.unix().ask(data), status, error, code)
+            self.assert_error(self.tls(name=None).ask(ask_for(path, b"token=x")), 400, "invalid_client", "certificate_required")
+
+    def test_an_authorization_endpoint_is_a_document_whatever_is_asked_of_it(self):
+        path = b"/demo/oauth2/authorize"
+        self.mint.publish(path.decode(), b'{"error":"x"}', status=400, content_type="application/json", cache="no-store")
+        long = path + b"?a=%00&" + b"b" * 1500
+        for data in (request(b"GET", path), request(b"GET", path + b"?response_type=code&a"), request(b"GET", long),
+                     ask_for(path, b"response_type=code"), ask_for(path, b"%"), ask_for(path + b"?a=b", b"")):
+            with self.subTest(data[:60]):
+                answer = self.tls(name=None).ask(data)
+                self.assertEqual((answer.status, answer.body), (400, b'{"error":"x"}'))
+        answer = self.unix().ask(request(b"DELETE", path))
+        self.assertEqual((answer.status, answer.headers["allow"]), (405, "GET, HEAD, POST"))
+        self.assertEqual(self.unix().ask(request(b"GET", b"/x/oauth2/authorize?a=b")).status, 404)
+        self.assertEqual(self.mint.requests, [])
+
     def test_a_certificate_that_is_not_accepted_is_not_as_none(self):
         self.certificates.issue("expired", "URI:" + URI, days=-1)
         self.assert_error(self.tls("expired").ask(ask_for()), 400, "invalid_client", "certificate_refused")
