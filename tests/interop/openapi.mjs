@@ -117,5 +117,6 @@ console.log(JSON.stringify({
   faults: question.replies.flatMap((reply) =>
     judge(reply).map((fault) => `${reply.method} ${reply.path} ${reply.status}: ${fault}`)),
   covered: [...covered],
-  operations: [...operations()].map(({ path, method }) => `${method} ${path} 200`),
+  operations: [...operations()].map(({ path, method, operation }) =>
+    `${method} ${path} ${operation.responses[200] ? 200 : Object.keys(operation.responses)[0]}`),
 }));

@@ -232,10 +232,16 @@ class Replies(SharedCase):
             answer = self.told("POST", "/oauth2/introspect", self.service.ask("POST", "/oauth2/introspect", token, headers=form), 200)
             self.assertEqual(answer["active"], active)
             self.told("POST", "/oauth2/revoke", self.service.ask("POST", "/oauth2/revoke", token, headers=form), 200)
+            answer = self.told("POST", "/demo/oauth2/introspect", self.service.ask("POST", "/demo/oauth2/introspect", token, headers=form), 200)
+            self.assertEqual(answer, {"active": False})
+            self.told("POST", "/demo/oauth2/revoke", self.service.ask("POST", "/demo/oauth2/revoke", token, headers=form), 200)
+        for method in ("GET", "POST"):
+            path = "/demo/oauth2/authorize"
+            self.told(method, path, self.service.ask(method, path, "" if method == "POST" else None), 400)
         for body, status in (("grant_type=client_credentials&resource=" + AUDIENCE, 200), ("grant_type=x", 400), ("x", 400)):
             path = "/demo/oauth2/token"
             self.told("POST", path, self.service.ask("POST", path, body, headers=form), status)
-        for path in ("/oauth2/introspect", "/oauth2/revoke"):
+        for path in ("/oauth2/introspect", "/oauth2/revoke", "/demo/oauth2/introspect", "/demo/oauth2/revoke"):
             self.told("POST", path, self.service.ask("POST", path, "token", headers=form), 400)
             self.told("POST", path, self.service.ask("POST", path, {}), 415)
 
