@@ -3,8 +3,11 @@
 
 #include "base64url.h"
 #include "jws_verify.h"
+#include "signer.h"
 #include <criterion/criterion.h>
+#include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* RFC 7515, appendices A.2 and A.3; RFC 8037, appendix A.4, each with a kid added. */
@@ -142,6 +145,48 @@ Test(key_set, keys_are_taken_ignored_or_make_the_set_refused)
 		hm_result result = read_keys(cases[i].keys, cases[i].kind, &set);
 		cr_expect_eq(result, cases[i].count < 0 ? HM_REFUSED : HM_OK, "%s: %s", cases[i].keys, why.detail);
 		cr_expect_eq(set ? (int)set->count : -1, cases[i].count, "%s", cases[i].keys);
+	}
+}
+
+static int count_of_jwk(const json_t *jwk)
+{
+	KEY_SET_AUTO *set = NULL;
+	char *text = json_dumps(jwk, JSON_COMPACT);
+	hm_result result = read_keys(text, KEY_SET_JWKS, &set);
+	free(text);
+	return result == HM_OK ? (int)set->count : -1;
+}
+
+/* A key one of whose coordinates ends with a zero byte. */
+static json_t *make_jwk(const char *coordinate, uint8_t bytes[32])
+{
+	for (;;) {
+		char text[JWK_MEMBERS_MAX + 32];
+		struct signer signer;
+		signer_open(&signer, KEY_ES256);
+		snprintf(text, sizeof text, "{\"kid\":\"e\",%s}", signer.jwk.members);
+		signer_close(&signer);
+		json_t *jwk = json_loads(text, 0, NULL);
+		const char *value = json_string_value(json_object_get(jwk, coordinate));
+		cr_assert_eq(base64url_decode(value, strlen(value), bytes, 32), 32);
+		if (!bytes[31])
+			return jwk;
+		json_decref(jwk);
+	}
+}
+
+Test(key_set, a_coordinate_that_ends_with_zero_has_all_its_bytes)
+{
+	static const char *const names[] = {"x", "y"};
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t bytes[32];
+		char text[64];
+		json_t *jwk = make_jwk(names[i], bytes);
+		cr_expect_eq(count_of_jwk(jwk), 1);
+		text[base64url_encode(bytes, 31, text)] = 0;
+		cr_assert_eq(json_object_set_new(jwk, names[i], json_string(text)), 0);
+		cr_expect_eq(count_of_jwk(jwk), -1, "%s", names[i]);
+		json_decref(jwk);
 	}
 }
 
