@@ -61,18 +61,26 @@ static struct delegation *of_own(struct own_token *token)
 	return out;
 }
 
-/* Who holds a token that is bound to a key has still to prove that key. */
-static bool is_bound(const struct own_token *token)
+static bool is_same(const json_t *confirmation, const char *name, const char *proven)
 {
-	return json_object_get(token->payload, "cnf");
+	const char *wanted = json_string_value(json_object_get(confirmation, name));
+	return wanted && *proven && strcmp(wanted, proven) == 0;
 }
 
-static hm_result read_own(const struct service *service, unsigned issuer, const char *text, int64_t now,
-	struct delegation **out, struct hm_problem *why)
+/* Who holds a token that is bound to a key has still to prove that key (RFC 9449, section 7; RFC 8705, section 3). */
+static bool is_proven(const struct own_token *token, const struct proof *proof)
+{
+	const json_t *confirmation = json_object_get(token->payload, "cnf");
+	return !confirmation || is_same(confirmation, "jkt", proof->jkt) ||
+	       is_same(confirmation, "x5t#S256", proof->x5t_s256);
+}
+
+static hm_result read_own(const struct service *service, unsigned issuer, const char *text, const struct proof *proof,
+	int64_t now, struct delegation **out, struct hm_problem *why)
 {
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	if (own_token_read(service, issuer, text, now, &token, why) != HM_OK || token.use != KEY_USE_ACCESS_TOKEN ||
-		is_bound(&token) || own_token_stands(service, issuer, &token, now, why) != HM_OK)
+		!is_proven(&token, proof) || own_token_stands(service, issuer, &token, now, why) != HM_OK)
 		return refuse(why, "subject_token");
 	*out = of_own(&token);
 	if (!*out)
@@ -129,13 +137,13 @@ static hm_result read_theirs(const struct service *service, unsigned issuer, con
 }
 
 hm_result exchange_subject(const struct service *service, unsigned issuer, const char *text, const char *type,
-	int64_t now, struct delegation **out, struct hm_problem *why)
+	const struct proof *proof, int64_t now, struct delegation **out, struct hm_problem *why)
 {
 	*out = NULL;
 	if (!text)
 		return hm_refuse(why, "missing_member", "subject_token", "the token that is exchanged");
 	if (type && is_type(type, "access_token"))
-		return read_own(service, issuer, text, now, out, why);
+		return read_own(service, issuer, text, proof, now, out, why);
 	HM_TRY(check_type(type, "id_token", "jwt", "subject_token_type", why));
 	return read_theirs(service, issuer, text, now, out, why);
 }

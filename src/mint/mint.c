@@ -385,13 +385,20 @@ static bool was_granted(const struct asking *asking)
 	return asking->replay && (replay_kept(asking->replay, item) || replay_leader(asking->replay, item));
 }
 
-static hm_result read_asked(
+/* What is asked, and our own yes to it. A token request is known by what is decided of it; of one whose client brings
+ * an assertion nothing is, before that is used up. */
+static hm_result decide(
 	const struct service *service, struct asking *asking, const struct policy_views *views, struct hm_problem *why)
 {
 	const struct gate_request *request = asking->request;
 	if (request->operation == OPERATION_TOKEN)
-		return token_request_read(service, views, &asking->granted, request, &asking->asked, why);
-	return mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why);
+		return token_request_read(
+			service, views, &asking->granted, request, &asking->asked, &asking->decision, why);
+	HM_TRY(mint_request_parse(request->body, request->operation == OPERATION_MINT_ITEM, &asking->asked, why));
+	if (was_granted(asking)) /* what it used up then does not stand in its way now, and nothing is struck for it */
+		asking->granted = (struct policy_granted){.approval = true, .struck = true};
+	return policy_decide(
+		service->config, views, &asking->granted, &request->caller, &asking->asked, &asking->decision, why);
 }
 
 static hm_result take_request(struct service *service, struct asking *asking, struct hm_problem *why)
@@ -406,13 +413,9 @@ static hm_result take_request(struct service *service, struct asking *asking, st
 	HM_TRY(set_deadline(asking, why));
 	HM_TRY(find_replay(service, asking, why));
 	const struct policy_views views = governed_views(service);
-	HM_TRY(read_asked(service, asking, &views, why));
+	HM_TRY(decide(service, asking, &views, why));
 	if (asking->asked.assertion.key[0])
 		return use_assertion(service, asking, why);
-	if (was_granted(asking)) /* what it used up then does not stand in its way now, and nothing is struck for it */
-		asking->granted = (struct policy_granted){.approval = true, .struck = true};
-	HM_TRY(policy_decide(
-		service->config, &views, &asking->granted, &request->caller, &asking->asked, &asking->decision, why));
 	if (request->key.text[0])
 		HM_TRY(identity_of_terms(&asking->decision, &asking->terms, why));
 	if (asking->replay && replay_kept(asking->replay, request->key.item))

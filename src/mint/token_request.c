@@ -26,6 +26,7 @@ struct reading {
 	json_t *parameters;            /* object of strings; of those that may be repeated, arrays of them */
 	json_t *audience;              /* array */
 	const struct grant *grant;
+	struct decision *decision;
 };
 
 static void free_reading(struct reading *reading)
@@ -200,7 +201,8 @@ static hm_result find_delegation(struct reading *reading, struct hm_problem *why
 	if (parameter(reading, "task"))
 		return hm_refuse(why, "invalid_member", "task", "none: an exchange opens a task of its own");
 	return exchange_subject(reading->service, reading->issuer, parameter(reading, "subject_token"),
-		parameter(reading, "subject_token_type"), reading->views->now, &reading->delegation, why);
+		parameter(reading, "subject_token_type"), &reading->granted->proof, reading->views->now,
+		&reading->delegation, why);
 }
 
 /* RFC 8707, section 2: absolute, and without a fragment. */
@@ -275,10 +277,9 @@ static bool is_offered(const struct reading *reading, const struct config_profil
 static hm_result try_profile(const struct reading *reading, const struct config_profile *profile,
 	struct mint_request *request, struct hm_problem *why)
 {
-	struct decision decision;
 	HM_TRY(write_request(reading, profile, request, why));
-	return policy_decide(
-		reading->service->config, reading->views, reading->granted, reading->caller, request, &decision, why);
+	return policy_decide(reading->service->config, reading->views, reading->granted, reading->caller, request,
+		reading->decision, why);
 }
 
 static hm_result choose_profile(const struct reading *reading, struct mint_request *request, struct hm_problem *why)
@@ -313,12 +314,13 @@ static hm_result read_rest(struct reading *reading, struct mint_request *request
 
 hm_result token_request_read(const struct service *service, const struct policy_views *views,
 	struct policy_granted *granted, const struct gate_request *from, struct mint_request *request,
-	struct hm_problem *why)
+	struct decision *decision, struct hm_problem *why)
 {
 	READING_AUTO reading = {.service = service,
 		.views = views,
 		.granted = granted,
 		.caller = &from->caller,
+		.decision = decision,
 		.parameters = json_object()};
 	*request = (struct mint_request){.body = NULL};
 	HM_TRY(find_issuer(&reading, from->call.target, why));

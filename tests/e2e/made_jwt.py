@@ -48,6 +48,10 @@ class Signer:
         modulus = key.public_numbers()
         return {"kty": "RSA", "n": number(modulus.n, 256), "e": number(modulus.e, 3), **named}
 
+    def private_jwk(self):
+        """As programs of others want it, of an EC key."""
+        return {**self.jwk(), "d": number(self.key.private_numbers().private_value, EC[self.algorithm][2])}
+
     def signature(self, text):
         if self.algorithm in EC:
             _, digest, length, _ = EC[self.algorithm]

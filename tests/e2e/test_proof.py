@@ -63,6 +63,15 @@ class ProofCase(TokenCase):
 
 
 class Dpop(ProofCase, SharedCase):
+    def test_a_bound_token_is_exchanged_by_who_proves_its_key_alone(self):
+        prover, other = self.prover(), self.prover("PS256")
+        token = self.ask(prover, scope="read write").json["access_token"]
+        exchange = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": token,
+                    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token", "scope": "read"}
+        self.assert_error(self.ask(**exchange), "invalid_request", "token_refused")
+        self.assert_error(self.ask(other, **exchange), "invalid_request", "token_refused")
+        self.assertEqual(self.assert_bound(self.ask(prover, **exchange), {"jkt": prover.jkt})["act"], {"sub": AGENT})
+
     def minted(self):
         metrics = self.service.ask("GET", "/metrics").body.decode()
         return [line for line in metrics.splitlines() if line.startswith("hsmint_minted_total")]

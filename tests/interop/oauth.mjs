@@ -50,7 +50,7 @@ async function byOauth4webapi() {
     await oauth.introspectionRequest(server, self, oauth.TlsClientAuth(), text, hinted));
   const revoke = async (text) => oauth.processRevocationResponse(
     await oauth.revocationRequest(server, self, oauth.TlsClientAuth(), text, hinted));
-  return { server, token, introspect, revoke };
+  return { server, token, ...(key ? {} : { introspect, revoke }) };
 }
 
 async function byOpenidClient() {
