@@ -286,6 +286,26 @@ class Configured(ProofCase, Case):
         self.assert_error(self.ask(proof=proof, **assertion()), "invalid_dpop_proof", "invalid_dpop_proof")
         self.assert_error(self.ask(prover, **once), "invalid_client", "client_refused")
 
+    def test_an_exchange_is_bound_to_the_certificate_of_who_acts_and_of_no_broker(self):
+        self.begin()
+        edit(self.config, GRANTS, GRANTS + "\n    proof: [dpop, mtls]")
+        edit(self.config, "audiences: [\"https://api.demo.test\", \"spiffe", "audiences: [\"https://*/demo\", \"spiffe")
+        self.start()
+        issuer = self.service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
+        kind = "urn:ietf:params:oauth:token-type:"
+        subject = self.service.mint(profile="demo-task", subject=AGENT + "-other", task={"ref": "x", "purpose": "testing"})
+        actor = self.service.mint(profile="demo-svid", subject=AGENT + "-actor", audience=issuer)
+        asked = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+                 "subject_token": subject.json["credential"], "subject_token_type": kind + "access_token"}
+        self.assert_bound(self.ask(**asked), {"x5t#S256": certificate_thumbprint(self.service.ready["cert"])}, "Bearer")
+        asked.update(actor_token=actor.json["credential"], actor_token_type=kind + "jwt")
+        self.assert_error(self.ask(**asked), "invalid_request", "key_proof_required")
+        prover = self.prover()
+        answer = self.ask(prover, **asked)
+        self.assertEqual(self.assert_bound(answer, {"jkt": prover.jkt})["act"]["sub"], AGENT + "-actor")
+        asked["subject_token"] = answer.json["access_token"]  # bound, and nobody takes it from whom it is bound to
+        self.assert_error(self.ask(prover, **asked), "invalid_request", "token_refused")
+
 
 class LyingGate(WrongChild):
     """A gate that was taken over has mint bind to no certificate but to one of the caller whom it names."""
