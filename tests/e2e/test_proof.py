@@ -293,7 +293,8 @@ class Configured(ProofCase, Case):
         self.start()
         issuer = self.service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
         kind = "urn:ietf:params:oauth:token-type:"
-        subject = self.service.mint(profile="demo-task", subject=AGENT + "-other", task={"ref": "x", "purpose": "testing"})
+        task = {"ref": "x", "purpose": "testing"}
+        subject = self.service.mint(profile="demo-task", subject=AGENT + "-other", task=task)
         actor = self.service.mint(profile="demo-svid", subject=AGENT + "-actor", audience=issuer)
         asked = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
                  "subject_token": subject.json["credential"], "subject_token_type": kind + "access_token"}
@@ -313,7 +314,8 @@ class LyingGate(WrongChild):
     def test_a_certificate_is_of_the_caller_or_binds_nothing(self):
         self.serve_with("hsmint-gate", lambda config: edit(config, GRANTS, GRANTS + "\n    proof: [mtls]"))
         cert, uri = self.service.ready["cert"], "spiffe://demo.test/client"
-        other = Authority(self.work, "ca", made_by_dev=self.service.directory).issue("other", ["URI:" + uri + "/other"])[0]
+        trusted = Authority(self.work, "ca", made_by_dev=self.service.directory)
+        other = trusted.issue("other", ["URI:" + uri + "/other"])[0]
         invented = Authority(self.work, "own").issue("invented", ["URI:" + uri])[0]
         true = frames.certificate_caller(uri, spki_of(cert))
         call = {"method": "POST", "target": TOKEN, "is_form": True,
