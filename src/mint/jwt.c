@@ -66,8 +66,10 @@ static void put_actor(struct hm_json *json, const char *sub, const json_t *befor
 }
 
 /* RFC 9449, section 6.1; RFC 8705, section 3.1. */
-static void put_cnf(struct hm_json *json, const struct decision *decision)
+void jwt_put_cnf(struct hm_json *json, const struct decision *decision)
 {
+	if (!decision->cnf)
+		return;
 	hm_json_key(json, "cnf");
 	hm_json_begin(json, '{');
 	hm_json_member_string(json, decision->cnf, decision->thumbprint);
@@ -89,8 +91,7 @@ static void put_payload(struct hm_json *json, const struct decision *decision, c
 		hm_json_member_string(json, "client_id", request->subject);
 	if (request->delegation && !(decision->profile->exchange && decision->profile->exchange->impersonation))
 		put_actor(json, request->subject, request->delegation->act);
-	if (decision->cnf)
-		put_cnf(json, decision);
+	jwt_put_cnf(json, decision);
 	if (request->scope)
 		hm_json_member_string(json, "scope", request->scope);
 	if (decision->task)

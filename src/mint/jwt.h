@@ -3,6 +3,7 @@
 #ifndef HSMINT_JWT_H
 #define HSMINT_JWT_H
 
+#include "json_write.h"
 #include "mint_request.h"
 #include "policy.h"
 #include "status_lists.h"
@@ -15,6 +16,9 @@ void jwt_header(enum key_algorithm algorithm, enum key_use use, const char *kid,
 
 /* Where the list with this place is published: ISSUER/status/LIST. */
 void status_place_uri(const char *issuer_url, const struct status_place *place, char *uri, size_t size);
+
+/* The member `cnf`, of a credential and of its entry in the ledger alike; nothing, when it is bound to no key. */
+void jwt_put_cnf(struct hm_json *json, const struct decision *decision);
 
 struct jwt_times {
 	int64_t issued;  /* when, truly */

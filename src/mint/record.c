@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "evidence.h"
 #include "json_write.h"
+#include "jwt.h"
 #include "ledger.h"
 #include "log.h"
 #include "problem.h"
@@ -155,14 +156,6 @@ static void put_actors(struct hm_json *json, const struct mint_request *request)
 	hm_json_end(json, ']');
 }
 
-static void put_cnf(struct hm_json *json, const struct decision *decision)
-{
-	hm_json_key(json, "cnf");
-	hm_json_begin(json, '{');
-	hm_json_member_string(json, decision->cnf, decision->thumbprint);
-	hm_json_end(json, '}');
-}
-
 hm_result record_prepare(struct pending *pending, const char *state, const struct decision *decision,
 	const struct mint_request *request, const char *idempotency_key, struct hm_problem *why)
 {
@@ -180,8 +173,7 @@ hm_result record_prepare(struct pending *pending, const char *state, const struc
 	put_texts(&json, "audience", request->audiences, request->audience_count);
 	hm_json_member_string(&json, "caller", decision->caller->name);
 	put_claims(&json, request->claims);
-	if (decision->cnf)
-		put_cnf(&json, decision);
+	jwt_put_cnf(&json, decision);
 	put_context(&json, decision->profile, request->context);
 	put_optional(&json, "decision", decision->decision_id);
 	hm_json_member_number(&json, "expires", pending->expires);
