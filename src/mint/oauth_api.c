@@ -51,7 +51,7 @@ static bool is_dpop(const struct own_token *token)
 static json_t *describe(const struct own_token *token)
 {
 	static const char *const members[] = {
-		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "task", "status", "cnf"};
+		"iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "act", "scope", "task", "status", "cnf"};
 	json_t *answer = json_pack("{s:b}", "active", 1);
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
 		json_t *value = json_object_get(token->payload, members[i]);
@@ -65,7 +65,7 @@ static json_t *describe(const struct own_token *token)
 
 hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
 {
-	const char *text;
+	const char *text = "";
 	struct hm_problem unread;
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	HM_TRY(read_form(call, &text, why));
@@ -82,7 +82,7 @@ hm_result oauth_api_introspect(struct api_call *call, struct hm_problem *why)
 /* RFC 7009, section 2.2: what is unknown is answered like what was revoked. */
 hm_result oauth_api_revoke(struct api_call *call, struct hm_problem *why)
 {
-	const char *text;
+	const char *text = "";
 	struct hm_problem unread;
 	OWN_TOKEN_AUTO token = {.payload = NULL};
 	HM_TRY(read_form(call, &text, why));

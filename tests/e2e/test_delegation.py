@@ -102,9 +102,11 @@ class Chain(SharedCase):
             tokens.append(self.granted(self.exchange(client, tokens[-1], resource=[AUDIENCE, OTHER], scope=scope)))
         return tokens
 
+    def introspect(self, token):
+        return self.service.ask("POST", "/oauth2/introspect", urlencode({"token": token}), headers=FORM).json
+
     def active(self, token):
-        answer = self.service.ask("POST", "/oauth2/introspect", urlencode({"token": token}), headers=FORM)
-        return answer.json["active"]
+        return self.introspect(token)["active"]
 
     def listed(self, token):
         """What the status list says of it."""
@@ -141,6 +143,8 @@ class Hops(Chain):
         self.assertEqual(tool["scope"], "search")
         self.assertLessEqual(tool["exp"], researcher["exp"])
         self.assertLessEqual(researcher["exp"], planner["exp"])
+        for token in tokens:
+            self.assertEqual(self.introspect(token).get("act"), decode(token)[1].get("act"))
         task = self.service.ask("GET", "/v1/tasks/" + tool["task"]).json
         self.assertEqual((task["agent"], task["parent"]), (agent("tool"), researcher["task"]))
 
