@@ -361,7 +361,10 @@ static hm_result find_issuer(struct work *work, struct hm_problem *why)
 	bool named;
 	HM_TRY(api_words_issuer(work->call.query, work->call.body, wanted, &named, why));
 	const char *name = work->at ? work->at->name : named ? wanted : NULL;
-	HM_TRY(api_who_find(service->config, name, &work->call.actor, work->issuer, why));
+	hm_result known = api_who_find(service->config, name, &work->call.actor, work->issuer, why);
+	if (known == HM_REFUSED && work->at) /* to OAuth that is a client that is none here, not a name that is wrong */
+		return hm_refuse(why, "unknown_caller", NULL, "a caller of this issuer");
+	HM_TRY(known);
 	work->call.issuer = work->issuer;
 	HM_TRY(api_query_wait(&work->call, &seconds, why));
 	work->until_ms = uv_now(&service->loop) + seconds * 1000;
