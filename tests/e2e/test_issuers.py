@@ -49,7 +49,8 @@ class Issuers(Case):
         def ask(path, token, more=""):
             return self.service.ask("POST", path, "token=%s%s" % (token, more), connection, form)
         answer = self.service.ask("POST", "/other/oauth2/introspect", "token=x", headers=form)  # by one of demo's alone
-        self.assertEqual((answer.status, answer.json), (400, {"error": "invalid_client", "error_description": "unknown_caller"}))
+        self.assertEqual((answer.status, answer.json),
+                         (400, {"error": "invalid_client", "error_description": "unknown_caller"}))
         tokens = {"demo": self.service.mint().json["credential"], "other": self.mint_other().json["credential"]}
         self.refused(ask("/oauth2/introspect", tokens["demo"]), 400, "missing_member", "issuer")
         for issuer in tokens:

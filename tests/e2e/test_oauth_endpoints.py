@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An issuer's own endpoints beside the token's: introspection, revocation and authorization, as discovery names them."""
+"""An issuer's endpoints beside the token's: introspection, revocation, authorization, as discovery names them."""
 import unittest
 from urllib.parse import urlencode, urlsplit
 
@@ -51,7 +51,8 @@ class Endpoints(SharedCase):
         for path in (INTROSPECT, REVOKE):
             self.assert_error(self.post(path), "invalid_request", "missing_member")
             self.assert_error(self.post(path, token="x", client_id="other"), "invalid_client", "client_refused")
-            self.assert_error(self.post(path, self.without_certificate(), token="x"), "invalid_client", "certificate_required")
+            answer = self.post(path, self.without_certificate(), token="x")
+            self.assert_error(answer, "invalid_client", "certificate_required")
             self.assert_error(self.service.ask("GET", path), "invalid_request", "method_not_allowed", 405)
             for other in ("/other", "/demo/x", "/demo/"):
                 path_of_none = other + path[len("/demo"):]

@@ -21,13 +21,16 @@ const fetch = (url, options) => {
 class MutualTlsProvider {
   redirectUrl = undefined;
   clientMetadata = {
-    redirect_uris: [], grant_types: ["client_credentials"], token_endpoint_auth_method: "tls_client_auth", scope: "read",
+    redirect_uris: [], grant_types: ["client_credentials"], token_endpoint_auth_method: "tls_client_auth",
+    scope: "read",
   };
   clientInformation() { return { client_id: "demo" }; }
   tokens() { return this.saved; }
   saveTokens(tokens) { this.saved = tokens; }
   addClientAuthentication(_headers, parameters) { parameters.set("client_id", "demo"); }
-  prepareTokenRequest(scope) { return new URLSearchParams({ grant_type: "client_credentials", ...(scope && { scope }) }); }
+  prepareTokenRequest(scope) {
+    return new URLSearchParams({ grant_type: "client_credentials", ...(scope && { scope }) });
+  }
   redirectToAuthorization() { throw new Error("nobody is here to log in"); }
   saveCodeVerifier() { throw new Error("no code is asked for"); }
   codeVerifier() { throw new Error("no code is asked for"); }
@@ -35,7 +38,9 @@ class MutualTlsProvider {
 
 const provider = new MutualTlsProvider();
 const given = question.token && { requestInit: { headers: { Authorization: `Bearer ${question.token}` } } };
-const transport = new StreamableHTTPClientTransport(new URL(question.server), { fetch, ...(given ?? { authProvider: provider }) });
+const transport = new StreamableHTTPClientTransport(new URL(question.server), {
+  fetch, ...(given ?? { authProvider: provider }),
+});
 const client = new Client({ name: "agent-of-the-test", version: "1.0.0" });
 let answer;
 try {

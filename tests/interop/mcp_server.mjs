@@ -14,13 +14,16 @@ import * as oauth from "oauth4webapi";
 import { Agent, fetch as undiciFetch } from "undici";
 
 const { issuer, by, ...tls } = JSON.parse(process.argv[2]);
-const dispatcher = new Agent({ connect: { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) } });
+const dispatcher = new Agent({
+  connect: { ca: readFileSync(tls.ca), cert: readFileSync(tls.cert), key: readFileSync(tls.key) },
+});
 const fetch = (url, options) => undiciFetch(url, { ...options, dispatcher });
 const options = { [oauth.customFetch]: fetch };
 let resource;
 
 async function discover() {
-  return oauth.processDiscoveryResponse(new URL(issuer), await oauth.discoveryRequest(new URL(issuer), { ...options, algorithm: "oauth2" }));
+  const found = await oauth.discoveryRequest(new URL(issuer), { ...options, algorithm: "oauth2" });
+  return oauth.processDiscoveryResponse(new URL(issuer), found);
 }
 
 const judges = {
@@ -41,7 +44,10 @@ const judges = {
 async function verifyAccessToken(token) {
   try {
     const claims = await judges[by](token);
-    return { token, clientId: claims.client_id, scopes: (claims.scope ?? "").split(" "), expiresAt: claims.exp, extra: { sub: claims.sub }, resource: new URL(resource) };
+    return {
+      token, clientId: claims.client_id, scopes: (claims.scope ?? "").split(" "), expiresAt: claims.exp,
+      extra: { sub: claims.sub }, resource: new URL(resource),
+    };
   } catch (error) {
     throw new InvalidTokenError(error.code ?? error.message);
   }
@@ -50,7 +56,10 @@ async function verifyAccessToken(token) {
 function makeServer() {
   const server = new McpServer({ name: "of-the-test", version: "1.0.0" });
   server.registerTool("whoami", { description: "Who calls" }, ({ authInfo }) => ({
-    content: [{ type: "text", text: JSON.stringify({ sub: authInfo.extra.sub, client: authInfo.clientId, scopes: authInfo.scopes }) }],
+    content: [{
+      type: "text",
+      text: JSON.stringify({ sub: authInfo.extra.sub, client: authInfo.clientId, scopes: authInfo.scopes }),
+    }],
   }));
   return server;
 }
@@ -60,8 +69,11 @@ const listener = app.listen(0, "127.0.0.1", () => {
   resource = `http://127.0.0.1:${listener.address().port}/mcp`;
   const resourceMetadataUrl = getOAuthProtectedResourceMetadataUrl(new URL(resource));
   app.get(new URL(resourceMetadataUrl).pathname, (_request, response) =>
-    response.json({ resource, authorization_servers: [issuer], scopes_supported: ["read"], bearer_methods_supported: ["header"] }));
-  app.post("/mcp", requireBearerAuth({ verifier: { verifyAccessToken }, requiredScopes: ["read"], resourceMetadataUrl }), async (request, response) => {
+    response.json({
+      resource, authorization_servers: [issuer], scopes_supported: ["read"], bearer_methods_supported: ["header"],
+    }));
+  const guard = requireBearerAuth({ verifier: { verifyAccessToken }, requiredScopes: ["read"], resourceMetadataUrl });
+  app.post("/mcp", guard, async (request, response) => {
     const server = makeServer(), transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
     response.on("close", () => server.close());
     await server.connect(transport);

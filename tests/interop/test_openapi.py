@@ -232,9 +232,9 @@ class Replies(SharedCase):
             answer = self.told("POST", "/oauth2/introspect", self.service.ask("POST", "/oauth2/introspect", token, headers=form), 200)
             self.assertEqual(answer["active"], active)
             self.told("POST", "/oauth2/revoke", self.service.ask("POST", "/oauth2/revoke", token, headers=form), 200)
-            answer = self.told("POST", "/demo/oauth2/introspect", self.service.ask("POST", "/demo/oauth2/introspect", token, headers=form), 200)
-            self.assertEqual(answer, {"active": False})
-            self.told("POST", "/demo/oauth2/revoke", self.service.ask("POST", "/demo/oauth2/revoke", token, headers=form), 200)
+            for path in ("/demo/oauth2/introspect", "/demo/oauth2/revoke"):
+                answer = self.told("POST", path, self.service.ask("POST", path, token, headers=form), 200)
+                self.assertEqual(answer, {"active": False} if "introspect" in path else answer)
         for method in ("GET", "POST"):
             path = "/demo/oauth2/authorize"
             self.told(method, path, self.service.ask(method, path, "" if method == "POST" else None), 400)
