@@ -305,7 +305,7 @@ class Configured(ProofCase, Case):
         answer = self.ask(prover, **asked)
         self.assertEqual(self.assert_bound(answer, {"jkt": prover.jkt})["act"]["sub"], AGENT + "-actor")
         asked["subject_token"] = answer.json["access_token"]  # bound, and nobody takes it from whom it is bound to
-        self.assert_error(self.ask(prover, **asked), "invalid_request", "token_refused")
+        self.assert_error(self.ask(self.prover(), **asked), "invalid_request", "token_refused")
 
 
 class LyingGate(WrongChild):
