@@ -18,6 +18,7 @@ struct text {
 struct chain {
 	struct text ids[HM_DEPTH_MAX + 1], tasks[HM_DEPTH_MAX + 1], approvals[HM_DEPTH_MAX + 1];
 	unsigned ids_count, tasks_count, approvals_count;
+	const char *missing;       /* one of ours that another node's ledger has; NULL: none */
 	bool is_found, has_failed; /* the entry of the last id; printing */
 };
 
@@ -60,7 +61,12 @@ static bool follow(void *context, const struct ledger_scanned *scanned)
 	return false;
 }
 
-/* A token of somebody else's has no entry here: there the chain begins. */
+/* A token of somebody else's has no entry, and a longer name: there the chain begins. */
+static bool is_ours(const struct text *id)
+{
+	return strlen(id->bytes) <= HM_ID_MAX + 2;
+}
+
 static hm_result collect(const struct log_ledger *ledger, struct chain *chain, struct hm_problem *why)
 {
 	unsigned before;
@@ -72,6 +78,8 @@ static hm_result collect(const struct log_ledger *ledger, struct chain *chain, s
 			return hm_refuse(why, "not_found", NULL, "no credential of this ledger has the id %s",
 				chain->ids[0].bytes);
 	} while (chain->ids_count > before);
+	if (!chain->is_found && is_ours(&chain->ids[chain->ids_count - 1]))
+		chain->missing = chain->ids[chain->ids_count - 1].bytes;
 	return HM_OK;
 }
 
@@ -111,8 +119,12 @@ int ledger_chain(const char *place, const char *id)
 		return EXIT_FAILED;
 	(void)snprintf(chain.ids[0].bytes, sizeof chain.ids[0].bytes, "\"%s\"", id);
 	chain.ids_count = 1;
-	if (collect(&ledger, &chain, &why) == HM_OK && ledger_scan(&ledger, print, &chain, &why) == HM_OK)
-		return flush_output();
+	if (collect(&ledger, &chain, &why) == HM_OK && ledger_scan(&ledger, print, &chain, &why) == HM_OK) {
+		if (!chain.missing)
+			return flush_output();
+		(void)!hm_unavailable(&why, "not_found",
+			"the chain goes on with credential %s, in another node's ledger", chain.missing);
+	}
 	(void)flush_output();
 	return ledger_input_failed(&why);
 }

@@ -106,7 +106,7 @@ static void refuse(struct work *work, const struct hm_problem *why)
 {
 	struct service *service = work->api->service;
 	const struct api_actor *actor = &work->call.actor;
-	record_refused(service, &actor->caller, why->code);
+	record_refused(service, NULL, &actor->caller, why->code);
 	if (actor->way == WAY_CONTROL)
 		control_refuse(service->control, &work->asker, why);
 	else

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-enum { BODY_MAX = 64 };
+enum { BODY_MAX = 64, APART_SECONDS = 300 }; /* by which clocks of nodes differ at most */
 
 struct used {
 	TAILQ_ENTRY(used) link;
@@ -18,7 +18,7 @@ struct used {
 	uint64_t version;
 };
 
-/* In the order of their coming: none lives much longer than another, so those that are over are found at the head. */
+/* In the order in which they are looked at: some live minutes, others a day. */
 struct assertions {
 	void *tree;
 	TAILQ_HEAD(, used) order;
@@ -128,16 +128,18 @@ bool assertions_put(struct changes *changes, const struct assertion *assertion)
 	return changes_put(changes, RECORD_ASSERTION, assertion->key, 0, body, (size_t)length);
 }
 
-unsigned assertions_expire(const struct assertions *assertions, int64_t now, unsigned most, struct changes *changes)
+unsigned assertions_expire(struct assertions *assertions, int64_t now, unsigned most, struct changes *changes)
 {
 	unsigned count = 0;
-	const struct used *used;
-	TAILQ_FOREACH(used, &assertions->order, link)
-	{
-		if (count == most || used->assertion.until > now ||
-			!changes_delete(changes, RECORD_ASSERTION, used->assertion.key, used->version))
-			return count;
-		count++;
+	struct used *used, *next;
+	for (used = TAILQ_FIRST(&assertions->order); used && most; used = next, most--) {
+		next = TAILQ_NEXT(used, link);
+		if (used->assertion.until + APART_SECONDS <= now) {
+			count += changes_delete(changes, RECORD_ASSERTION, used->assertion.key, used->version);
+			continue;
+		}
+		TAILQ_REMOVE(&assertions->order, used, link);
+		TAILQ_INSERT_TAIL(&assertions->order, used, link);
 	}
 	return count;
 }

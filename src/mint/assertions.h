@@ -32,7 +32,8 @@ bool assertions_was_used(const struct assertions *assertions, const struct asser
 /* The change that uses it up; where another used it first, its commit is a conflict. False: no memory. */
 bool assertions_put(struct changes *changes, const struct assertion *assertion) HM_MUST_USE;
 
-/* Changes that delete those that nobody accepts any more, `most` at once. How many. */
-unsigned assertions_expire(const struct assertions *assertions, int64_t now, unsigned most, struct changes *changes);
+/* Changes that delete those that nobody accepts any more, whatever a node's clock says. `most` are looked at, others
+ * with the next call. How many. */
+unsigned assertions_expire(struct assertions *assertions, int64_t now, unsigned most, struct changes *changes);
 
 #endif

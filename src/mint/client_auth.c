@@ -45,6 +45,7 @@ static hm_result verify_own_key(const struct client_claim *claim, const struct c
 	const struct jwt_rules rules = {.algorithms = ~0U,
 		.typs = {"JWT", "client-authentication+jwt"},
 		.typ_may_be_missing = true,
+		.kid_may_be_missing = true, /* RFC 7523 has none */
 		.issuer = caller->name,
 		.audiences = &audience,
 		.audience_count = 1,
@@ -65,12 +66,14 @@ static hm_result verify_own_key(const struct client_claim *claim, const struct c
 
 /* ---- by the word of somebody trusted: a CI job's token in place of a secret ---- */
 
+/* Of several whose patterns match, client_id says which. */
 static const struct config_caller *find_by_trust(
-	const struct config *config, unsigned issuer, const struct trusted_token *token)
+	const struct config *config, unsigned issuer, const struct trusted_token *token, const char *id)
 {
 	for (unsigned i = 0; i < config->callers_count; i++) {
 		const struct config_caller *caller = &config->callers[i];
 		if (caller->issuer_index == issuer && caller->trust && strcmp(caller->trust, token->by->name) == 0 &&
+			client_is_named(caller, id) &&
 			pattern_matches(caller->subject, token->subject, strlen(token->subject)))
 			return caller;
 	}
@@ -85,8 +88,9 @@ static hm_result by_trust(const struct service *service, unsigned issuer, const 
 		service->trusts, issuer, claim->assertion, strlen(claim->assertion), claim->now, &token, why);
 	if (result == HM_UNAVAILABLE)
 		return result;
-	out->caller = result == HM_OK ? find_by_trust(service->config, issuer, &token) : NULL;
-	if (!out->caller || !token.jwt.id[0] || json_object_get(token.jwt.payload, "cnf"))
+	out->caller = result == HM_OK ? find_by_trust(service->config, issuer, &token, claim->id) : NULL;
+	if (!out->caller || !token.jwt.id[0] || json_object_get(token.jwt.payload, "act") ||
+		json_object_get(token.jwt.payload, "cnf"))
 		return refuse(why, "client_assertion", "a token, with jti, about a caller of this issuer");
 	return assertion_of(service->config->issuers[issuer].name, out->caller->name, token.jwt.id,
 		token.jwt.expires + HM_LEEWAY_MAX, &out->assertion, why);

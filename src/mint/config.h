@@ -141,7 +141,7 @@ enum profile_proof { PROOF_DPOP = 1, PROOF_MTLS = 2 };
 struct config_exchange {
 	unsigned *written_depth, depth; /* the most actors */
 	bool impersonation;             /* the credential does not say who acts */
-	char **trust, **groups;         /* whose tokens besides ours, and of which groups of theirs (none: any) */
+	char **trust, **groups; /* whose tokens besides ours, and of which groups of theirs, NAME:GROUP (none: any) */
 	unsigned trust_count, groups_count;
 };
 

@@ -407,6 +407,7 @@ static hm_result compare_callers(
 	if (strcmp(other->name, caller->name) == 0)
 		return complain(place, "name", "'%.64s' is taken already", caller->name);
 	if (same_text(other->uri, caller->uri) || same_text(other->spki, caller->spki) ||
+		(same_text(other->trust, caller->trust) && same_text(other->subject, caller->subject)) ||
 		(other->uid && caller->uid && *other->uid == *caller->uid))
 		return complain(place, NULL, "'%.64s' is the same caller as '%.64s'", caller->name, other->name);
 	if (other->group == caller->group && other->weight != caller->weight)
@@ -454,8 +455,8 @@ static hm_result check_caller_trust(
 		return HM_OK;
 	if (!caller->trust || !caller->subject)
 		return complain(place, caller->trust ? "trust" : "subject", "trust and subject go together");
-	if (strcmp(caller->subject, "*") == 0)
-		return complain(place, "subject", "a pattern that is more than '*'");
+	if (caller->subject[0] == '*')
+		return complain(place, "subject", "a pattern that does not begin with '*'");
 	return is_trusted(config, caller->issuer_index, caller->trust)
 		       ? HM_OK
 		       : complain(place, "trust", "issuer '%.64s' trusts nobody of the name '%.64s'", caller->issuer,
@@ -679,6 +680,19 @@ static hm_result check_approve(
 	return HM_OK;
 }
 
+static bool is_group_of_trusted(
+	const struct config *config, unsigned issuer, const struct config_exchange *exchange, const char *group)
+{
+	size_t length = strcspn(group, ":");
+	for (unsigned i = 0; i < config->trust_count; i++) {
+		const struct config_trust *trust = &config->trust[i];
+		if (trust->issuer_index == issuer && trust->groups && strlen(trust->name) == length &&
+			strncmp(trust->name, group, length) == 0 && group[length] == ':' && group[length + 1])
+			return lists_text(exchange->trust, exchange->trust_count, trust->name);
+	}
+	return false;
+}
+
 static hm_result check_exchange(const struct config *config, const struct config_profile *profile,
 	struct config_exchange *exchange, const struct place *place)
 {
@@ -688,6 +702,12 @@ static hm_result check_exchange(const struct config *config, const struct config
 		if (!is_trusted(config, profile->issuer_index, exchange->trust[i]))
 			return complain(place, "exchange", "trust: issuer '%.64s' trusts nobody of the name '%.64s'",
 				profile->issuer, exchange->trust[i]);
+	for (unsigned i = 0; i < exchange->groups_count; i++)
+		if (!is_group_of_trusted(config, profile->issuer_index, exchange, exchange->groups[i]))
+			return complain(place, "exchange",
+				"groups: '%.64s' is no NAME:GROUP of somebody in trust who has "
+				"groups",
+				exchange->groups[i]);
 	exchange->depth = exchange->written_depth ? *exchange->written_depth : EXCHANGE_DEPTH_DEFAULT;
 	if (exchange->depth < 1 || exchange->depth > HM_DEPTH_MAX)
 		return complain(place, "exchange", "depth: 1 to %d actors", HM_DEPTH_MAX);

@@ -55,9 +55,9 @@ json_t *delegation_task(const struct delegation *delegation, const struct tasks 
 	const struct task *parent = delegation->task[0] ? tasks_find(tasks, delegation->task) : NULL;
 	if (!write_ref(delegation, actor, ref))
 		return NULL;
-	return json_pack("{s:s, s:s, s:s, s:I, s:s*}", "ref", ref, "purpose",
-		parent ? parent->purpose : "acting on behalf of somebody", "on_behalf_of", delegation->sub, "expires",
-		(json_int_t)delegation->expires, "parent", parent ? parent->id : NULL);
+	return json_pack("{s:s, s:s, s:s, s:I, s:s*}", "ref", ref, "purpose", "acting on behalf of somebody",
+		"on_behalf_of", delegation->sub, "expires", (json_int_t)delegation->expires, "parent",
+		parent ? parent->id : NULL);
 }
 
 /* ---- no more than the token had ---- */
@@ -129,14 +129,23 @@ static bool is_listed(char *const *list, unsigned count, const char *text)
 	return false;
 }
 
-static bool is_in_group(const struct config_exchange *exchange, const json_t *groups)
+/* NAME:GROUP, for another's group of that name means nothing. */
+static bool is_group_of(const char *listed, const char *name, const char *group)
+{
+	size_t length = strlen(name);
+	return group && strncmp(listed, name, length) == 0 && listed[length] == ':' &&
+	       strcmp(listed + length + 1, group) == 0;
+}
+
+static bool is_in_group(const struct config_exchange *exchange, const struct delegation *delegation)
 {
 	size_t i;
 	const json_t *group;
-	json_array_foreach(groups, i, group)
+	json_array_foreach(delegation->groups, i, group)
 	{
-		if (is_listed(exchange->groups, exchange->groups_count, json_string_value(group)))
-			return true;
+		for (unsigned k = 0; k < exchange->groups_count; k++)
+			if (is_group_of(exchange->groups[k], delegation->by->name, json_string_value(group)))
+				return true;
 	}
 	return exchange->groups_count == 0;
 }
@@ -149,7 +158,7 @@ static hm_result check_provider(
 		return HM_OK;
 	if (!exchange || !is_listed(exchange->trust, exchange->trust_count, delegation->by->name))
 		return hm_refuse(why, "delegation_refused", "subject_token", "a token of whom the profile trusts");
-	return is_in_group(exchange, delegation->groups)
+	return is_in_group(exchange, delegation)
 		       ? HM_OK
 		       : hm_refuse(why, "delegation_refused", "subject_token", "somebody of a group of the profile's");
 }

@@ -160,7 +160,7 @@ static unsigned grants_of(const struct config *config, unsigned issuer)
 static bool has_caller_with_keys(const struct config *config, unsigned issuer)
 {
 	for (unsigned i = 0; i < config->callers_count; i++)
-		if (config->callers[i].issuer_index == issuer && config->callers[i].keys)
+		if (config->callers[i].issuer_index == issuer && (config->callers[i].keys || config->callers[i].trust))
 			return true;
 	return false;
 }

@@ -3,8 +3,9 @@
 
 #include "base64url.h"
 #include "identity.h"
+#include "revocations.h"
 #include "trust.h"
-#include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,18 +95,30 @@ static hm_result read_own(const struct service *service, unsigned issuer, const 
 
 /* ---- of whom this issuer trusts ---- */
 
-/* A jti is said to be unique; where there is none, whom it is about and when it was made. */
-static hm_result name_token(const struct trusted_token *token, struct delegation *out, struct hm_problem *why)
+/* A jti is said to be unique; where there is none, all of the token: of what it says alone, names could be guessed. */
+static hm_result name_token(
+	const struct trusted_token *token, const char *text, struct delegation *out, struct hm_problem *why)
 {
-	char times[64];
 	struct identity identity;
-	snprintf(times, sizeof times, "%" PRId64 " %" PRId64, token->jwt.issued, token->jwt.expires);
+	uint8_t digest[32];
+	char whole[44];
+	if (EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) != 1)
+		return hm_broken(why, "SHA-256 failed");
+	whole[base64url_encode(digest, sizeof digest, whole)] = 0;
 	bool has_id = token->jwt.id[0];
-	HM_TRY(identity_of_words(has_id ? "token" : "token without id", token->by->name,
-		has_id ? token->jwt.id : token->subject, has_id ? NULL : times, &identity, why));
+	HM_TRY(identity_of_words(has_id ? "token" : "token without id", token->by->name, has_id ? token->jwt.id : whole,
+		NULL, &identity, why));
 	out->from_room[base64url_encode(identity.bytes, sizeof identity.bytes, out->from_room)] = 0;
 	out->from = out->from_room;
 	return HM_OK;
+}
+
+/* All of a person is revoked until then: what the provider said of it before, too. */
+static bool is_person_revoked(
+	const struct service *service, unsigned issuer, const char *person, const struct foreign_jwt *jwt)
+{
+	return revocations_until(service->revocations, service->config->issuers[issuer].name, person, "") >=
+	       jwt->issued;
 }
 
 /* Who acted before according to somebody else, we cannot show: such chains are not continued. */
@@ -116,7 +129,8 @@ static hm_result read_theirs(const struct service *service, unsigned issuer, con
 	hm_result result = trust_verify(service->trusts, issuer, text, strlen(text), now, &token, why);
 	if (result == HM_UNAVAILABLE)
 		return result;
-	if (result != HM_OK || json_object_get(token.jwt.payload, "act") || json_object_get(token.jwt.payload, "cnf"))
+	if (result != HM_OK || token.jwt.expires <= now || json_object_get(token.jwt.payload, "act") ||
+		json_object_get(token.jwt.payload, "cnf"))
 		return refuse(why, "subject_token");
 	struct delegation *made = calloc(1, sizeof *made);
 	if (!made)
@@ -128,7 +142,9 @@ static hm_result read_theirs(const struct service *service, unsigned issuer, con
 		.expires = token.jwt.expires};
 	int length = snprintf(made->person, sizeof made->person, "%s:%s", token.by->name, token.subject);
 	made->sub = made->person;
-	result = length < (int)sizeof made->person ? name_token(&token, made, why) : refuse(why, "subject_token");
+	bool is_good =
+		length < (int)sizeof made->person && !is_person_revoked(service, issuer, made->person, &token.jwt);
+	result = is_good ? name_token(&token, text, made, why) : refuse(why, "subject_token");
 	if (result != HM_OK)
 		delegation_free(made);
 	else

@@ -108,12 +108,27 @@ static hm_result check_header(
 	return HM_OK;
 }
 
+static const struct key_set_key *only_key(enum key_algorithm algorithm, const struct key_set *keys)
+{
+	const struct key_set_key *only = NULL;
+	for (unsigned i = 0; i < keys->count; i++) {
+		if (!(keys->keys[i].algorithms & 1U << algorithm))
+			continue;
+		if (only)
+			return NULL;
+		only = &keys->keys[i];
+	}
+	return only;
+}
+
 /* The key that the header names verifies with this algorithm: what the header says never makes another use of it. */
 static const struct key_set_key *choose_key(
-	const json_t *header, enum key_algorithm algorithm, const struct key_set *keys)
+	const json_t *header, enum key_algorithm algorithm, const struct jwt_rules *rules, const struct key_set *keys)
 {
-	const char *kid = json_string_value(json_object_get(header, "kid"));
-	const struct key_set_key *key = kid ? key_set_find(keys, kid) : NULL;
+	const json_t *kid = json_object_get(header, "kid");
+	if (!kid && rules->kid_may_be_missing)
+		return only_key(algorithm, keys);
+	const struct key_set_key *key = json_is_string(kid) ? key_set_find(keys, json_string_value(kid)) : NULL;
 	return key && (key->algorithms & 1U << algorithm) ? key : NULL;
 }
 
@@ -237,7 +252,7 @@ static hm_result verify_parts(const struct jws_parts *parts, const json_t *heade
 {
 	enum key_algorithm algorithm = KEY_ALGORITHMS;
 	HM_TRY(check_header(header, rules, &algorithm, why));
-	const struct key_set_key *key = choose_key(header, algorithm, keys);
+	const struct key_set_key *key = choose_key(header, algorithm, rules, keys);
 	if (!key)
 		return refuse(why, "the header's kid is that of no key, or of one for another alg");
 	HM_TRY(check_signature(parts, key, algorithm, why));

@@ -17,9 +17,10 @@ struct jwt_rules {
 	unsigned algorithms;                   /* a bit for each enum key_algorithm */
 	const char *typs[HM_FOREIGN_TYPS_MAX]; /* accepted, without application/; the first NULL ends them */
 	bool typ_may_be_missing;
-	bool header_is_bare; /* no members but alg, kid and typ (JWT-SVID, section 2) */
-	const char *issuer;  /* `iss` exactly; NULL: none is */
-	bool any_issuer;     /* `iss` may be missing or anything: who signs is known by the key set alone */
+	bool kid_may_be_missing; /* where one key alone of the set verifies its alg */
+	bool header_is_bare;     /* no members but alg, kid and typ (JWT-SVID, section 2) */
+	const char *issuer;      /* `iss` exactly; NULL: none is */
+	bool any_issuer;         /* `iss` may be missing or anything: who signs is known by the key set alone */
 	const char *const *audiences;
 	unsigned audience_count; /* of which one has to be in `aud` */
 	bool one_audience;       /* which has no other then */

@@ -10,6 +10,7 @@
 #include "dpop.h"
 #include "clock.h"
 #include "clock_watch.h"
+#include "delegation.h"
 #include "engine.h"
 #include "exchanges.h"
 #include "http_signature.h"
@@ -59,14 +60,21 @@ static hm_result take_agent(struct service *service, const struct store_row *row
 	return HM_OK;
 }
 
-/* Was the token that it was opened by revoked, or all of whom it is on behalf of? */
+static bool is_subject_revoked(const struct service *service, const struct task *task, const char *subject)
+{
+	return subject && revocations_until(service->revocations, task->issuer, subject, "") >= task->opened;
+}
+
+/* Was the token that it was opened by revoked: itself, with all of whom it was issued to, or of whom it is on behalf?
+ */
 static bool is_revoked(const struct service *service, const struct task *task)
 {
 	char id[HM_ID_MAX + 1];
 	const char *token = task_exchanged(task);
 	snprintf(id, sizeof id, "%s", token ? token : "");
 	return (token && revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, id)) ||
-	       revocations_until(service->revocations, task->issuer, task->on_behalf_of, "") >= task->opened;
+	       is_subject_revoked(service, task, task->on_behalf_of) ||
+	       is_subject_revoked(service, task, delegation_link(task));
 }
 
 static hm_result take_exchange(struct service *service, const struct task *task, struct hm_problem *why)

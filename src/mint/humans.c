@@ -59,17 +59,31 @@ static hm_result commit(
 	return HM_OK;
 }
 
-static hm_result add(const char *state, const char *name, struct humans *humans, struct hm_problem *why)
+static hm_result find_or_make(const char *state, const char *name, uint8_t salt[SALT_BYTES],
+	char commitment[COMMITMENT_MAX + 1], struct hm_problem *why)
 {
 	char path[HM_PATH_MAX];
-	uint8_t *salt = humans->items[humans->count].salt;
-	char *commitment = humans->items[humans->count].commitment;
 	HM_TRY(put_path(state, name, path, why));
 	if (access(path, F_OK) < 0 && errno == ENOENT)
 		HM_TRY(make_salt(state, path, salt, why));
 	else
 		HM_TRY(read_salt(path, salt, why));
-	HM_TRY(commit(salt, name, commitment, why));
+	return commit(salt, name, commitment, why);
+}
+
+hm_result humans_commit(
+	const char *state, const char *name, char commitment[COMMITMENT_MAX + 1], struct hm_problem *why)
+{
+	uint8_t salt[SALT_BYTES];
+	hm_result result = find_or_make(state, name, salt, commitment, why);
+	OPENSSL_cleanse(salt, sizeof salt);
+	return result;
+}
+
+static hm_result add(const char *state, const char *name, struct humans *humans, struct hm_problem *why)
+{
+	char *commitment = humans->items[humans->count].commitment;
+	HM_TRY(find_or_make(state, name, humans->items[humans->count].salt, commitment, why));
 	for (unsigned i = 0; i < humans->count; i++)
 		if (strcmp(humans->items[i].commitment, commitment) == 0)
 			return HM_OK;

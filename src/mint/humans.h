@@ -26,6 +26,10 @@ struct humans {
 hm_result humans_find(const char *state, const struct config_profile *profile, const struct mint_request *request,
 	struct humans *humans, struct hm_problem *why) HM_MUST_USE;
 
+/* What the ledger has of one person, named as it stands elsewhere. HM_UNAVAILABLE as above. */
+hm_result humans_commit(
+	const char *state, const char *name, char commitment[COMMITMENT_MAX + 1], struct hm_problem *why) HM_MUST_USE;
+
 /* Whether a member of `context`, or a claim, names a human. */
 bool humans_name(const struct config_profile *profile, const char *member);
 

@@ -430,7 +430,7 @@ static void take_or_refuse(struct service *service, struct asking *asking)
 	struct hm_problem why;
 	if (take_request(service, asking, &why) == HM_OK)
 		return;
-	record_refused(service, &asking->request->caller, why.code);
+	record_refused(service, asking->asked.client, &asking->request->caller, why.code);
 	mint_refuse(service, asking->generation, asking->id, asking->request->operation, &why);
 }
 

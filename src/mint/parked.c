@@ -158,12 +158,24 @@ hm_result parked_commit(struct parked_lot *lot, const struct parked_request *abo
 	return HM_OK;
 }
 
+/* Who was decided for; NULL: a reload has removed it. */
+static const struct config_caller *caller_of(const struct parked *parked)
+{
+	const struct config *config = parked->lot->service->config;
+	const struct parked_acts *acts = &parked->about.acts;
+	for (unsigned i = 0; i < config->callers_count; i++)
+		if (strcmp(config->callers[i].name, acts->caller) == 0 &&
+			strcmp(config->callers[i].issuer, acts->issuer) == 0)
+			return &config->callers[i];
+	return NULL;
+}
+
 static void on_decided(void *context, hm_result result, const char *id, const struct hm_problem *why)
 {
 	struct parked *parked = context;
 	struct service *service = parked->lot->service;
 	if (result != HM_OK) {
-		record_refused(service, &parked->request.caller, why->code);
+		record_refused(service, caller_of(parked), &parked->request.caller, why->code);
 		refuse(parked, why);
 	} else if (!parked->is_answered) {
 		parked->about.granted.engine = true;

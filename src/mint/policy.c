@@ -375,6 +375,8 @@ static hm_result check_delegation(const struct inquiry *inquiry, struct decision
 		depth = limits->depth;
 	HM_TRY(delegation_check(delegation, inquiry->request, exchange, depth, why));
 	int64_t left = delegation->expires - inquiry->views->now;
+	if (left < 1)
+		return hm_refuse(why, "token_refused", "subject_token", "a token that is in force");
 	if (left < decision->lifetime)
 		decision->lifetime = (unsigned)left;
 	return delegation_links(inquiry->views->agents, decision->task, inquiry->views->now, why);

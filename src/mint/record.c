@@ -313,10 +313,11 @@ static const struct config_caller *known_caller(const struct config *config, con
 	return known;
 }
 
-void record_refused(struct service *service, const struct gate_caller *caller, const char *code)
+void record_refused(
+	struct service *service, const struct config_caller *client, const struct gate_caller *caller, const char *code)
 {
 	struct refusals *refusals = service->refusals;
-	const struct config_caller *known = known_caller(service->config, caller);
+	const struct config_caller *known = client ? client : known_caller(service->config, caller);
 	if (!known)
 		return;
 	struct refusal *refusal = find_refusal(refusals, known, problem_kind(code));

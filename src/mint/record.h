@@ -35,8 +35,10 @@ void record_void(struct service *service, const struct pending *pending, const c
 struct refusals *refusals_open(void); /* NULL: no memory */
 void refusals_close(struct refusals *refusals);
 
-/* A caller's request was refused. What was refused within a second is told together, by record_tick. */
-void record_refused(struct service *service, const struct gate_caller *caller, const char *code);
+/* A caller's request was refused: `client`'s, or, when that is NULL, whom the connection proves. What was refused
+ * within a second is told together, by record_tick. */
+void record_refused(struct service *service, const struct config_caller *client, const struct gate_caller *caller,
+	const char *code);
 void record_tick(struct service *service);
 
 /* ---- what governs ---- */

@@ -2,6 +2,7 @@
 #include "revocation_api.h"
 
 #include "api_query.h"
+#include "humans.h"
 #include "own_token.h"
 #include "service.h"
 #include <stdlib.h>
@@ -152,6 +153,18 @@ static bool is_done(const struct api_call *call, const struct wanted *wanted)
 	       status_lists_value(call->service->status_lists, call->issuer, wanted->place) == STATUS_INVALID;
 }
 
+/* The ledger is for ever: a person is a commitment there. */
+static hm_result write_entry(struct api_call *call, const struct wanted *wanted, struct hm_problem *why)
+{
+	char person[COMMITMENT_MAX + 1] = "";
+	bool is_person = wanted->of == REVOKED_SUBJECT && strncmp(wanted->name, "spiffe://", 9) != 0;
+	if (is_person)
+		HM_TRY(humans_commit(call->service->config->state, wanted->name, person, why));
+	call->entry = json_pack("{s:s*, s:s*, s:b}", is_person ? "human" : words[wanted->of],
+		is_person ? person : wanted->name, "reason", wanted->reason, "force", wanted->force);
+	return call->entry ? HM_OK : no_memory(why);
+}
+
 static hm_result revoke_one(struct api_call *call, struct wanted *wanted, struct hm_problem *why)
 {
 	call->status = 200;
@@ -162,10 +175,9 @@ static hm_result revoke_one(struct api_call *call, struct wanted *wanted, struct
 		return HM_OK;
 	call->changes = changes_open();
 	call->entry_type = "revocation";
-	call->entry = json_pack(
-		"{s:s, s:s*, s:b}", words[wanted->of], wanted->name, "reason", wanted->reason, "force", wanted->force);
-	if (!call->changes || !call->entry)
+	if (!call->changes)
 		return no_memory(why);
+	HM_TRY(write_entry(call, wanted, why));
 	HM_TRY(end_place(call, wanted, why));
 	return put_row(call, wanted, why);
 }

@@ -326,6 +326,8 @@ hm_result token_request_read(const struct service *service, const struct policy_
 	HM_TRY(find_issuer(&reading, from->call.target, why));
 	HM_TRY(read_form(from->body, reading.parameters, why));
 	HM_TRY(find_client(&reading, &from->caller, why));
+	if (reading.client.assertion.key[0])
+		request->client = reading.client.caller; /* who is refused, if it comes to that */
 	HM_TRY(check_proof(&reading, from, granted, why));
 	if (reading.client.assertion.key[0] && !granted->assertion) {
 		request->assertion = reading.client.assertion;

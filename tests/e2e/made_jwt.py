@@ -67,7 +67,8 @@ class Signer:
         """None as a claim's value leaves it out."""
         now = int(time.time())
         said = {"iat": now, "exp": now + 60, "jti": base64url(os.urandom(12)), **self.claims, **claims}
-        text = "%s.%s" % (part({"alg": self.algorithm, "kid": self.kid, **(header or {})}),
+        text = "%s.%s" % (part({name: value for name, value in {"alg": self.algorithm, "kid": self.kid, **(header or {})}.items()
+                                if value is not None}),
                           part({name: value for name, value in said.items() if value is not None}))
         return "%s.%s" % (text, base64url(self.signature(text.encode())))
 

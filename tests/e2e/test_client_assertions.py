@@ -5,10 +5,11 @@ import os
 import threading
 import time
 import unittest
+from urllib.parse import urlencode
 
-from harness import HSMINT, Case, edit, run, start_serve, wait_for
+from harness import AUDIENCE, HSMINT, Case, edit, read, run, start_serve, wait_for
 from made_jwt import Signer, jwks
-from test_token_endpoint import TOKEN, TokenCase
+from test_token_endpoint import FORM, TOKEN, TokenCase
 
 RUNNER = "spiffe://demo.test/agent/runner"
 BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -63,6 +64,29 @@ class PrivateKeys(Assertions):
         found = self.service.command("ledger", "find", os.path.join(self.directory, "ledger"), "--agent", RUNNER)
         entries = [json.loads(line)["entry"] for line in found.stdout.splitlines()]
         self.assertEqual([entry["caller"] for entry in entries if entry["type"] == "credential"], ["runner"] * 2)
+
+    def test_one_key_alone_needs_no_name(self):
+        self.credential(self.ask(self.signer.sign({"kid": None})))
+        self.give_keys(self.signer, Signer("ES384", "runner-2"))
+        self.service.command("reload", "--control", self.service.control)
+        self.credential(self.ask(self.signer.sign({"kid": None})))  # the other is for another algorithm
+        self.give_keys(self.signer, Signer("ES256", "runner-2"))
+        self.service.command("reload", "--control", self.service.control)
+        wait_for(lambda: self.ask(self.signer.sign({"kid": None})).status == 400, "the second key")
+        self.credential(self.ask(self.signer.sign()))
+        for kid in ("", 1, [], False):
+            self.assert_refused(self.ask(self.signer.sign({"kid": kid})))
+
+    def test_a_refusal_is_recorded_as_the_clients_whoever_connects(self):
+        body = urlencode({"grant_type": "client_credentials", "resource": AUDIENCE, "scope": "everything",
+                          "client_assertion": self.signer.sign(), "client_assertion_type": BEARER})
+        self.assertEqual(self.service.ask("POST", TOKEN, body, headers=FORM).status, 400)
+
+        def told():
+            found = self.service.command("ledger", "find", os.path.join(self.directory, "ledger"), "--type", "refused")
+            return [json.loads(line)["entry"] for line in found.stdout.splitlines()]
+        wait_for(told, "the entry")
+        self.assertEqual([(entry["caller"], entry["code"]) for entry in told()], [("runner", "scope_not_allowed")])
 
     def test_what_is_not_the_clients_own_for_this_issuer_alone_is_refused(self):
         now = int(time.time())
@@ -183,6 +207,32 @@ class Wrong(Case):
             checked = run([HSMINT, "check", "--config", config], check=False)
             self.assertEqual(checked.returncode, 1)
             self.assertRegex(checked.stderr, r"hsmint\.yaml:\d+: callers\.jwks: ")
+
+
+    def test_whom_a_provider_proves_is_named_with_it(self):
+        directory = self.made()
+        config = os.path.join(directory, "hsmint.yaml")
+        with open(os.path.join(directory, "ci.jwks"), "w") as file:
+            file.write(jwks(Signer()))
+        edit(config, "callers:\n  - name: demo\n",
+             "trust:\n  - {name: ci, issuer: demo, provider: \"https://ci.test\", keys: ci.jwks}\n"
+             "callers:\n  - {name: job, issuer: demo, roles: [mint], HERE}\n  - name: demo\n")
+        before = read(config)
+        for members, said in (("trust: ci", "trust and subject go together"), ("subject: x", "needs a uri"),
+                              ("uid: 1, subject: x", "trust and subject go together"),
+                              ("trust: ci, subject: \"*\"", "does not begin with"),
+                              ("trust: ci, subject: \"*:x\"", "does not begin with"),
+                              ("trust: other, subject: x", "trusts nobody of the name"),
+                              ("trust: ci, subject: x}\n  - {name: again, issuer: demo, roles: [mint], "
+                               "trust: ci, subject: x", "is the same caller as")):
+            with open(config, "w") as file:
+                file.write(before.replace("HERE", members))
+            checked = run([HSMINT, "check", "--config", config], check=False)
+            self.assertEqual(checked.returncode, 1, members)
+            self.assertIn(said, checked.stderr)
+        with open(config, "w") as file:
+            file.write(before.replace("HERE", "trust: ci, subject: \"repo:x/*\""))
+        run([HSMINT, "check", "--config", config])
 
 
 if __name__ == "__main__":

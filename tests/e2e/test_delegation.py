@@ -8,7 +8,8 @@ import unittest
 import zlib
 from urllib.parse import urlencode, urlsplit
 
-from harness import AUDIENCE, SharedCase, decode, edit, read, start_dev, start_serve, unbase64, verify, wait_for
+from harness import (AUDIENCE, HSMINT, Case, SharedCase, decode, edit, read, run, start_dev, start_serve, unbase64,
+                     verify, wait_for)
 from made_jwt import Signer, base64url, jwks, part
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -27,15 +28,17 @@ PROFILE = """  - name: hops
     callers: [portal, planner, researcher, tool, demo, job]
     grants: [client_credentials, token_exchange]
     status: credential
-    exchange: {depth: 5, trust: [staff], groups: [engineers]}
+    exchange: {depth: 5, trust: [staff, guests], groups: ["staff:engineers"]}
 trust:
   - {name: staff, issuer: demo, provider: "https://login.demo.test", audiences: [hsmint], keys: staff.jwks,
      groups: groups}
+  - {name: guests, issuer: demo, provider: "https://guests.demo.test", keys: guests.jwks, groups: groups}
   - {name: ci, issuer: demo, provider: "https://ci.demo.test", keys: ci.jwks}
 callers:
 """
 STAFF = Signer("RS256", "staff-1", iss="https://login.demo.test", aud="hsmint", sub="alice",
                groups=["engineers"])
+GUESTS = Signer("ES256", "guests-1", iss="https://guests.demo.test", sub="eve", groups=["engineers"])
 CI = Signer("ES256", "ci-1", iss="https://ci.demo.test", sub="repo:demo/tool:ref:refs/heads/main")
 
 
@@ -45,12 +48,12 @@ def agent(name):
 
 class Chain(SharedCase):
     @classmethod
-    def start_shared(cls, directory):
-        """A service with three agents, each a client with a key of its own."""
+    def start_shared(cls, directory, *edits):
+        """A service with agents that are clients, each with a key of its own."""
         start_dev(directory).stop()
         cls.signers = {name: Signer("ES256", name, iss=name, sub=name) for name in AGENTS}
         config = os.path.join(directory, "hsmint.yaml")
-        for name, signer in {**cls.signers, "staff": STAFF, "ci": CI}.items():
+        for name, signer in {**cls.signers, "staff": STAFF, "guests": GUESTS, "ci": CI}.items():
             with open(os.path.join(directory, name + ".jwks"), "w") as file:
                 file.write(jwks(signer))
         edit(config, "audiences: [\"https://api.demo.test\", \"spiffe",
@@ -61,9 +64,11 @@ class Chain(SharedCase):
             for name in AGENTS) +
             "  - {name: job, issuer: demo, trust: ci, subject: \"repo:demo/*:ref:refs/heads/main\", agent: \"%s\", "
             "roles: [mint]}\n  - name: approver " % agent("job"))
+        for old, new in edits:
+            edit(config, old, new)
         service = start_serve(config, directory)
         cls.issuer = service.ask("GET", "/demo/.well-known/openid-configuration").json["issuer"]
-        for signer in (CI, *cls.signers.values()):
+        for signer in (CI, GUESTS, *cls.signers.values()):
             signer.claims["aud"] = cls.issuer
         return service
 
@@ -101,6 +106,11 @@ class Chain(SharedCase):
         for client, scope in (("researcher", "read search"), ("tool", "search")):
             tokens.append(self.granted(self.exchange(client, tokens[-1], resource=[AUDIENCE, OTHER], scope=scope)))
         return tokens
+
+    @staticmethod
+    def let_the_second_pass():
+        now = int(time.time())
+        wait_for(lambda: time.time() >= now + 1, "the next second")
 
     def introspect(self, token):
         return self.service.ask("POST", "/oauth2/introspect", urlencode({"token": token}), headers=FORM).json
@@ -228,15 +238,24 @@ class People(Chain):
     def test_a_person_that_is_revoked_is_so_in_every_chain(self):
         first = self.granted(self.by(STAFF.sign(sub="carol")))
         second = self.granted(self.exchange("researcher", first, scope="read"))
+        signed_in = STAFF.sign(sub="carol")
         self.service.command("revoke", "--subject", "staff:carol", "--control", self.service.control)
+        self.let_the_second_pass()
+        self.assert_token_refused(self.by(signed_in, "researcher"))  # nobody begins with what was signed before
+        entry, = [entry for entry in self.entries() if entry["type"] == "revocation" and "human" in entry]
+        named, = [entry for entry in self.entries() if entry.get("id") == decode(first)[1]["jti"]]
+        self.assertEqual([entry["human"]], named["humans"])
+        self.assertNotIn("carol", json.dumps(self.entries()))
         for token in (first, second):
             self.assertFalse(self.active(token))
             self.assert_token_refused(self.exchange("tool", token))
             wait_for(lambda token=token: self.listed(token) == 1, "the list")
 
     def test_who_is_in_none_of_the_groups_is_refused(self):
-        for groups in (["sales"], [], None):
+        for groups in (["sales"], [], None, ["staff:engineers"]):
             self.assert_error(self.by(STAFF.sign(groups=groups)), "invalid_request", "delegation_refused")
+        theirs = GUESTS.sign()  # a group of the same name
+        self.assert_error(self.by(theirs), "invalid_request", "delegation_refused")
 
     def test_what_is_no_token_of_a_provider_of_the_profile_is_refused(self):
         now = int(time.time())
@@ -268,7 +287,8 @@ class People(Chain):
 class Pipeline(Chain):
     """A person at a portal asks; a planner, a researcher and a tool do it: docs/delegation.md."""
     HOPS = (("portal", "read write search admin", [AUDIENCE, OTHER]),
-            ("planner", "read write search", [AUDIENCE, OTHER]), ("researcher", "read search", [AUDIENCE, OTHER]), ("tool", "search", OTHER))
+            ("planner", "read write search", [AUDIENCE, OTHER]),
+            ("researcher", "read search", [AUDIENCE, OTHER]), ("tool", "search", OTHER))
 
     def run_through(self):
         tokens, type = [STAFF.sign()], "id_token"
@@ -342,6 +362,51 @@ class Pipeline(Chain):
             self.assertEqual(opened["agent"], entry["subject"])
 
 
+class Impersonation(Chain):
+    @classmethod
+    def start_shared(cls, directory):
+        return super().start_shared(directory, ("exchange: {depth: 5,", "exchange: {depth: 5, impersonation: true,"))
+
+    def test_the_token_does_not_say_who_acts_and_the_ledger_does(self):
+        token = self.granted(self.exchange("planner", STAFF.sign(), subject_token_type=TYPE + "id_token", scope="read"))
+        claims = decode(token)[1]
+        self.assertNotIn("act", claims)
+        self.assertEqual((claims["sub"], claims["client_id"]), ("staff:alice", agent("planner")))
+        entry, = [entry for entry in self.entries() if entry.get("id") == claims["jti"]]
+        self.assertEqual((entry["subject"], entry["actors"]), (agent("planner"), [agent("planner")]))
+
+    def test_a_token_in_which_somebody_acts_is_refused(self):
+        plain = "urn:ietf:params:oauth:grant-type:token-exchange"
+        body = urlencode({"grant_type": plain, "subject_token": self.service.mint(scope="read").json["credential"],
+                          "subject_token_type": TYPE + "access_token", "resource": AUDIENCE, "scope": "read"})
+        acted = self.granted(self.service.ask("POST", "/demo/oauth2/token", body, headers=FORM))
+        self.assertIn("act", decode(acted)[1])
+        self.assert_error(self.exchange("planner", acted, scope="read"), "invalid_request", "delegation_refused")
+
+
+class Groups(Case):
+    def test_groups_are_of_somebody_whom_the_profile_trusts(self):
+        directory = self.made()
+        config = os.path.join(directory, "hsmint.yaml")
+        for name in ("staff", "plain", "other"):
+            with open(os.path.join(directory, name + ".jwks"), "w") as file:
+                file.write(jwks(Signer()))
+        edit(config, "callers:\n  - name: demo\n", "trust:\n" + "".join(
+            "  - {name: %s, issuer: demo, provider: \"https://%s.test\", keys: %s.jwks%s}\n" % (name, name, name, more)
+            for name, more in (("staff", ", groups: g"), ("plain", ""), ("other", ", groups: g"))) +
+            "callers:\n  - name: demo\n")
+        grants = "    grants: [client_credentials, token_exchange]"
+        edit(config, grants, grants + "\n    exchange: {trust: [staff, plain], groups: [HERE]}")
+        before = read(config)
+        for group, status in (("staff:engineers", 0), ("engineers", 1), ("staff:", 1), ("plain:x", 1), ("other:x", 1),
+                              ("staf:x", 1), (":x", 1)):
+            with open(config, "w") as file:
+                file.write(before.replace("HERE", "\"%s\"" % group))
+            checked = run([HSMINT, "check", "--config", config], check=False)
+            self.assertEqual(checked.returncode, status, (group, checked.stderr))
+            self.assertEqual("groups: " in checked.stderr, status == 1)
+
+
 class Jobs(Chain):
     def ask(self, token, **more):
         body = urlencode({"grant_type": "client_credentials", "resource": AUDIENCE, "client_assertion": token,
@@ -356,6 +421,7 @@ class Jobs(Chain):
         self.granted(self.ask(token))
         for other in (token, CI.sign(sub="repo:demo/tool:ref:refs/heads/other"), CI.sign(sub="repo:other/tool"),
                       CI.sign(jti=None), CI.sign(aud="https://other.test"), CI.sign(cnf={"jkt": "x"}),
+                      CI.sign(act={"sub": "x"}),
                       STAFF.sign(sub=CI.claims["sub"], aud=self.issuer)):
             self.assert_error(self.ask(other), "invalid_client", "client_refused")
 
@@ -435,11 +501,6 @@ class Refusals(Chain):
 
 
 class Ends(Chain):
-    @staticmethod
-    def let_the_second_pass():
-        now = int(time.time())
-        wait_for(lambda: time.time() >= now + 1, "the next second")
-
     def assert_ended(self, tokens):
         for token in tokens:
             self.assertFalse(self.active(token))
@@ -483,6 +544,17 @@ class Ends(Chain):
         self.assert_ended(tokens)
         self.let_the_second_pass()
         self.assertTrue(self.active(self.first()))
+
+    def test_an_agent_in_the_middle_that_is_revoked_ends_what_came_of_its_tokens(self):
+        tokens = self.hops()
+        self.service.command("revoke", "--subject", agent("researcher"), "--control", self.service.control)
+        self.let_the_second_pass()
+        self.assertTrue(self.active(tokens[0]))
+        for token in tokens[1:]:
+            self.assertFalse(self.active(token))
+            self.assert_token_refused(self.exchange("tool", token))
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+        self.assertTrue(self.active(self.granted(self.exchange("researcher", tokens[0]))))
 
     def test_who_asks_within_the_second_of_such_a_revocation_is_told_so(self):
         for _ in range(4):

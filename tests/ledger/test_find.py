@@ -73,7 +73,7 @@ class Find(ledger_case.LedgerCase):
     def test_a_chain_is_told_back_to_its_start_over_shards_and_nothing_else_is(self):
         log = logs.Shard(self.key, 1)
         task = log.add("task", task="task-1", state="open")
-        first = log.credential(subject="spiffe://t/a", task="task-1", approval="approval-1", **{"from": "another's"})
+        first = log.credential(subject="spiffe://t/a", task="task-1", approval="approval-1", **{"from": "A" * 43})
         asked = log.add("approval", act="ask", approval="approval-1")
         log.add("approval", act="ask", approval="approval-2")
         log.credential(subject="spiffe://t/x", task="task-9")
@@ -97,6 +97,18 @@ class Find(ledger_case.LedgerCase):
                                  (2, start + [(two, second), (two, third), (two, void), (two, ended)])):
             self.assertEqual(self.places("--chain", ids[number]), expected)
         self.assertNotIn((two, other), self.places("--chain", ids[2]))
+
+    def test_a_chain_that_goes_on_at_another_node_says_so(self):
+        log = logs.Shard(self.key, 1)
+        log.fill(20)
+        last = log.credential(subject="spiffe://t/a", **{"from": "A" * 22})
+        theirs = log.credential(subject="spiffe://t/b", **{"from": "A" * 43})
+        log.write(self.directory)
+        done = self.hsmint("find", self.directory, "--chain", json.loads(log.entries[last])["id"])
+        self.assertEqual((done.returncode, len(done.stdout.splitlines())), (1, 1))
+        self.assertIn(b"A" * 22, done.stderr)
+        done = self.hsmint("find", self.directory, "--chain", json.loads(log.entries[theirs])["id"])
+        self.assertEqual((done.returncode, len(done.stdout.splitlines()), done.stderr), (0, 1, b""))
 
     def test_a_chain_that_cannot_be_told_is_refused(self):
         for words, status in ((("--chain", "AAAAAAAAAAAAAAAAAAAAAA"), 1), (("--chain", ""), 2), (("--chain", "a b"), 2),

@@ -252,6 +252,23 @@ Test(foreign_jwt, a_kid_names_exactly_one_key_or_none)
 	EXPECT_HEADERS(kids);
 }
 
+Test(foreign_jwt, a_kid_that_may_be_missing_is_that_of_the_only_key_for_the_alg)
+{
+	make(&ed, "{\"alg\":\"EdDSA\",\"typ\":\"JWT\"}", PAYLOAD);
+	expect(NO_KEY, "it may not");
+	rules.kid_may_be_missing = true;
+	expect(NULL, "EdDSA");
+	make(&es256, "{\"alg\":\"ES256\",\"typ\":\"JWT\"}", PAYLOAD);
+	expect(NULL, "ES256");
+	make(&rs256, "{\"alg\":\"RS256\",\"typ\":\"JWT\"}", PAYLOAD);
+	expect(NO_KEY, "two keys");
+	static const char *const there[] = {OF_KID("\"\""), OF_KID("null"), OF_KID("0"), OF_KID("\"other\"")};
+	for (size_t i = 0; i < sizeof there / sizeof *there; i++) {
+		make(&ed, there[i], PAYLOAD);
+		expect(NO_KEY, there[i]);
+	}
+}
+
 Test(foreign_jwt, a_long_kid_is_no_key)
 {
 	char kid[900], header[HM_FOREIGN_HEADER_MAX];
