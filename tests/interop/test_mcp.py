@@ -11,8 +11,10 @@ from urllib.parse import urlencode
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 from harness import AUDIENCE, Case, edit, read, start_serve  # noqa: E402
+from made_jwt import Signer, jwks  # noqa: E402
 
 AGENT = "spiffe://demo.test/agent/demo"
+KEYED = "spiffe://demo.test/agent/keyed"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 VERIFIERS = "jose", "introspection"
 
@@ -29,6 +31,13 @@ class Mcp(Case):
         self.servers = {by: self.start_server(by) for by in VERIFIERS}
         edit(config, 'audiences: ["https://api.demo.test", "https://*.demo.test/mcp"]',
              "audiences: %s" % json.dumps([AUDIENCE, *self.servers.values()]))
+        self.signer = Signer("ES256", "one")
+        with open(os.path.join(directory, "keyed.jwks"), "w") as file:
+            file.write(jwks(self.signer))
+        edit(config, "    callers: [demo]\n    grants: [client_credentials, token_exchange]",
+             "    callers: [demo, keyed]\n    grants: [client_credentials, token_exchange]")
+        edit(config, "  - name: approver ", "  - {name: keyed, issuer: demo, jwks: keyed.jwks, agent: \"%s\", "
+             "roles: [mint]}\n  - name: approver " % KEYED)
         self.service = start_serve(config, directory)
         self.addCleanup(self.service.stop)
 
@@ -41,8 +50,8 @@ class Mcp(Case):
         self.addCleanup(process.stdin.close)
         return json.loads(process.stdout.readline())["resource"]
 
-    def call(self, server, token=None):
-        question = {"server": server, "token": token, **self.tls}
+    def call(self, server, token=None, **members):
+        question = {"server": server, "token": token, **(members or self.tls)}
         result = subprocess.run(["node", os.path.join(HERE, "mcp_client.mjs")], input=json.dumps(question),
                                 capture_output=True, text=True, timeout=60)
         self.assertEqual(result.returncode, 0, result.stderr)
@@ -61,6 +70,15 @@ class Mcp(Case):
                 self.assertEqual(answer.get("error"), None, answer)
                 self.assertEqual(answer["told"], {"sub": AGENT, "client": AGENT, "scopes": ["read"]})
                 self.assertIn(self.issuer + "/oauth2/token", answer["asked"])
+
+    def test_a_client_with_a_key_and_no_certificate_does_so_too(self):
+        for by, server in self.servers.items():
+            with self.subTest(by):
+                answer = self.call(server, ca=self.tls["ca"], jwk=self.signer.private_jwk())
+                self.assertEqual(answer.get("error"), None, answer)
+                self.assertEqual(answer["told"], {"sub": KEYED, "client": KEYED, "scopes": ["read"]})
+        other = Signer("ES256", "one").private_jwk()
+        self.assertNotEqual(self.call(server, ca=self.tls["ca"], jwk=other).get("error"), None)
 
     def test_a_token_for_somebody_else_is_refused(self):
         for by, server in self.servers.items():
