@@ -362,6 +362,36 @@ class Pipeline(Chain):
             self.assertEqual(opened["agent"], entry["subject"])
 
 
+class Approved(Chain):
+    @classmethod
+    def start_shared(cls, directory):
+        return super().start_shared(directory, ("    status: credential\n    exchange:",
+                                                "    status: credential\n    approve: {scopes: [admin], by: 1, within: 15m}"
+                                                "\n    exchange:"))
+
+    def test_what_somebody_approves_is_the_chain(self):
+        signed_in = STAFF.sign()
+
+        def ask(client="planner", token=signed_in, **more):
+            return self.exchange(client, token, subject_token_type=TYPE + "id_token", scope="admin", **more)
+        answer = ask()
+        self.assertEqual((answer.status, answer.json["error"]), (400, "authorization_pending"))
+        approval = answer.json["approval"]["id"]
+        shown = self.service.ask("GET", "/v1/approvals/" + approval).json["request"]
+        self.assertEqual((shown["subject"], shown["actors"]), ("staff:alice", [agent("planner")]))
+        self.assert_error(ask(approval=approval), "authorization_pending", "approval_pending")
+        self.service.command("approve", "grant", approval, "--control", self.service.control)
+        for other in (ask("tool", approval=approval), ask(token=STAFF.sign(sub="bob"), approval=approval),
+                      ask(token=STAFF.sign(), approval=approval)):
+            self.assertEqual((other.status, other.json["error"]), (400, "invalid_request"), other.body)
+        claims = decode(self.granted(ask(approval=approval)))[1]
+        self.assertEqual((claims["sub"], claims["scope"]), ("staff:alice", "admin"))
+        entry, = [entry for entry in self.entries() if entry.get("id") == claims["jti"]]
+        self.assertEqual(entry["approval"], approval)
+        chain = self.entries("--chain", claims["jti"])
+        self.assertEqual([entry["act"] for entry in chain if entry["type"] == "approval"], ["ask", "grant"])
+
+
 class Impersonation(Chain):
     @classmethod
     def start_shared(cls, directory):
@@ -492,6 +522,26 @@ class Refusals(Chain):
         for name in ("researcher", "tool", "researcher", "tool", "researcher"):
             token = self.granted(self.exchange(name, token))
         self.assert_error(self.exchange("tool", token), "invalid_request", "delegation_refused")
+
+    def test_an_agents_own_limit_ends_a_chain_earlier(self):
+        self.service.command("agent", "add", agent("short"), "--owner", "somebody", "--purpose", "testing",
+                             "--review", "30d", "--depth", "1", "--control", self.service.control)
+        svid = self.service.mint(profile="demo-svid", subject=agent("short"), audience=self.issuer).json["credential"]
+        actor = {"actor_token": svid, "actor_token_type": TYPE + "jwt"}
+        token = self.granted(self.exchange("planner", self.first(), **actor))
+        self.granted(self.exchange("tool", token))
+        self.assert_error(self.exchange("planner", token, **actor), "invalid_request", "delegation_refused")
+
+    def test_chains_of_two_people_are_not_spliced(self):
+        alice, bob = (self.granted(self.exchange("planner", STAFF.sign(sub=name), subject_token_type=TYPE + "id_token",
+                                                 scope="read")) for name in ("alice", "bob"))
+        for actor in (bob, STAFF.sign(sub="bob")):
+            answer = self.exchange("tool", alice, actor_token=actor, actor_token_type=TYPE + "jwt", scope="read")
+            self.assert_token_refused(answer)
+        header, payload, signature = alice.split(".")
+        for spliced in ("%s.%s.%s" % (header, bob.split(".")[1], signature),
+                        "%s.%s.%s" % (header, payload, bob.split(".")[2])):
+            self.assert_token_refused(self.exchange("tool", spliced, scope="read"))
 
     def test_refs_of_exchanges_are_nobodys_to_take(self):
         answer = self.service.ask("POST", "/v1/tasks", {"agent": agent("demo"), "purpose": "p", "ref": "exchange:x"})
