@@ -136,6 +136,18 @@ static hm_result by_svid(const struct service *service, unsigned issuer, const s
 	return assertion_of(here->name, out->caller->name, svid.id, svid.expires, &out->assertion, why);
 }
 
+bool client_svid_was_used(const struct service *service, unsigned issuer, const struct own_token *svid)
+{
+	struct assertion assertion;
+	struct hm_problem why;
+	const struct config_caller *caller = find_by_uri(service->config, issuer, svid->subject);
+	if (!caller)
+		return false;
+	return assertion_of(service->config->issuers[issuer].name, caller->name, svid->id, svid->expires, &assertion,
+		       &why) != HM_OK ||
+	       assertions_was_used(service->assertions, &assertion);
+}
+
 /* ---- all ---- */
 
 static const struct {

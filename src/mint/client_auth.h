@@ -9,6 +9,7 @@
 #define HSMINT_CLIENT_AUTH_H
 
 #include "assertions.h"
+#include "own_token.h"
 #include "service.h"
 
 /* What a request to a token endpoint says of its client; each NULL when it does not say. */
@@ -28,6 +29,9 @@ struct client {
 
 /* Is the client that is proven the one that `id`, a client_id, names? NULL: none is named. */
 bool client_is_named(const struct config_caller *caller, const char *id);
+
+/* Whether a JWT-SVID has authenticated a client before: then it is good for nothing else. True also without memory. */
+bool client_svid_was_used(const struct service *service, unsigned issuer, const struct own_token *svid) HM_MUST_USE;
 
 /* HM_REFUSED: client_refused or unknown_caller; the detail is for the log alone. */
 hm_result client_auth(const struct service *service, unsigned issuer, const struct client_claim *claim,

@@ -2,6 +2,7 @@
 #include "exchange.h"
 
 #include "base64url.h"
+#include "client_auth.h"
 #include "identity.h"
 #include "revocations.h"
 #include "trust.h"
@@ -175,6 +176,7 @@ hm_result exchange_actor(const struct service *service, unsigned issuer, const c
 	HM_TRY(check_type(type, "jwt", "jwt", "actor_token_type", why));
 	bool is_good = own_token_read(service, issuer, text, now, out, why) == HM_OK && out->use == KEY_USE_JWT_SVID &&
 		       own_token_is_for_only(out, service->config->issuers[issuer].url) &&
-		       own_token_stands(service, issuer, out, now, why) == HM_OK;
+		       own_token_stands(service, issuer, out, now, why) == HM_OK &&
+		       !client_svid_was_used(service, issuer, out);
 	return is_good ? HM_OK : refuse(why, "actor_token");
 }

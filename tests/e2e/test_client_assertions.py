@@ -175,6 +175,17 @@ class Svids(Assertions):
         self.assertEqual(self.credential(self.ask(svid, SVID))[1]["sub"], RUNNER)
         self.assert_refused(self.ask(svid, SVID))
 
+    def test_one_that_was_used_makes_nobody_an_actor(self):
+        subject, used, other = self.service.mint().json["credential"], self.svid(), self.svid()
+        self.credential(self.ask(used, SVID))
+        kind = "urn:ietf:params:oauth:token-type:"
+        for actor, status in ((used, 400), (other, 200)):
+            answer = self.token(grant_type="urn:ietf:params:oauth:grant-type:token-exchange", subject_token=subject,
+                                subject_token_type=kind + "access_token", actor_token=actor,
+                                actor_token_type=kind + "jwt")
+            self.assertEqual(answer.status, status, answer.body)
+        self.credential(self.ask(other, SVID))
+
     def test_what_is_no_svid_for_this_issuer_alone_is_refused(self):
         access = self.service.mint(subject=RUNNER).json["credential"]
         for svid in (self.svid(audience="https://api.demo.test"),
