@@ -330,14 +330,8 @@ static bool put_asked(json_t *form, const struct mint_request *request)
 /* Who acts for whom it is, the newest first. */
 static bool put_actors(json_t *form, const struct mint_request *request)
 {
-	if (!request->delegation)
-		return true;
-	json_t *actors = json_array();
-	bool done = json_object_set_new(form, "actors", actors) == 0 &&
-		    json_array_append_new(actors, json_string(request->subject)) == 0;
-	for (const json_t *act = request->delegation->act; act && done; act = json_object_get(act, "act"))
-		done = json_array_append(actors, json_object_get(act, "sub")) == 0;
-	return done;
+	return !request->delegation ||
+	       json_object_set_new(form, "actors", delegation_actors(request->delegation, request->subject)) == 0;
 }
 
 static bool put_key(json_t *form, const struct decision *decision)

@@ -60,6 +60,17 @@ json_t *delegation_task(const struct delegation *delegation, const struct tasks 
 		parent ? parent->id : NULL);
 }
 
+json_t *delegation_actors(const struct delegation *delegation, const char *actor)
+{
+	json_t *actors = delegation ? json_pack("[s]", actor) : NULL;
+	for (const json_t *act = actors ? delegation->act : NULL; act; act = json_object_get(act, "act"))
+		if (json_array_append(actors, json_object_get(act, "sub")) != 0) {
+			json_decref(actors);
+			return NULL;
+		}
+	return actors;
+}
+
 /* ---- no more than the token had ---- */
 
 static bool has_audience(const json_t *audience, const char *wanted)

@@ -44,6 +44,10 @@ void delegation_free(struct delegation *delegation);               /* when all w
  * that follows. A new reference; NULL: no memory. */
 json_t *delegation_task(const struct delegation *delegation, const struct tasks *tasks, const char *actor);
 
+/* Who acts then, the newest first, for approvers and decision points. A new reference; NULL: no memory, or `delegation`
+ * is NULL: nobody acts for another. */
+json_t *delegation_actors(const struct delegation *delegation, const char *actor);
+
 /* Is what is asked no more than the token had, and does the profile (NULL: it says nothing) let it be exchanged?
  * HM_REFUSED: delegation_refused, audience_not_allowed, scope_not_allowed. `depth`: the most actors. */
 hm_result delegation_check(const struct delegation *delegation, const struct mint_request *request,

@@ -78,9 +78,11 @@ static json_t *describe(const struct decision *decision, const struct mint_reque
 		"audience", texts(request->audiences, request->audience_count), "scope", request->scope);
 	json_t *subject = json_pack(
 		"{s:s, s:s, s:o}", "type", "agent", "id", request->subject, "properties", subject_properties(decision));
-	json_t *context = json_pack("{s:s, s:s, s:I, s:o, s:O*, s:O*}", "caller", decision->caller->name, "issuer",
-		decision->issuer->url, "lifetime", (json_int_t)decision->lifetime, "task", task_properties(decision),
-		"claims", request->claims, "request", request->context);
+	json_t *context = json_pack("{s:s, s:s, s:I, s:o, s:O*, s:O*, s:s*, s:s*, s:o*}", "caller",
+		decision->caller->name, "issuer", decision->issuer->url, "lifetime", (json_int_t)decision->lifetime,
+		"task", task_properties(decision), "claims", request->claims, "request", request->context, "grant",
+		request->grant, "on_behalf_of", request->delegation ? request->delegation->sub : NULL, "actors",
+		delegation_actors(request->delegation, request->subject));
 	return json_pack("{s:o, s:{s:s}, s:{s:s, s:s, s:o}, s:o}", "subject", subject, "action", "name", "mint",
 		"resource", "type", "credential", "id", decision->profile->name, "properties", resource, "context",
 		context);

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import unittest
+from urllib.parse import urlencode
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "e2e"))
@@ -162,6 +163,25 @@ class PolicyEngine(harness.Case):
         self.assertEqual((told()["id"], told()["purpose"]), (minted.json["task"], "pays salaries"))
         self.assertEqual(service.mint().status, 200)
         self.assertIsNone(told())
+
+    def test_it_is_told_who_acts_for_whom(self):
+        server = self.canned((200, b'{"decision": true}'))
+        service = self.authzen()
+        first = service.mint(scope="read")
+        self.assertEqual({"grant", "on_behalf_of", "actors"} & set(server.asked[-1][1]["context"]), set())
+        token, agent = first.json["credential"], "spiffe://demo.test/agent/demo"
+        for actors in ([agent], [agent, agent]):
+            form = {"grant_type": "urn:ietf:params:oauth:grant-type:token-exchange", "subject_token": token,
+                    "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+                    "resource": harness.AUDIENCE, "scope": "read"}
+            answer = service.ask("POST", "/demo/oauth2/token", urlencode(form),
+                                 headers={"Content-Type": "application/x-www-form-urlencoded"})
+            self.assertEqual(answer.status, 200, answer.body)
+            told = server.asked[-1][1]["context"]
+            self.assertEqual((told["grant"], told["on_behalf_of"], told["actors"]),
+                             ("token_exchange", harness.SUBJECT, actors))
+            self.assertNotIn("eyJ", json.dumps(server.asked[-1]))
+            token = answer.json["access_token"]
 
     def test_opa_is_asked_as_it_wants_and_undefined_is_a_no(self):
         server = self.canned((200, b'{"result": true, "decision_id": "d1"}'))
