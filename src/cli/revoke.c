@@ -12,7 +12,7 @@ static const char help[] =
 	"End credentials before they expire. (A task is completed or cancelled, an agent suspended or retired: see\n"
 	"hsmint task and hsmint agent.)\n"
 	"\n"
-	"  --credential ID     one credential, by its jti\n"
+	"  --credential ID     one credential, by its jti; or a provider's token, by what the ledger calls it\n"
 	"  --token FILE        the same, by the credential itself in a file, - is standard input: it also says where\n"
 	"                      in a status list it is\n"
 	"  --subject SUBJECT   everything that was issued to it until now\n"

@@ -122,6 +122,12 @@ static bool is_person_revoked(
 	       jwt->issued;
 }
 
+static bool is_revoked(const struct service *service, unsigned issuer, const char *id)
+{
+	const char *name = service->config->issuers[issuer].name;
+	return revocations_find(service->revocations, REVOKED_CREDENTIAL, name, id) != NULL;
+}
+
 /* Who acted before according to somebody else, we cannot show: such chains are not continued. */
 static hm_result read_theirs(const struct service *service, unsigned issuer, const char *text, int64_t now,
 	struct delegation **out, struct hm_problem *why)
@@ -146,6 +152,8 @@ static hm_result read_theirs(const struct service *service, unsigned issuer, con
 	bool is_good =
 		length < (int)sizeof made->person && !is_person_revoked(service, issuer, made->person, &token.jwt);
 	result = is_good ? name_token(&token, text, made, why) : refuse(why, "subject_token");
+	if (result == HM_OK && is_revoked(service, issuer, made->from))
+		result = refuse(why, "subject_token");
 	if (result != HM_OK)
 		delegation_free(made);
 	else

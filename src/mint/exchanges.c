@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exchanges.h"
 
-#include "delegation.h"
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@ struct opened {
 };
 
 struct token {
-	char id[DELEGATION_FROM_MAX + 1]; /* as the refs of its tasks have it */
+	char id[HM_REF_MAX + 1]; /* as the refs of its tasks have it */
 	SLIST_HEAD(, opened) tasks;
 };
 
@@ -52,10 +51,8 @@ static int compare(const void *a, const void *b)
 
 static void read_token(const struct task *task, struct token *out)
 {
-	const char *id = task->ref + strlen(TASK_EXCHANGE_REF);
-	size_t length = strcspn(id, ":");
 	*out = (struct token){.id = ""};
-	memcpy(out->id, id, length < sizeof out->id ? length : sizeof out->id - 1);
+	(void)task_exchanged(task, out->id);
 }
 
 static struct token *find(const struct exchanges *exchanges, const struct token *wanted)

@@ -69,10 +69,9 @@ static bool is_subject_revoked(const struct service *service, const struct task 
  */
 static bool is_revoked(const struct service *service, const struct task *task)
 {
-	char id[HM_ID_MAX + 1];
-	const char *token = task_exchanged(task);
-	snprintf(id, sizeof id, "%s", token ? token : "");
-	return (token && revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, id)) ||
+	char id[HM_REF_MAX + 1];
+	return (task_exchanged(task, id) &&
+		       revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, id)) ||
 	       is_subject_revoked(service, task, task->on_behalf_of) ||
 	       is_subject_revoked(service, task, delegation_link(task));
 }

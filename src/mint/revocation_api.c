@@ -2,6 +2,7 @@
 #include "revocation_api.h"
 
 #include "api_query.h"
+#include "delegation.h"
 #include "humans.h"
 #include "own_token.h"
 #include "service.h"
@@ -68,7 +69,7 @@ static hm_result read_token(const struct api_call *call, const char *text, struc
 static hm_result read_wanted(
 	const struct api_call *call, struct own_token *token, struct wanted *wanted, struct hm_problem *why)
 {
-	static const size_t most[REVOCATION_KINDS] = {HM_ID_MAX, HM_SPIFFE_ID_MAX, HM_KID_MAX};
+	static const size_t most[REVOCATION_KINDS] = {DELEGATION_FROM_MAX, HM_SPIFFE_ID_MAX, HM_KID_MAX};
 	unsigned found = 0;
 	const char *text;
 	*wanted = (struct wanted){.expires = call->now + HM_LIFETIME_MAX};

@@ -272,10 +272,13 @@ bool task_is_exchange(const struct task *task)
 	return strncmp(task->ref, TASK_EXCHANGE_REF, strlen(TASK_EXCHANGE_REF)) == 0;
 }
 
-const char *task_exchanged(const struct task *task)
+bool task_exchanged(const struct task *task, char id[HM_REF_MAX + 1])
 {
-	const char *id = task->ref + strlen(TASK_EXCHANGE_REF);
-	return task_is_exchange(task) && strcspn(id, ":") == HM_ID_MAX ? id : NULL;
+	const char *name = task->ref + strlen(TASK_EXCHANGE_REF);
+	if (!task_is_exchange(task))
+		return false;
+	snprintf(id, HM_REF_MAX + 1, "%.*s", (int)strcspn(name, ":"), name);
+	return true;
 }
 
 const struct task *tasks_find(const struct tasks *tasks, const char *id)

@@ -76,8 +76,8 @@ enum task_way { TASK_BY_CALL, TASK_BY_MINT, TASK_BY_EXCHANGE };
 /* The ref of a task that the exchange of a token opened begins with this, and goes on with the token's id. */
 #define TASK_EXCHANGE_REF "exchange:"
 
-/* The id of that token, HM_ID_MAX characters; NULL: no exchange opened it, or the token is none of ours. */
-const char *task_exchanged(const struct task *task);
+/* The id of that token, ours or as delegation.h names another's. False: no exchange opened the task. */
+bool task_exchanged(const struct task *task, char id[HM_REF_MAX + 1]);
 
 /* Whether a token exchange opened it. */
 bool task_is_exchange(const struct task *task);

@@ -235,6 +235,20 @@ class People(Chain):
                 with open(os.path.join(root, name), "rb") as file:
                     self.assertNotIn(b"bob-who-is-not-named", file.read())
 
+    def test_a_providers_token_is_revoked_by_the_name_that_the_ledger_has_of_it(self):
+        for jti in ("one", None):
+            signed_in, other = STAFF.sign(sub="dan", jti=jti), STAFF.sign(sub="dan")
+            tokens = [self.granted(self.by(signed_in)), self.granted(self.by(signed_in, "researcher"))]
+            tokens.append(self.granted(self.exchange("tool", tokens[1], scope="read")))
+            entry, = [entry for entry in self.entries() if entry.get("id") == decode(tokens[0])[1]["jti"]]
+            self.service.command("revoke", "--credential", entry["from"], "--control", self.service.control)
+            for token in tokens:
+                self.assertFalse(self.active(token))
+                wait_for(lambda token=token: self.listed(token) == 1, "the list")
+            for client in ("planner", "tool"):
+                self.assert_token_refused(self.by(signed_in, client))
+            self.assertTrue(self.active(self.granted(self.by(other))))
+
     def test_a_person_that_is_revoked_is_so_in_every_chain(self):
         first = self.granted(self.by(STAFF.sign(sub="carol")))
         second = self.granted(self.exchange("researcher", first, scope="read"))
