@@ -45,7 +45,8 @@ static bool write_ref(const struct delegation *delegation, const char *actor, ch
 	if (identity_of_words("actor", actor, NULL, NULL, &identity, &why) != HM_OK)
 		return false;
 	name[base64url_encode(identity.bytes, sizeof identity.bytes, name)] = 0;
-	return snprintf(ref, HM_REF_MAX + 1, TASK_EXCHANGE_REF "%s:%s", delegation->from, name) <= HM_REF_MAX;
+	return snprintf(ref, HM_REF_MAX + 1, TASK_EXCHANGE_REF "%s:%s:%s", delegation->from, delegation->kid, name) <=
+	       HM_REF_MAX;
 }
 
 /* All of it comes of the token, so that each of its exchanges says the same. */

@@ -31,6 +31,7 @@ struct delegation {
 	const struct config_trust *by; /* whose it is; NULL: ours */
 	const json_t *groups;          /* of whom it is on behalf, as that one says; NULL: none */
 	char person[HM_OWNER_MAX + 1]; /* and `sub` then: NAME:SUBJECT */
+	const char *kid;               /* of our key that signed it; "": it is not ours */
 	int64_t expires;
 };
 

@@ -59,6 +59,7 @@ static struct delegation *of_own(struct own_token *token)
 		.audience = json_object_get(token->payload, "aud"),
 		.task = token->task,
 		.from = token->id,
+		.kid = token->kid,
 		.expires = token->expires};
 	return out;
 }
@@ -146,6 +147,7 @@ static hm_result read_theirs(const struct service *service, unsigned issuer, con
 		.by = token.by,
 		.groups = token.groups,
 		.task = "",
+		.kid = "",
 		.expires = token.jwt.expires};
 	int length = snprintf(made->person, sizeof made->person, "%s:%s", token.by->name, token.subject);
 	made->sub = made->person;

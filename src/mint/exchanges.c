@@ -51,8 +51,10 @@ static int compare(const void *a, const void *b)
 
 static void read_token(const struct task *task, struct token *out)
 {
+	struct task_origin origin = {.token = ""};
+	(void)task_exchanged(task, &origin);
 	*out = (struct token){.id = ""};
-	(void)task_exchanged(task, out->id);
+	memcpy(out->id, origin.token, sizeof out->id);
 }
 
 static struct token *find(const struct exchanges *exchanges, const struct token *wanted)

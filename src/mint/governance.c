@@ -60,20 +60,23 @@ static hm_result take_agent(struct service *service, const struct store_row *row
 	return HM_OK;
 }
 
-static bool is_subject_revoked(const struct service *service, const struct task *task, const char *subject)
+static bool is_revoked_since(
+	const struct service *service, const struct task *task, const char *subject, const char *kid)
 {
-	return subject && revocations_until(service->revocations, task->issuer, subject, "") >= task->opened;
+	return revocations_until(service->revocations, task->issuer, subject, kid) >= task->opened;
 }
 
-/* Was the token that it was opened by revoked: itself, with all of whom it was issued to, or of whom it is on behalf?
- */
+/* Was the token that it was opened by revoked: itself, with all of its key, of whom it was issued to, or of whom it is
+ * on behalf? */
 static bool is_revoked(const struct service *service, const struct task *task)
 {
-	char id[HM_REF_MAX + 1];
-	return (task_exchanged(task, id) &&
-		       revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, id)) ||
-	       is_subject_revoked(service, task, task->on_behalf_of) ||
-	       is_subject_revoked(service, task, delegation_link(task));
+	struct task_origin origin;
+	const char *link = delegation_link(task);
+	if (!task_exchanged(task, &origin))
+		return false;
+	return revocations_find(service->revocations, REVOKED_CREDENTIAL, task->issuer, origin.token) ||
+	       is_revoked_since(service, task, task->on_behalf_of, origin.kid) ||
+	       (link && is_revoked_since(service, task, link, ""));
 }
 
 static hm_result take_exchange(struct service *service, const struct task *task, struct hm_problem *why)
@@ -114,9 +117,8 @@ static hm_result take_revocation(struct service *service, const struct store_row
 	if (!revocation)
 		return HM_OK;
 	status_lists_revoked(service->status_lists, revocation);
-	if (revocation->of != REVOKED_KEY)
-		exchanges_each(service->exchanges, revocation->of == REVOKED_CREDENTIAL ? revocation->name : NULL,
-			look_at_exchange, service);
+	exchanges_each(service->exchanges, revocation->of == REVOKED_CREDENTIAL ? revocation->name : NULL,
+		look_at_exchange, service);
 	return HM_OK;
 }
 

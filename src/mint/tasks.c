@@ -272,12 +272,14 @@ bool task_is_exchange(const struct task *task)
 	return strncmp(task->ref, TASK_EXCHANGE_REF, strlen(TASK_EXCHANGE_REF)) == 0;
 }
 
-bool task_exchanged(const struct task *task, char id[HM_REF_MAX + 1])
+bool task_exchanged(const struct task *task, struct task_origin *origin)
 {
-	const char *name = task->ref + strlen(TASK_EXCHANGE_REF);
+	const char *token = task->ref + strlen(TASK_EXCHANGE_REF);
 	if (!task_is_exchange(task))
 		return false;
-	snprintf(id, HM_REF_MAX + 1, "%.*s", (int)strcspn(name, ":"), name);
+	const char *end = token + strcspn(token, ":"), *kid = *end ? end + 1 : end;
+	snprintf(origin->token, sizeof origin->token, "%.*s", (int)(end - token), token);
+	snprintf(origin->kid, sizeof origin->kid, "%.*s", (int)strcspn(kid, ":"), kid);
 	return true;
 }
 

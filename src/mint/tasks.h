@@ -73,11 +73,18 @@ unsigned tasks_list(const struct tasks *tasks, const char *issuer, const char *c
 /* By what a task is opened: a call, a mint request that carries it, the exchange of a token. */
 enum task_way { TASK_BY_CALL, TASK_BY_MINT, TASK_BY_EXCHANGE };
 
-/* The ref of a task that the exchange of a token opened begins with this, and goes on with the token's id. */
+/* The ref of a task that the exchange of a token opened begins with this, and goes on with the token's id, the
+ * kid of our key that signed it, and a hash of who acts: with ':' between them. */
 #define TASK_EXCHANGE_REF "exchange:"
 
-/* The id of that token, ours or as delegation.h names another's. False: no exchange opened the task. */
-bool task_exchanged(const struct task *task, char id[HM_REF_MAX + 1]);
+/* Which token that was. */
+struct task_origin {
+	char token[HM_REF_MAX + 1]; /* its id: ours, or as delegation.h names another's */
+	char kid[HM_KID_MAX + 1];   /* of the key of ours that signed it; "": it was another's */
+};
+
+/* False: no exchange opened the task. */
+bool task_exchanged(const struct task *task, struct task_origin *origin);
 
 /* Whether a token exchange opened it. */
 bool task_is_exchange(const struct task *task);

@@ -376,6 +376,27 @@ class Pipeline(Chain):
             self.assertEqual(opened["agent"], entry["subject"])
 
 
+class Rotated(Chain):
+    def test_a_key_that_is_revoked_ends_what_came_of_its_tokens_by_other_keys(self):
+        def kid(token):
+            return decode(token)[0]["kid"]
+        above, other = self.first(), self.first("tool")
+        config, control = os.path.join(self.service.directory, "hsmint.yaml"), self.service.control
+        self.service.command("key", "create", "demo-access", "--config", config)
+        self.service.command("key", "activate", "demo-access", "2", "--now", "--control", control)
+        below = self.granted(self.exchange("researcher", above))
+        last = self.granted(self.exchange("tool", below))
+        unrelated = self.first()
+        self.assertNotEqual(kid(below), kid(above))
+        self.service.command("revoke", "--kid", kid(above), "--control", control)
+        for token in (above, other, below, last):
+            self.assertFalse(self.active(token))
+        for token in (below, last):
+            wait_for(lambda token=token: self.listed(token) == 1, "the list")
+            self.assert_token_refused(self.exchange("planner", token))
+        self.assertTrue(self.active(unrelated))
+
+
 class Approved(Chain):
     @classmethod
     def start_shared(cls, directory):

@@ -24,6 +24,7 @@ static void begin(void)
 		.scope = "read write",
 		.task = "",
 		.from = TOKEN,
+		.kid = "key",
 		.expires = 1000};
 }
 
@@ -160,7 +161,7 @@ Test(delegation, each_actor_has_one_task_of_a_token)
 	       *other = delegation_task(&token, tasks, ACTOR "/other");
 	cr_assert(json_equal(one, again));
 	const char *ref = json_string_value(json_object_get(one, "ref"));
-	cr_assert_eq(strncmp(ref, "exchange:" TOKEN ":", strlen("exchange:" TOKEN ":")), 0, "%s", ref);
+	cr_assert_eq(strncmp(ref, "exchange:" TOKEN ":key:", strlen("exchange:" TOKEN ":key:")), 0, "%s", ref);
 	cr_assert_str_neq(ref, json_string_value(json_object_get(other, "ref")));
 	cr_expect_str_eq(json_string_value(json_object_get(one, "on_behalf_of")), "staff:alice");
 	cr_expect_eq(json_integer_value(json_object_get(one, "expires")), 1000);

@@ -98,10 +98,14 @@ Test(exchanges, names_of_any_length_are_taken)
 
 Test(exchanges, whose_token_it_was_is_told_of_exchanges_alone)
 {
-	char id[HM_REF_MAX + 1];
-	const struct task own = made("t", "exchange:" ONE ":x"), none = made("t", "run-1");
+	struct task_origin origin;
+	const struct task own = made("t", "exchange:" ONE ":key:x"), other = made("t", "exchange:" TWO "::x"),
+			  none = made("t", "run-1"), short_ = made("t", "exchange:");
 	cr_assert(task_is_exchange(&own) && !task_is_exchange(&none));
-	cr_assert(task_exchanged(&own, id));
-	cr_assert_str_eq(id, ONE);
-	cr_assert(!task_exchanged(&none, id));
+	cr_assert(task_exchanged(&own, &origin));
+	cr_assert_str_eq(origin.token, ONE);
+	cr_assert_str_eq(origin.kid, "key");
+	cr_assert(task_exchanged(&other, &origin) && strcmp(origin.token, TWO) == 0 && !*origin.kid);
+	cr_assert(task_exchanged(&short_, &origin) && !*origin.token && !*origin.kid);
+	cr_assert(!task_exchanged(&none, &origin));
 }
