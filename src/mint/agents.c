@@ -408,6 +408,13 @@ static bool has_status(const struct agent *agent, const struct agent *class, enu
 	return agent->status == status || class->status == status;
 }
 
+hm_result agents_check_named(
+	const struct agents *agents, const char *issuer, const char *spiffe_id, int64_t now, struct hm_problem *why)
+{
+	const struct agent *agent = agents_find(agents, issuer, spiffe_id);
+	return agents_check(agent, agent ? agents_accountable(agents, agent) : NULL, now, why);
+}
+
 hm_result agents_check(const struct agent *agent, const struct agent *class, int64_t now, struct hm_problem *why)
 {
 	if (!agent && !class)

@@ -66,6 +66,10 @@ unsigned agents_count(const struct agents *agents);
 hm_result agents_check(
 	const struct agent *agent, const struct agent *class, int64_t now, struct hm_problem *why) HM_MUST_USE;
 
+/* The same of who had a credential before, and so is there: nobody of this name is unknown_agent, of a class or not. */
+hm_result agents_check_named(const struct agents *agents, const char *issuer, const char *spiffe_id, int64_t now,
+	struct hm_problem *why) HM_MUST_USE;
+
 /* The row's key and body of an instance of `class`: what its first mint commits. False: no memory. */
 bool agents_put_instance(
 	struct changes *changes, const struct agent *class, const char *spiffe_id, int64_t now) HM_MUST_USE;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "assertions.h"
 
-#include "base64url.h"
 #include "identity.h"
 #include <inttypes.h>
 #include <search.h>
@@ -29,7 +28,7 @@ hm_result assertion_of(const char *issuer, const char *client, const char *id, i
 {
 	struct identity identity;
 	HM_TRY(identity_of_words("assertion", issuer, client, id, &identity, why));
-	out->key[base64url_encode(identity.bytes, sizeof identity.bytes, out->key)] = 0;
+	identity_text(&identity, out->key);
 	out->until = until;
 	return HM_OK;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "delegation.h"
 
-#include "identity.h"
-#include "base64url.h"
 #include "config.h"
+#include "identity.h"
 #include "mint_request.h"
+#include "spiffe.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +24,9 @@ void delegation_free(struct delegation *delegation)
 	free(delegation);
 }
 
-static bool is_agent(const char *text)
-{
-	return strncmp(text, "spiffe://", 9) == 0;
-}
-
 bool delegation_is_of_person(const struct delegation *delegation)
 {
-	return !is_agent(delegation->sub);
+	return !spiffe_begins(delegation->sub);
 }
 
 /* ---- the next actor's task ---- */
@@ -41,10 +36,10 @@ static bool write_ref(const struct delegation *delegation, const char *actor, ch
 {
 	struct identity identity;
 	struct hm_problem why;
-	char name[44];
+	char name[IDENTITY_TEXT_MAX + 1];
 	if (identity_of_words("actor", actor, NULL, NULL, &identity, &why) != HM_OK)
 		return false;
-	name[base64url_encode(identity.bytes, sizeof identity.bytes, name)] = 0;
+	identity_text(&identity, name);
 	return snprintf(ref, HM_REF_MAX + 1, TASK_EXCHANGE_REF "%s:%s:%s", delegation->from, delegation->kid, name) <=
 	       HM_REF_MAX;
 }
@@ -191,18 +186,17 @@ hm_result delegation_check(const struct delegation *delegation, const struct min
 
 /* ---- everybody between ---- */
 
-static hm_result check_agent(
-	const struct agents *agents, const char *issuer, const char *spiffe_id, int64_t now, struct hm_problem *why)
-{
-	const struct agent *agent = agents_find(agents, issuer, spiffe_id);
-	return agents_check(agent, agent ? agents_accountable(agents, agent) : NULL, now, why);
-}
-
 /* The agent of the task above, or, where that token had none, whom it was for, unless that is a person. */
 const char *delegation_link(const struct task *task)
 {
 	const char *agent = task->parent ? task->parent->agent : task->on_behalf_of;
-	return task_is_exchange(task) && is_agent(agent) ? agent : NULL;
+	return task_is_exchange(task) && spiffe_begins(agent) ? agent : NULL;
+}
+
+hm_result delegation_stands(const struct agents *agents, const struct task *task, int64_t now, struct hm_problem *why)
+{
+	HM_TRY(tasks_check(task, now, why));
+	return delegation_links(agents, task, now, why);
 }
 
 hm_result delegation_links(const struct agents *agents, const struct task *task, int64_t now, struct hm_problem *why)
@@ -210,7 +204,7 @@ hm_result delegation_links(const struct agents *agents, const struct task *task,
 	for (; task; task = task->parent) {
 		const char *agent = delegation_link(task);
 		if (agent)
-			HM_TRY(check_agent(agents, task->issuer, agent, now, why));
+			HM_TRY(agents_check_named(agents, task->issuer, agent, now, why));
 	}
 	return HM_OK;
 }

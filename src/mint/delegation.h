@@ -62,4 +62,8 @@ const char *delegation_link(const struct task *task);
 hm_result delegation_links(
 	const struct agents *agents, const struct task *task, int64_t now, struct hm_problem *why) HM_MUST_USE;
 
+/* The same, and the task itself: may what was struck under it still be used? HM_REFUSED: as tasks_check, too. */
+hm_result delegation_stands(
+	const struct agents *agents, const struct task *task, int64_t now, struct hm_problem *why) HM_MUST_USE;
+
 #endif

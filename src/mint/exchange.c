@@ -110,7 +110,7 @@ static hm_result name_token(
 	bool has_id = token->jwt.id[0];
 	HM_TRY(identity_of_words(has_id ? "token" : "token without id", token->by->name, has_id ? token->jwt.id : whole,
 		NULL, &identity, why));
-	out->from_room[base64url_encode(identity.bytes, sizeof identity.bytes, out->from_room)] = 0;
+	identity_text(&identity, out->from_room);
 	out->from = out->from_room;
 	return HM_OK;
 }

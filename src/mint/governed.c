@@ -163,25 +163,12 @@ void governed_remember(struct pending *pending, const struct decision *decision,
 	pending->place = needs->place;
 }
 
-static hm_result check_agent(const struct service *service, const struct pending *pending, struct hm_problem *why)
-{
-	const struct agent *agent = agents_find(service->agents, pending->issuer, pending->subject);
-	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, hm_time(), why);
-}
-
-static hm_result check_task(const struct service *service, const struct pending *pending, struct hm_problem *why)
-{
-	const struct task *task = tasks_find(service->tasks, pending->task);
-	HM_TRY(tasks_check(task, hm_time(), why));
-	return delegation_links(service->agents, task, hm_time(), why);
-}
-
 hm_result governed_still(const struct service *service, const struct pending *pending, struct hm_problem *why)
 {
 	HM_TRY(governed_refusal(service, why));
-	HM_TRY(check_agent(service, pending, why));
+	HM_TRY(agents_check_named(service->agents, pending->issuer, pending->subject, hm_time(), why));
 	if (pending->task[0])
-		HM_TRY(check_task(service, pending, why));
+		HM_TRY(delegation_stands(service->agents, tasks_find(service->tasks, pending->task), hm_time(), why));
 	if (revocations_cover(service->revocations, pending->issuer, pending->id_text, pending->subject, pending->kid,
 		    pending->issued))
 		return revoked_meanwhile(why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "identity.h"
 
+#include "base64url.h"
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -87,6 +88,11 @@ hm_result identity_of_words(const char *kind, const char *first, const char *sec
 	for (size_t i = 0; i < sizeof words / sizeof *words && words[i]; i++)
 		hm_put_string(&parts, words[i]);
 	return hash(&parts, out, why);
+}
+
+void identity_text(const struct identity *identity, char text[IDENTITY_TEXT_MAX + 1])
+{
+	text[base64url_encode(identity->bytes, sizeof identity->bytes, text)] = 0;
 }
 
 uint64_t identity_number(const struct identity *identity)

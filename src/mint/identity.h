@@ -28,6 +28,10 @@ hm_result identity_of_terms(const struct decision *decision, struct identity *ou
 hm_result identity_of_words(const char *kind, const char *first, const char *second, const char *third,
 	struct identity *out, struct hm_problem *why) HM_MUST_USE;
 
+/* base64url, for keys of rows and names in them. */
+enum { IDENTITY_TEXT_MAX = 43 };
+void identity_text(const struct identity *identity, char text[IDENTITY_TEXT_MAX + 1]);
+
 /* Short enough to count with. */
 uint64_t identity_number(const struct identity *identity);
 

@@ -103,23 +103,6 @@ bool own_token_is_for_only(const struct own_token *token, const char *audience)
 	return text && strcmp(text, audience) == 0;
 }
 
-static hm_result check_agent(const struct service *service, const char *issuer, const struct own_token *token,
-	int64_t now, struct hm_problem *why)
-{
-	const struct agent *agent = agents_find(service->agents, issuer, token->agent);
-	return agents_check(agent, agent ? agents_accountable(service->agents, agent) : NULL, now, why);
-}
-
-static hm_result check_task(
-	const struct service *service, const struct own_token *token, int64_t now, struct hm_problem *why)
-{
-	const struct task *task = tasks_find(service->tasks, token->task);
-	if (!token->task[0])
-		return HM_OK;
-	HM_TRY(tasks_check(task, now, why));
-	return delegation_links(service->agents, task, now, why);
-}
-
 static bool is_revoked(const struct service *service, const char *issuer, const struct own_token *token)
 {
 	const struct revocations *revocations = service->revocations;
@@ -132,8 +115,9 @@ hm_result own_token_stands(const struct service *service, unsigned issuer, const
 	struct hm_problem *why)
 {
 	const char *name = service->config->issuers[issuer].name;
-	HM_TRY(check_agent(service, name, token, now, why));
-	HM_TRY(check_task(service, token, now, why));
+	HM_TRY(agents_check_named(service->agents, name, token->agent, now, why));
+	if (token->task[0])
+		HM_TRY(delegation_stands(service->agents, tasks_find(service->tasks, token->task), now, why));
 	return is_revoked(service, name, token) ? none_of_ours(why) : HM_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "humans.h"
 #include "own_token.h"
 #include "service.h"
+#include "spiffe.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,7 +159,7 @@ static bool is_done(const struct api_call *call, const struct wanted *wanted)
 static hm_result write_entry(struct api_call *call, const struct wanted *wanted, struct hm_problem *why)
 {
 	char person[COMMITMENT_MAX + 1] = "";
-	bool is_person = wanted->of == REVOKED_SUBJECT && strncmp(wanted->name, "spiffe://", 9) != 0;
+	bool is_person = wanted->of == REVOKED_SUBJECT && !spiffe_begins(wanted->name);
 	if (is_person)
 		HM_TRY(humans_commit(call->service->config->state, wanted->name, person, why));
 	call->entry = json_pack("{s:s*, s:s*, s:b}", is_person ? "human" : words[wanted->of],

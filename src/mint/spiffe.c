@@ -48,9 +48,15 @@ static const char *path_fault(const char *path, size_t length)
 	}
 }
 
+static const char scheme[] = "spiffe://";
+
+bool spiffe_begins(const char *text)
+{
+	return strncmp(text, scheme, sizeof scheme - 1) == 0;
+}
+
 bool spiffe_parse(const char *text, size_t length, struct spiffe_id *id, const char **rule)
 {
-	static const char scheme[] = "spiffe://";
 	*rule = "at most 2048 bytes";
 	if (length > HM_SPIFFE_ID_MAX)
 		return false;

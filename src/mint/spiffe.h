@@ -19,6 +19,9 @@ struct spiffe_id {
  */
 bool spiffe_parse(const char *text, size_t length, struct spiffe_id *id, const char **rule);
 
+/* Whether it begins as a SPIFFE ID: what tells an agent from a person in one member. */
+bool spiffe_begins(const char *text);
+
 bool spiffe_is_in(const struct spiffe_id *id, const char *trust_domain);
 
 /* True when a SPIFFE ID of this trust domain can match `pattern` (pattern.h), which may leave open what the ID is, but

@@ -4,6 +4,7 @@
 #include "client_auth.h"
 #include "exchange.h"
 #include "form.h"
+#include "spiffe.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,11 +123,6 @@ static hm_result find_issuer(struct reading *reading, const char *path, struct h
 	return hm_refuse(why, "not_found", NULL, "an issuer's token endpoint");
 }
 
-static bool is_spiffe_id(const char *text)
-{
-	return text && strncmp(text, "spiffe://", 9) == 0;
-}
-
 static hm_result find_client(struct reading *reading, const struct gate_caller *connection, struct hm_problem *why)
 {
 	const struct client_claim claim = {.connection = connection,
@@ -186,7 +182,7 @@ static hm_result find_agent(struct reading *reading, struct hm_problem *why)
 		reading->agent = reading->actor.subject;
 		return HM_OK;
 	}
-	reading->agent = client->agent ? client->agent : is_spiffe_id(client->uri) ? client->uri : NULL;
+	reading->agent = client->agent ? client->agent : client->uri && spiffe_begins(client->uri) ? client->uri : NULL;
 	return reading->agent ? HM_OK
 			      : hm_refuse(why, "grant_not_allowed", NULL, "a client that is an agent (callers: agent)");
 }
